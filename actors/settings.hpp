@@ -1,0 +1,89 @@
+// What the engine is told: groups, deployments, limits, rules. Plain values, C++17.
+#pragma once
+
+#include "actors/types.hpp"
+
+namespace vorrang {
+
+/// How one of several healthy deployments is chosen (spec, "Choice among the healthy").
+enum class routing_strategy : std::uint8_t {
+  simple_shuffle = 1,
+  usage_based = 2,
+  least_busy = 3,
+  latency_based = 4,
+};
+
+/// One place that can answer for its group.
+struct deployment_settings {
+  /// Shown to people and in `x-litellm-model-id`.
+  std::string id;
+  /// Attempts granted in any 60 s; absent: no limit; 0: takes nothing.
+  std::optional<std::uint64_t> rpm;
+  /// Tokens in any 60 s; absent: no limit; 0: takes nothing.
+  std::optional<std::uint64_t> tpm;
+  /// Attempts in flight; absent: no limit; 0: takes nothing.
+  std::optional<std::uint32_t> max_parallel_requests;
+  /// For simple_shuffle; absent: not given (see choice.hpp).
+  std::optional<double> weight;
+  /// Only the lowest healthy order is a candidate; absent counts as the highest.
+  std::optional<std::int32_t> order;
+  std::vector<std::string> tags;
+  /// Bits of `endpoint`.
+  std::uint8_t endpoints = 0xff;
+  /// Compared with ask::prompt_estimate when pre-call checks are on; absent: no limit.
+  std::optional<std::uint64_t> max_input_tokens;
+  /// 0 turns cooldowns off here; absent: group_settings::cooldown_time.
+  std::optional<duration> cooldown_time;
+  /// Retries of a ticket after its failure here; absent: group_settings::num_retries.
+  std::optional<std::uint32_t> num_retries;
+};
+
+/// Retries by kind of failure (LiteLLM's retry_policy); absent: num_retries counts it.
+struct retry_policy {
+  std::optional<std::uint32_t> timeout;
+  std::optional<std::uint32_t> rate_limit;
+  std::optional<std::uint32_t> internal_server_error;
+};
+
+/// Failures allowed by kind before a cooldown (allowed_fails_policy); absent: allowed_fails.
+struct allowed_fails_policy {
+  std::optional<std::uint32_t> timeout;
+  std::optional<std::uint32_t> rate_limit;
+  std::optional<std::uint32_t> internal_server_error;
+  std::optional<std::uint32_t> authentication;
+};
+
+/// A model group: one queue, its deployments, its rules.
+struct group_settings {
+  std::string name;
+  std::vector<deployment_settings> deployments;
+  /// Groups tried in this order once this one has failed for good; at most 4 are.
+  std::vector<group_index> fallbacks;
+  /// The same for prompts that are longer than the model's context; empty: `fallbacks`.
+  std::vector<group_index> context_window_fallbacks;
+  routing_strategy strategy = routing_strategy::simple_shuffle;
+  std::uint32_t num_retries = 2;
+  retry_policy retries;
+  /// More failures than this in a sliding minute cool a deployment down.
+  std::uint32_t allowed_fails = 3;
+  allowed_fails_policy fails;
+  /// 0: no cooldowns.
+  duration cooldown_time = std::chrono::seconds(5);
+  /// The least back-off of a ticket after a failure (LiteLLM's retry_after).
+  duration least_back_off{};
+  /// First spacing of probes.
+  duration probe_spacing = std::chrono::milliseconds(30);
+  /// Waiting tickets at most; 0: grant now or refuse.
+  std::uint32_t max_queue_size = 10000;
+  bool tag_filtering = false;
+  bool pre_call_checks = false;
+};
+
+/// Everything the engine is told.
+struct engine_settings {
+  std::vector<group_settings> groups;
+  /// For jitter and for simple_shuffle; the same seed and the same events give the same grants.
+  std::uint64_t seed = 0x9e3779b97f4a7c15;
+};
+
+} // namespace vorrang

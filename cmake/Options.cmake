@@ -1,0 +1,29 @@
+# What every target of ours is built with.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
+endif()
+
+option(VORRANG_BUILD_TESTS "Build the tests" ON)
+option(VORRANG_BUILD_BENCH "Build the benchmark harness" ON)
+option(VORRANG_BUILD_GATEWAY "Build http/ and the binary" ON)
+option(VORRANG_WERROR "Warnings are errors" OFF)
+set(VORRANG_SANITIZE "" CACHE STRING "Value for -fsanitize=, e.g. address,undefined or thread")
+
+# Linked privately by each target of ours; never exported.
+add_library(vorrang_options INTERFACE)
+target_compile_options(vorrang_options INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion -Wno-mismatched-new-delete
+  $<$<BOOL:${VORRANG_WERROR}>:-Werror>)
+if(VORRANG_SANITIZE)
+  add_compile_options(-fsanitize=${VORRANG_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${VORRANG_SANITIZE})
+endif()
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()

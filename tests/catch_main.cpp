@@ -1,0 +1,10 @@
+// main() for every suite: Catch2 v2 (Debian 12) needs it compiled once, v3 brings its own.
+#if __has_include(<catch2/catch_session.hpp>)
+#  include <catch2/catch_session.hpp>
+int main(int argc, char* argv[]) {
+  return Catch::Session().run(argc, argv);
+}
+#else
+#  define CATCH_CONFIG_MAIN
+#  include <catch2/catch.hpp>
+#endif
