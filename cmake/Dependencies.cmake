@@ -7,9 +7,10 @@ find_package(OpenSSL REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(PkgConfig REQUIRED)
 
-# Debian's libcaf-dev ships neither a CMake nor a pkg-config file.
-find_path(CAF_INCLUDE_DIR caf/config.hpp REQUIRED)
-find_library(CAF_CORE_LIBRARY caf_core REQUIRED)
-add_library(vorrang_caf INTERFACE)
-target_include_directories(vorrang_caf SYSTEM INTERFACE ${CAF_INCLUDE_DIR})
-target_link_libraries(vorrang_caf INTERFACE ${CAF_CORE_LIBRARY} Threads::Threads)
+# The tsan preset names a CAF built with the same sanitizer; see scripts/caf-tsan.
+set(VORRANG_CAF_ROOT "" CACHE PATH "A CAF core to use instead of the system's")
+if(VORRANG_CAF_ROOT)
+  set(CAF_ROOT ${VORRANG_CAF_ROOT})
+endif()
+find_package(CAF 0.17.6 REQUIRED)
+add_library(vorrang_caf ALIAS CAF::core)

@@ -5,8 +5,17 @@ if(VORRANG_BUILD_TESTS)
   include(Catch)
 endif()
 
+# For each label a target that builds its tests: a sanitizer build makes only what it runs.
+set(vorrang_test_labels unit engine threads http system install)
+foreach(label ${vorrang_test_labels})
+  add_custom_target(tests_${label})
+endforeach()
+
 # vorrang_test(NAME <name> SOURCES <file>... LIBRARIES <target>... [LABELS <label>...])
-# One Catch2 executable, one ctest entry for each test case.
+# One Catch2 executable, one ctest entry for each test case. The default label is `unit`.
+#   unit     passive classes, no actor system      engine   actors, mostly in virtual time
+#   threads  has threads: also runs under tsan     http     real sockets, in one process
+#   system   the real binary                       install  the installed package
 function(vorrang_test)
   cmake_parse_arguments(T "" "NAME" "SOURCES;LIBRARIES;LABELS" ${ARGN})
   add_executable(${T_NAME} ${T_SOURCES})
@@ -14,5 +23,19 @@ function(vorrang_test)
   if(NOT T_LABELS)
     set(T_LABELS unit)
   endif()
-  catch_discover_tests(${T_NAME} TEST_PREFIX "${T_NAME}: " PROPERTIES LABELS "${T_LABELS}" TIMEOUT 300)
+  foreach(label ${T_LABELS})
+    if(NOT label IN_LIST vorrang_test_labels)
+      message(FATAL_ERROR "${T_NAME}: unknown label '${label}'; see cmake/Testing.cmake")
+    endif()
+    add_dependencies(tests_${label} ${T_NAME})
+  endforeach()
+  catch_discover_tests(${T_NAME} TEST_PREFIX "${T_NAME}: " PROPERTIES TIMEOUT 300)
+
+  # catch_discover_tests flattens lists, so several labels are set after it has listed the cases.
+  set(labels_file ${CMAKE_CURRENT_BINARY_DIR}/${T_NAME}_labels.cmake)
+  file(WRITE ${labels_file}
+    "foreach(test IN LISTS ${T_NAME}_TESTS)\n"
+    "  set_tests_properties(\"\${test}\" PROPERTIES LABELS \"${T_LABELS}\")\n"
+    "endforeach()\n")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${labels_file})
 endfunction()

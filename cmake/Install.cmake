@@ -1,0 +1,48 @@
+# cmake --install and find_package(vorrang): vorrang::config and vorrang::engine, static.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(vorrang_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/vorrang)
+# Our includes are written from the project's root ("config/settings.hpp"), so the rooms stand
+# below a folder of our own.
+set(vorrang_header_dir ${CMAKE_INSTALL_INCLUDEDIR}/vorrang)
+
+set(vorrang_exported)
+foreach(room_and_name "config config" "actors engine")
+  separate_arguments(room_and_name)
+  list(GET room_and_name 0 room)
+  list(GET room_and_name 1 name)
+  if(NOT TARGET vorrang_${name})
+    continue()
+  endif()
+  set_target_properties(vorrang_${name} PROPERTIES
+    EXPORT_NAME ${name}
+    INTERFACE_INCLUDE_DIRECTORIES
+      "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>;$<INSTALL_INTERFACE:${vorrang_header_dir}>")
+  target_compile_features(vorrang_${name} INTERFACE cxx_std_17)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/${room}/ DESTINATION ${vorrang_header_dir}/${room}
+          FILES_MATCHING PATTERN "*.hpp")
+  list(APPEND vorrang_exported vorrang_${name})
+endforeach()
+
+if(TARGET vorrang)
+  set_target_properties(vorrang PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+  install(TARGETS vorrang RUNTIME)
+endif()
+
+if(vorrang_exported)
+  set_target_properties(vorrang_options PROPERTIES EXPORT_NAME build_options)
+  install(TARGETS ${vorrang_exported} vorrang_options EXPORT vorrang ARCHIVE)
+  install(EXPORT vorrang NAMESPACE vorrang:: FILE vorrang-targets.cmake
+          DESTINATION ${vorrang_package_dir})
+  configure_package_config_file(
+    ${PROJECT_SOURCE_DIR}/cmake/vorrang-config.cmake.in
+    ${PROJECT_BINARY_DIR}/vorrang-config.cmake INSTALL_DESTINATION ${vorrang_package_dir})
+  write_basic_package_version_file(
+    ${PROJECT_BINARY_DIR}/vorrang-config-version.cmake COMPATIBILITY SameMinorVersion)
+  install(FILES
+    ${PROJECT_BINARY_DIR}/vorrang-config.cmake
+    ${PROJECT_BINARY_DIR}/vorrang-config-version.cmake
+    ${PROJECT_SOURCE_DIR}/cmake/FindCAF.cmake
+    DESTINATION ${vorrang_package_dir})
+endif()
