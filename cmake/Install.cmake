@@ -21,20 +21,21 @@ foreach(room_and_name "config config" "actors engine")
       "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>;$<INSTALL_INTERFACE:${vorrang_header_dir}>")
   target_compile_features(vorrang_${name} INTERFACE cxx_std_17)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${room}/ DESTINATION ${vorrang_header_dir}/${room}
-          FILES_MATCHING PATTERN "*.hpp")
+          COMPONENT development FILES_MATCHING PATTERN "*.hpp")
   list(APPEND vorrang_exported vorrang_${name})
 endforeach()
 
 if(TARGET vorrang)
   set_target_properties(vorrang PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
-  install(TARGETS vorrang RUNTIME)
+  install(TARGETS vorrang RUNTIME COMPONENT gateway)
 endif()
 
 if(vorrang_exported)
   set_target_properties(vorrang_options PROPERTIES EXPORT_NAME build_options)
-  install(TARGETS ${vorrang_exported} vorrang_options EXPORT vorrang ARCHIVE)
+  install(TARGETS ${vorrang_exported} vorrang_options EXPORT vorrang
+          ARCHIVE COMPONENT development)
   install(EXPORT vorrang NAMESPACE vorrang:: FILE vorrang-targets.cmake
-          DESTINATION ${vorrang_package_dir})
+          DESTINATION ${vorrang_package_dir} COMPONENT development)
   configure_package_config_file(
     ${PROJECT_SOURCE_DIR}/cmake/vorrang-config.cmake.in
     ${PROJECT_BINARY_DIR}/vorrang-config.cmake INSTALL_DESTINATION ${vorrang_package_dir})
@@ -44,5 +45,5 @@ if(vorrang_exported)
     ${PROJECT_BINARY_DIR}/vorrang-config.cmake
     ${PROJECT_BINARY_DIR}/vorrang-config-version.cmake
     ${PROJECT_SOURCE_DIR}/cmake/FindCAF.cmake
-    DESTINATION ${vorrang_package_dir})
+    DESTINATION ${vorrang_package_dir} COMPONENT development)
 endif()
