@@ -1,0 +1,105 @@
+// The engine as an operator sees it: who waits, who may answer, what is left of the limits.
+//
+// Plain C++17 values, no CAF, no HTTP. A snapshot is a copy taken at one moment (`at`); by the time
+// it is read it may be past. Indices are those of engine_settings.
+#pragma once
+
+#include "actors/types.hpp"
+
+namespace vorrang {
+
+/// Why a ticket still waits, in the order in which they are told: the first that holds.
+enum class wait_reason : std::uint8_t {
+  /// A better ticket waits for each deployment this one could go to.
+  behind_others = 1,
+  /// Head of line, and every deployment it could go to is full (slots, rpm or tpm).
+  all_full = 2,
+  /// Every deployment it could go to cools down.
+  all_cooling = 3,
+  /// Its own back-off is running on each deployment that is left to it.
+  backing_off = 4,
+  /// With Redis away and `redis_unavailable: hold`, nothing is granted.
+  held = 5,
+};
+
+/// `behind-others`, `all-full`, `all-cooling`, `backing-off` or `held`.
+constexpr std::string_view to_string(wait_reason reason) noexcept {
+  switch (reason) {
+  case wait_reason::behind_others: return "behind-others";
+  case wait_reason::all_full: return "all-full";
+  case wait_reason::all_cooling: return "all-cooling";
+  case wait_reason::backing_off: return "backing-off";
+  case wait_reason::held: return "held";
+  }
+  return "unknown";
+}
+
+/// A waiting ticket.
+struct ticket_view {
+  ticket_id id = 0;
+  std::int32_t priority = 0;
+  /// 1 is the head of line.
+  std::uint32_t position = 0;
+  /// Since the request was first offered to this group.
+  duration waited{};
+  time_point deadline = never;
+  /// The instance that holds it; empty when the queue is not shared.
+  std::string instance;
+  wait_reason why = wait_reason::behind_others;
+  /// Attempts it has had already.
+  std::uint32_t attempts = 0;
+  /// The body it keeps in memory.
+  std::uint64_t bytes = 0;
+};
+
+/// A deployment: its state and what is used of each limit (an absent limit is none).
+struct deployment_view {
+  std::string id;
+  /// Not cooling down and has capacity.
+  bool healthy = true;
+  bool cooling = false;
+  /// No room now in slots, rpm or tpm.
+  bool full = false;
+  std::uint32_t in_flight = 0;
+  std::optional<std::uint32_t> max_parallel_requests;
+  /// Grants of the last 60 s.
+  std::uint64_t rpm_used = 0;
+  std::optional<std::uint64_t> rpm;
+  /// Tokens of the last 60 s.
+  std::uint64_t tpm_used = 0;
+  std::optional<std::uint64_t> tpm;
+  /// When the cooldown ends, counted from the snapshot; absent unless `cooling`.
+  std::optional<duration> cooldown_ends_in;
+  /// The last failure's HTTP status; 0: none since the start, or no HTTP answer.
+  std::uint16_t last_failure_status = 0;
+};
+
+/// One group: a page of its line, and all of its deployments.
+struct queue_view {
+  group_index group = no_index;
+  std::string name;
+  /// Tickets waiting in all, of which `tickets` is a page.
+  std::uint64_t waiting = 0;
+  /// Place in line of the first of `tickets`, counted from 0.
+  std::uint64_t offset = 0;
+  /// In order, at most as many as were asked for.
+  std::vector<ticket_view> tickets;
+  std::vector<deployment_view> deployments;
+  /// Longest wait among all who wait; zero if nobody does.
+  duration oldest_wait{};
+  /// Grants made while a better ticket eligible for that deployment waited; always 0.
+  std::uint64_t inversions = 0;
+  /// When this was true.
+  time_point at{};
+};
+
+/// What came of moving or cancelling a waiting ticket.
+enum class change_result : std::uint8_t {
+  done = 1,
+  /// No such ticket in that group.
+  unknown_ticket = 2,
+  /// It holds a grant: it is being answered, not waiting.
+  not_waiting = 3,
+};
+
+} // namespace vorrang
