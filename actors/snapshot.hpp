@@ -35,7 +35,7 @@ constexpr std::string_view to_string(wait_reason reason) noexcept {
 }
 
 /// A waiting ticket.
-struct ticket_view {
+struct ticket_report {
   ticket_id id = 0;
   std::int32_t priority = 0;
   /// 1 is the head of line.
@@ -53,7 +53,7 @@ struct ticket_view {
 };
 
 /// A deployment: its state and what is used of each limit (an absent limit is none).
-struct deployment_view {
+struct deployment_report {
   std::string id;
   /// Not cooling down and has capacity.
   bool healthy = true;
@@ -83,8 +83,8 @@ struct queue_view {
   /// Place in line of the first of `tickets`, counted from 0.
   std::uint64_t offset = 0;
   /// In order, at most as many as were asked for.
-  std::vector<ticket_view> tickets;
-  std::vector<deployment_view> deployments;
+  std::vector<ticket_report> tickets;
+  std::vector<deployment_report> deployments;
   /// Longest wait among all who wait; zero if nobody does.
   duration oldest_wait{};
   /// Grants made while a better ticket eligible for that deployment waited; always 0.
