@@ -1,0 +1,48 @@
+// The operator's port: who waits, why, and the operator's hand.
+#pragma once
+
+#include "config/settings.hpp"
+#include "http/operator_desk.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace vorrang::http {
+
+/// How the port is opened; the rest comes from the settings (`admin_host`, `admin_port`).
+struct admin_options {
+  /// 0 in the settings turns the port off; true asks for a free port instead (tests).
+  bool any_port = false;
+  /// Further names of this machine, for the check of `Host`.
+  std::vector<std::string> names;
+  std::string version;
+};
+
+/// Serves the admin port on a small thread pool of its own (4 threads). It asks `desk`, each time
+/// with a deadline of 2 s; answers JSON; holds no state of the queue. start() and stop() belong to
+/// one thread.
+class admin_server {
+public:
+  admin_server(std::shared_ptr<const config::settings> settings, operator_desk& desk,
+               admin_options options);
+  /// Stops.
+  ~admin_server();
+  admin_server(const admin_server&) = delete;
+  admin_server& operator=(const admin_server&) = delete;
+
+  /// Listens. An empty text is success, also when the port is turned off (port() is 0 then). Else a
+  /// sentence: the address is taken, or the host is not loopback and there is no master key.
+  std::string start();
+  /// Closes the port and waits for the answers that are being made.
+  void stop();
+  /// The port that it listens on, 0 if it does not.
+  std::uint16_t port() const noexcept;
+
+private:
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+} // namespace vorrang::http

@@ -1,0 +1,102 @@
+// What an attempt needs, and what comes back from it: the words between a call and its carrier.
+//
+// Passive: no sockets, no CAF. A carrier is the coroutine that writes and reads.
+#pragma once
+
+#include "actors/types.hpp"
+#include "config/deployment.hpp"
+#include "http/reply.hpp"
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vorrang::http {
+
+/// Where a deployment listens; taken apart once, at start. Lives as long as the front.
+struct upstream_address {
+  bool tls = false;
+  std::string host;       ///< name or address, IPv6 without brackets; what TLS verifies
+  std::uint16_t port = 0; ///< 80 or 443 if the URL says none
+  std::string host_field; ///< value of `Host`
+  std::string base_path;  ///< path of `api_base`, without trailing `/`; may be empty
+  std::string base_query; ///< query of `api_base`, without `?`; may be empty
+};
+
+/// One request to an upstream, ready to be written: `head`, then `body` piece by piece. The views
+/// are into the call, and hold until its next attempt() or judge().
+struct upstream_request {
+  /// Names the pool of connections, together with `address`.
+  const config::deployment* deployment = nullptr;
+  const upstream_address* address = nullptr;
+  /// Request line, fields and the blank line.
+  std::string_view head;
+  /// Content-Length bytes in all.
+  std::vector<std::string_view> body;
+  /// When the attempt is over if no byte of the answer's body came: judge with timed_out if
+  /// `until_is_the_deadline` is false, else the request's own deadline passed (cancelled).
+  time_point until = never;
+  bool until_is_the_deadline = true;
+  /// Longest silence between two reads after the first byte of the body.
+  duration between_chunks{};
+};
+
+/// A deployment that answers without any upstream. After `delay` the carrier treats `status`,
+/// `fields` and `body` as if they had come from one, or, if `events` is not empty, hands these to
+/// the relay one after the other.
+struct mock_attempt {
+  duration delay{};
+  /// Nothing ever comes: wait for `until`.
+  bool never_answers = false;
+  std::uint16_t status = 200;
+  header_fields fields;
+  std::string body;
+  std::vector<std::string> events;
+  /// As in upstream_request.
+  time_point until = never;
+  bool until_is_the_deadline = true;
+};
+
+/// An upstream's answer, or its head alone (`body` empty). 1xx answers are not shown.
+struct upstream_answer {
+  std::uint16_t status = 0;
+  header_fields fields;
+  std::string body;
+};
+
+/// An attempt that brought no HTTP answer.
+enum class transport_error : std::uint8_t {
+  /// Name not found, refused, TLS: nothing was written.
+  not_connected = 1,
+  /// The connection broke after bytes of the request were written.
+  broken = 2,
+  /// What came is no HTTP, or breaks the limits on heads and bodies.
+  not_http = 3,
+  /// The attempt's own time is over (upstream_request::until).
+  timed_out = 4,
+  /// The request's deadline passed during the attempt.
+  deadline = 5,
+  /// begin_sending() said no: nothing was tried.
+  not_sent = 6,
+};
+
+/// What is to be done with an answer whose head has arrived.
+enum class head_verdict : std::uint8_t {
+  /// Read the body, then judge().
+  read_whole = 1,
+  /// 2xx and a stream for a client that wants one: head_arrived(), then relay().
+  stream = 2,
+};
+
+/// What an attempt came to.
+struct judgement {
+  /// For request_gate::settle().
+  outcome result;
+  /// The answer goes to the client: good_reply(). Otherwise the engine says what comes next.
+  bool good = false;
+  /// Not null: do not settle yet, send this once more on the same grant (drop_params).
+  std::unique_ptr<upstream_request> again;
+};
+
+} // namespace vorrang::http

@@ -1,0 +1,104 @@
+// One relayed request, from the ask to the client's answer: what each step means.
+#pragma once
+
+#include "http/attempt.hpp"
+#include "http/stream_relay.hpp"
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+
+namespace vorrang::http {
+
+struct call_plan;
+class front;
+
+/// A request that was accepted and goes to a deployment. Its story:
+///
+///     gate.open(call.wanted())
+///     on_grant:  call.attempt(grant) → mock or upstream request
+///                head arrives:  look_at_head() → whole, or a stream
+///                whole:   judge(answer) → settle(result); good → good_reply() to the client
+///                stream:  stream_head(), relay() fed until it ends, judge_stream() → settle
+///                broken:  judge(error) → settle(result)
+///     on_end:    end_reply(ending)
+///
+/// If stream_client() and keep_alive_interval() passes while it waits, the head goes early:
+/// stream_head(), then waiting_text() each interval; good answers then begin with early_text(), and
+/// every reply is turned into an event by error_event(). Passive and belongs to one thread; what it
+/// hands out as views or pointers holds as long as said there, and never longer than the call.
+class call {
+public:
+  ~call();
+  call(const call&) = delete;
+  call& operator=(const call&) = delete;
+
+  /// What to ask the engine for. `bytes` is the size of the body.
+  const ask& wanted() const noexcept;
+
+  /// False: no ticket and no limit (`/v1/messages/count_tokens`). Then there is no gate: one
+  /// attempt(ungated_grant()), whose judgement is the end (last_reply() if it is not good).
+  bool needs_ticket() const noexcept;
+  grant ungated_grant(time_point now) const;
+
+  /// The client asked for a stream: its answer may begin before the attempt.
+  bool stream_client() const noexcept;
+
+  /// How long to wait before the first keep-alive text, and between two; absent: never.
+  std::optional<duration> keep_alive_interval() const noexcept;
+
+  /// `x-vorrang-request-id`: for logs.
+  const std::string& request_id() const noexcept;
+
+  // An attempt -------------------------------------------------------------------------------
+
+  /// The request for this grant's deployment. Forgets the attempt before.
+  std::variant<mock_attempt, upstream_request> attempt(const grant& given, time_point now);
+
+  /// The answer's head arrived.
+  head_verdict look_at_head(const upstream_answer& head) const;
+
+  /// A whole answer. `wall` is for a Retry-After that is a date.
+  judgement judge(upstream_answer answer, std::chrono::system_clock::time_point wall);
+  /// No answer. `detail` (a host that refused, …) is told to the operator's log, not the client.
+  judgement judge(transport_error error);
+
+  /// The client's answer after a judgement that was good.
+  reply good_reply();
+  /// The client's answer from the last attempt, as it stands. Also when needs_ticket() is false.
+  reply last_reply();
+
+  // A stream ---------------------------------------------------------------------------------
+
+  /// Status, fields, no body. After look_at_head() said `stream`, pass its head; null when it goes
+  /// out early, while the request waits.
+  reply stream_head(const upstream_answer* head) const;
+  /// Turns the upstream's stream into the client's; lives until the next attempt().
+  stream_relay& relay();
+  /// The relay is over: cleanly, or cut off (`error`), or the client hung up.
+  judgement judge_stream(std::optional<transport_error> error, bool client_gone);
+  /// What a stream that breaks after its first byte ends with.
+  std::string broken_stream_text(transport_error error) const;
+
+  /// `: waiting position=3`, or `event: ping` in Anthropic's form. Position 0: unknown.
+  std::string waiting_text(std::uint32_t position) const;
+  /// What the fields would have told, as a comment, when the head went early.
+  std::string early_text() const;
+  /// An answer for a client whose head went early: its body as an event of the API's form, or, for
+  /// a good whole answer, … as the one `data:` event it can be.
+  std::string as_events(const reply& answer) const;
+
+  // The end ----------------------------------------------------------------------------------
+
+  /// The client's answer when the engine ends the request.
+  reply end_reply(const ending& end);
+
+private:
+  friend class front;
+  explicit call(std::unique_ptr<call_plan> plan);
+  std::unique_ptr<call_plan> plan_;
+};
+
+} // namespace vorrang::http

@@ -1,0 +1,88 @@
+// What a request means: answered at once, or a call to be queued.
+#pragma once
+
+#include "actors/snapshot.hpp"
+#include "http/call.hpp"
+#include "http/reply.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace vorrang::config {
+struct settings;
+}
+
+namespace vorrang::http {
+
+struct request_head;
+struct inspected_body;
+
+/// What the front must know of where it runs.
+struct machine_facts {
+  /// Names and addresses of this machine, without ports; `localhost`, loopback and unspecified
+  /// addresses need not be named.
+  std::vector<std::string> names;
+  /// Shown by `/health/readiness`.
+  std::string version;
+  /// Start of request ids, so that they do not repeat after a restart; any number.
+  std::uint64_t id_seed = 0;
+};
+
+/// What changes while the gateway runs and answers of ours tell of. Given with each request.
+struct gateway_state {
+  bool draining = false;
+  /// Absent: not shared. False: Redis does not answer.
+  std::optional<bool> redis_reachable;
+  /// Requests that are waiting or running on this instance.
+  std::uint64_t requests_in_flight = 0;
+  /// The engine as last seen, at most seconds old; null: nothing is known yet.
+  std::shared_ptr<const std::vector<queue_view>> queues;
+};
+
+/// Refusals that the gateway's own state causes, and whose form depends on the request's path.
+enum class refusal : std::uint8_t {
+  draining = 1,             ///< 503
+  too_many_connections = 2, ///< 503
+  too_many_bytes = 3,       ///< 429: vorrang_settings.max_queue_bytes
+  body_too_large = 4,       ///< 413
+  body_stalled = 5,         ///< 408 and closed: nothing came for 30 s
+};
+
+/// The rules of the data port. Built once from the settings and read by all loops: every function
+/// may be called from any thread. Passive: no sockets, no CAF, time is a parameter.
+class front {
+public:
+  front(std::shared_ptr<const config::settings> settings, machine_facts facts);
+  ~front();
+  front(const front&) = delete;
+  front& operator=(const front&) = delete;
+
+  /// Judges a head before its body is read: unknown path, wrong method, no key, foreign origin,
+  /// content type, content coding, announced length. Absent: go on (with `Expect: 100-continue`,
+  /// say so), scan the body whatever it is, then begin(). An answer makes the body unwanted: the
+  /// connection sends it and, if a body was announced, closes (reply::close is set then).
+  std::optional<reply> judge_head(const request_head& head) const;
+
+  /// Judges a whole request whose head has passed judge_head(); requests without a body come with
+  /// an empty one and a default `inspected`. `now` starts its deadline. The body moves into the
+  /// call: `inspected` speaks of byte ranges, so the move does not disturb it.
+  std::variant<reply, std::unique_ptr<call>> begin(time_point now, const request_head& head,
+                                                   std::string body, inspected_body inspected,
+                                                   const gateway_state& state) const;
+
+  /// The answer to a request that the gateway itself cannot take. `head` null: before any head.
+  reply refuse(refusal why, const request_head* head) const;
+
+  /// Largest body that is read, bytes; beyond it: refuse(body_too_large).
+  std::uint64_t body_bytes_max() const noexcept;
+  const config::settings& settings() const noexcept;
+
+private:
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+} // namespace vorrang::http
