@@ -1,0 +1,149 @@
+#include "http/loop.hpp"
+
+#include "http/log.hpp"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <exception>
+
+namespace vorrang::http {
+
+namespace asio = boost::asio;
+
+namespace {
+
+using steady = std::chrono::steady_clock;
+using timer =
+    asio::basic_waitable_timer<steady, asio::wait_traits<steady>, asio::io_context::executor_type>;
+
+thread_local loop* current_loop = nullptr;
+
+/// Runs `last` when it goes, also when a call throws: a list whose flag stays set never runs again.
+template <class Function>
+class finally {
+public:
+  explicit finally(Function last) : last_(std::move(last)) {}
+  ~finally() { last_(); }
+  finally(const finally&) = delete;
+  finally& operator=(const finally&) = delete;
+
+private:
+  Function last_;
+};
+
+} // namespace
+
+struct loop::parts {
+  asio::io_context context{1};
+  timer deadline{context};
+  timer tick{context};
+};
+
+loop::loop(std::size_t index, loop_times times)
+    : index_(index), times_(times), parts_(std::make_unique<parts>()) {}
+
+loop::~loop() = default;
+
+asio::io_context& loop::context() noexcept {
+  return parts_->context;
+}
+
+loop* loop::current() noexcept {
+  return current_loop;
+}
+
+void loop::post(std::function<void()> work) {
+  asio::post(parts_->context, std::move(work));
+}
+
+void loop::run_soon(waiting_call& call) {
+  if (call.is_linked())
+    return;
+  soon_.push_back(call);
+  post_soon();
+}
+
+void loop::post_soon() {
+  if (soon_posted_ || soon_.empty())
+    return;
+  soon_posted_ = true;
+  asio::post(parts_->context, [this] {
+    soon_posted_ = false;
+    const finally again([this] { post_soon(); });
+    soon_.run_all();
+  });
+}
+
+void loop::watch(waiting_call& call, patience kind) {
+  if (!ticking_)
+    start_tick();
+  patience_[static_cast<std::size_t>(kind)].push_back(call, coarse_now_);
+}
+
+void loop::start_tick() {
+  coarse_now_ = steady::now();
+  ticking_ = true;
+  parts_->tick.expires_at(coarse_now_ + times_.tick);
+  parts_->tick.async_wait([this](const boost::system::error_code& error) {
+    if (!error)
+      tick();
+  });
+}
+
+void loop::tick() {
+  coarse_now_ = steady::now();
+  const finally again([this] {
+    ticking_ = false;
+    for (const call_list& each : patience_) {
+      if (!each.empty())
+        return start_tick();
+    }
+  });
+  for (std::size_t kind = 0; kind < patience_count; ++kind)
+    patience_[kind].run_older(coarse_now_ - times_.patience[kind]);
+}
+
+void loop::run_at(timed_call& which, time_point due) {
+  timed_.set(which, due);
+  // An timed_call that was cancelled leaves the timer as it is: it then wakes once for nothing,
+  // which is cheaper than to set it for each request.
+  if (timed_.first() < armed_for_)
+    arm_timer();
+}
+
+void loop::arm_timer() {
+  armed_for_ = timed_.first();
+  if (armed_for_ == never)
+    return;
+  parts_->deadline.expires_at(armed_for_);
+  parts_->deadline.async_wait([this](const boost::system::error_code& error) {
+    if (error)
+      return;                       // set anew meanwhile
+    armed_for_ = time_point::min(); // what is set by the calls is armed once, at the end
+    const finally again([this] { arm_timer(); });
+    timed_.ring_due(steady::now());
+  });
+}
+
+void loop::run() {
+  current_loop = this;
+  const auto guard = asio::make_work_guard(parts_->context);
+  for (;;) {
+    try {
+      parts_->context.run();
+      break;
+    } catch (const std::exception& error) {
+      log_bounded(log_cause::handler_exception, error.what());
+    }
+  }
+  current_loop = nullptr;
+}
+
+void loop::stop() {
+  parts_->context.stop();
+}
+
+} // namespace vorrang::http

@@ -1,0 +1,91 @@
+// One event loop: an io_context, the thread that runs it, its timeouts.
+#pragma once
+
+#include "actors/types.hpp"
+#include "http/call_list.hpp"
+#include "http/timed_call.hpp"
+
+#include <array>
+#include <cstddef>
+#include <functional>
+#include <memory>
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace vorrang::http {
+
+/// The constant times that connections are given; each has one list in a loop.
+enum class patience : std::uint8_t {
+  head = 0,        ///< until a request's head is complete
+  body = 1,        ///< between two reads of a body
+  idle = 2,        ///< between two requests of a connection
+  write_stall = 3, ///< until a client takes the next byte
+  linger = 4,      ///< after our last byte, until the client closes
+};
+inline constexpr std::size_t patience_count = 5;
+
+/// How long each patience is, and how often it is looked at.
+struct loop_times {
+  std::array<duration, patience_count> patience = {
+      std::chrono::seconds(10), std::chrono::seconds(30), std::chrono::seconds(75),
+      std::chrono::seconds(60), std::chrono::seconds(2)};
+  duration tick = std::chrono::milliseconds(100);
+};
+
+/// An io_context that one thread runs. Everything but post(), context() and index() is for that
+/// thread alone (or for any one thread while none runs it).
+class loop {
+public:
+  explicit loop(std::size_t index, loop_times times = {});
+  ~loop();
+  loop(const loop&) = delete;
+  loop& operator=(const loop&) = delete;
+
+  boost::asio::io_context& context() noexcept;
+  std::size_t index() const noexcept { return index_; }
+
+  /// The loop whose thread calls; nullptr on any other thread.
+  static loop* current() noexcept;
+
+  /// Runs `work` on this loop, from any thread, never inside the call.
+  void post(std::function<void()> work);
+
+  /// Runs `call` once the handlers that are ready now have run: what they have gathered can go out
+  /// at once. A call that is already waiting stays where it is.
+  void run_soon(waiting_call& call);
+
+  /// Runs `call` unless it is unlinked or watched anew within the time of `kind`, up to one tick
+  /// later.
+  void watch(waiting_call& call, patience kind);
+
+  /// Rings `which` at `due`. To cancel: which.cancel().
+  void run_at(timed_call& which, time_point due);
+
+  /// Runs handlers until stop(); exceptions of handlers are counted, logged and survived.
+  void run();
+  /// From any thread. What has not run by then is dropped by the destructor.
+  void stop();
+
+private:
+  struct parts; // Asio stays out of this header
+
+  void post_soon();
+  void arm_timer();
+  void start_tick();
+  void tick();
+
+  std::size_t index_;
+  loop_times times_;
+  std::unique_ptr<parts> parts_;
+  call_list soon_;
+  bool soon_posted_ = false;
+  std::array<call_list, patience_count> patience_;
+  time_point coarse_now_{};
+  bool ticking_ = false;
+  timed_calls timed_;
+  time_point armed_for_ = never;
+};
+
+} // namespace vorrang::http
