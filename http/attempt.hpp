@@ -5,6 +5,7 @@
 
 #include "actors/types.hpp"
 #include "config/deployment.hpp"
+#include "http/answer_head.hpp"
 #include "http/reply.hpp"
 
 #include <memory>
@@ -42,27 +43,19 @@ struct upstream_request {
   duration between_chunks{};
 };
 
-/// A deployment that answers without any upstream. After `delay` the carrier treats `status`,
-/// `fields` and `body` as if they had come from one, or, if `events` is not empty, hands these to
-/// the relay one after the other.
+/// A deployment that answers without any upstream. After `delay` the carrier treats `head` and
+/// `body` as if they had come from one, or, if `events` is not empty, hands these to the relay one
+/// after the other.
 struct mock_attempt {
   duration delay{};
   /// Nothing ever comes: wait for `until`.
   bool never_answers = false;
-  std::uint16_t status = 200;
-  header_fields fields;
+  answer_head head;
   std::string body;
   std::vector<std::string> events;
   /// As in upstream_request.
   time_point until = never;
   bool until_is_the_deadline = true;
-};
-
-/// An upstream's answer, or its head alone (`body` empty). 1xx answers are not shown.
-struct upstream_answer {
-  std::uint16_t status = 0;
-  header_fields fields;
-  std::string body;
 };
 
 /// An attempt that brought no HTTP answer.

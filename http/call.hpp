@@ -20,7 +20,7 @@ class front;
 ///     gate.open(call.wanted())
 ///     on_grant:  call.attempt(grant) → mock or upstream request
 ///                head arrives:  look_at_head() → whole, or a stream
-///                whole:   judge(answer) → settle(result); good → good_reply() to the client
+///                whole:   judge(head, body) → settle(result); good → good_reply() to the client
 ///                stream:  stream_head(), relay() fed until it ends, judge_stream() → settle
 ///                broken:  judge(error) → settle(result)
 ///     on_end:    end_reply(ending)
@@ -58,10 +58,10 @@ public:
   std::variant<mock_attempt, upstream_request> attempt(const grant& given, time_point now);
 
   /// The answer's head arrived.
-  head_verdict look_at_head(const upstream_answer& head) const;
+  head_verdict look_at_head(const answer_head& head) const;
 
   /// A whole answer. `wall` is for a Retry-After that is a date.
-  judgement judge(upstream_answer answer, std::chrono::system_clock::time_point wall);
+  judgement judge(answer_head head, std::string body, std::chrono::system_clock::time_point wall);
   /// No answer. `detail` (a host that refused, …) is told to the operator's log, not the client.
   judgement judge(transport_error error);
 
@@ -74,7 +74,7 @@ public:
 
   /// Status, fields, no body. After look_at_head() said `stream`, pass its head; null when it goes
   /// out early, while the request waits.
-  reply stream_head(const upstream_answer* head) const;
+  reply stream_head(const answer_head* head) const;
   /// Turns the upstream's stream into the client's; lives until the next attempt().
   stream_relay& relay();
   /// The relay is over: cleanly, or cut off (`error`), or the client hung up.

@@ -3,6 +3,7 @@
 
 #include "actors/snapshot.hpp"
 #include "http/call.hpp"
+#include "http/our_error.hpp"
 #include "http/reply.hpp"
 
 #include <memory>
@@ -42,15 +43,6 @@ struct gateway_state {
   std::shared_ptr<const std::vector<queue_view>> queues;
 };
 
-/// Refusals that the gateway's own state causes, and whose form depends on the request's path.
-enum class refusal : std::uint8_t {
-  draining = 1,             ///< 503
-  too_many_connections = 2, ///< 503
-  too_many_bytes = 3,       ///< 429: vorrang_settings.max_queue_bytes
-  body_too_large = 4,       ///< 413
-  body_stalled = 5,         ///< 408 and closed: nothing came for 30 s
-};
-
 /// The rules of the data port. Built once from the settings and read by all loops: every function
 /// may be called from any thread. Passive: no sockets, no CAF, time is a parameter.
 class front {
@@ -73,10 +65,11 @@ public:
                                                    std::string body, inspected_body inspected,
                                                    const gateway_state& state) const;
 
-  /// The answer to a request that the gateway itself cannot take. `head` null: before any head.
-  reply refuse(refusal why, const request_head* head) const;
+  /// The answer to a request that is refused elsewhere: at the door, for want of connections or
+  /// bytes, while draining. In the form of the request's API; `head` null: before there was one.
+  reply refuse(const refusal& why, const request_head* head) const;
 
-  /// Largest body that is read, bytes; beyond it: refuse(body_too_large).
+  /// Largest body that is read, bytes; beyond it: our_error::body_too_large.
   std::uint64_t body_bytes_max() const noexcept;
   const config::settings& settings() const noexcept;
 
