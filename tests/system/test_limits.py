@@ -1,5 +1,6 @@
 """rpm, deadlines, the full queue: who is refused, when, and with what words."""
 
+import os
 import time
 import unittest
 
@@ -75,6 +76,18 @@ class Deadlines(unittest.TestCase):
                 response = gateway.chat()
                 self.assertEqual((response.status, response.error["message"]), (408, POLLING_TIMEOUT))
                 self.assertEqual(provider.calls, [])
+
+    @unittest.skipUnless(os.environ.get("VORRANG_SLOW_TESTS"), "60 s: set VORRANG_SLOW_TESTS=1")
+    def test_the_window_slides(self):
+        with Provider() as provider:
+            with Gateway(config(provider.base, "rpm: 2", "timeout: 100")) as gateway:
+                connections = [gateway.send_chat("0"), gateway.send_chat("1")]
+                provider.wait_for_calls(2)
+                connections += [gateway.send_chat("worse", priority=9), gateway.send_chat("better", priority=1)]
+                self.assertEqual({r.status for r in client.gather(connections, 90)}, {200})
+                self.assertEqual([c.prompt for c in provider.calls[2:]], ["better", "worse"])
+                first, third = provider.calls[0].arrived_at, provider.calls[2].arrived_at
+                self.assertTrue(59.9 < third - first < 60.5, third - first)
 
     def test_deadline_during_the_call(self):
         with Provider(Reply(then="hang")) as provider:
@@ -209,7 +222,7 @@ class TokenLimit(unittest.TestCase):
     def test_tpm_keeps_the_second_waiting(self):
         # 400 bytes of text are 100 tokens, and max_tokens 100: 200 of 300 a minute.
         with Provider() as provider:
-            with Gateway(config(provider.base, "tpm: 300", "timeout: 1")) as gateway:
+            with Gateway(config(provider.base, "tpm: 300", "timeout: 10")) as gateway:
                 held = Reply(hold=True)
                 provider.script = [held]
                 first = gateway.send_chat("x" * 400, max_tokens=100)

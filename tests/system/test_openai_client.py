@@ -15,7 +15,7 @@ import venv
 from gateway import Gateway
 from provider import Provider, Reply
 
-CLIENT = "openai==1.109.1"
+REQUIREMENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "openai_client.txt")
 INSTALL_TIMEOUT_S = 240
 
 CONFIG = """
@@ -41,15 +41,19 @@ client = openai.OpenAI(api_key="sk-1234", base_url="http://127.0.0.1:PORT/v1")
 
 def python_with_client():
     """Path of an interpreter that has the client, made once and kept; raises SkipTest without network."""
-    directory = os.path.join(os.environ["VORRANG_SYSTEM_WORK"], "venv-" + CLIENT.replace("==", "-"))
+    directory = os.path.join(os.environ["VORRANG_SYSTEM_WORK"], "openai-client")
     python = os.path.join(directory, "bin", "python")
-    marker = os.path.join(directory, "complete")
+    marker = os.path.join(directory, "installed.txt")  # what is in there; written last
+    with open(REQUIREMENTS, encoding="ascii") as file:
+        wanted = f"{sys.version}\n{file.read()}"
     if os.path.exists(marker):
-        return python
+        with open(marker, encoding="ascii") as file:
+            if file.read() == wanted:
+                return python
     try:
         venv.create(directory, with_pip=True, clear=True)
         subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", CLIENT],
+            [python, "-m", "pip", "install", "--quiet", "--requirement", REQUIREMENTS],
             check=True,
             capture_output=True,
             text=True,
@@ -57,12 +61,12 @@ def python_with_client():
         )
     except (subprocess.SubprocessError, OSError) as reason:
         detail = getattr(reason, "stderr", None) or str(reason)
-        message = f"{CLIENT} cannot be installed: {str(detail).strip()[-300:]}"
+        message = f"the client cannot be installed: {str(detail).strip()[-300:]}"
         if os.environ.get("CI"):
             raise AssertionError(message) from None
         raise unittest.SkipTest(message) from None
     with open(marker, "w", encoding="ascii") as file:
-        file.write(CLIENT)
+        file.write(wanted)
     return python
 
 

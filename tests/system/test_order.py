@@ -1,6 +1,7 @@
 """The main promise: one slot, hundreds of requests, and the order is exact."""
 
 import random
+import time
 import unittest
 
 import client
@@ -54,9 +55,9 @@ class Order(unittest.TestCase):
         arrived = [call.prompt for call in provider.calls[1:]]
         return sent, responses, arrived
 
-    def check(self, group_size):
+    def check(self, group_size, arguments=()):
         with Provider(Reply(delay_s=0.01)) as provider:
-            with Gateway(CONFIG.format(base=provider.base)) as gateway:
+            with Gateway(CONFIG.format(base=provider.base), arguments) as gateway:
                 sent, responses, arrived = self.run_500(gateway, provider, group_size)
                 self.assertEqual([r.status for r in responses], [200] * 500)
                 self.assertEqual(sorted(arrived), sorted(sent), "each is sent upstream exactly once")
@@ -84,7 +85,22 @@ class Order(unittest.TestCase):
         self.check(50)
 
     def test_500_requests_all_at_once(self):
-        self.check(500)
+        self.check(500, ["--threads", "4"])
+
+    def test_waiting_costs_nothing(self):
+        with Provider(Reply(hold=True)) as provider:
+            with Gateway(CONFIG.format(base=provider.base)) as gateway:
+                connections = [gateway.send_chat(f"{n}", priority=n % 9) for n in range(501)]
+                provider.wait_for_calls(1)
+                gateway.wait_until_waiting(500)
+                before, start = gateway.cpu_seconds(), time.monotonic()
+                time.sleep(3)
+                used = (gateway.cpu_seconds() - before) / (time.monotonic() - start)
+                print(f"[500 waiting: {used * 100:.1f} % of a core] ", end="", flush=True)
+                self.assertLess(used, 0.03)
+                for connection in connections:
+                    connection.close()
+                gateway.wait_until_waiting(0)
 
     def test_a_better_one_that_comes_later_goes_first(self):
         with Provider(Reply(hold=True)) as provider:
