@@ -24,9 +24,9 @@ ALLOWED_ROOMS = {
     "examples": {"examples", "http", "actors", "config"},
 }
 
-# Files of actors/ that are about CAF: an actor, the messages, and the adapters to its versions.
+# Files of actors/ that are about CAF: an actor, its timer, the messages, and the adapters to its versions.
 SHELLS = re.compile(
-    r"^actors/((caf|embedded|detail)/|([a-z_]*_)?(actor|actors|messages|engine|caf|bridge)\.[ch]pp$)"
+    r"^actors/((caf|embedded|detail)/|([a-z_]*_)?(actor|actors|messages|engine|caf|bridge|timer)\.[ch]pp$)"
 )
 LINES_MAX = {".hpp": 300, ".cpp": 700}
 
