@@ -150,6 +150,8 @@ enum class end_code : std::uint16_t {
   draining = 9,
   /// Cancelled by its owner.
   cancelled = 10,
+  /// Every deployment cools down and a fallback group was free, but could not take it either.
+  all_cooling_down = 11,
 };
 
 /// One sentence each, for logs and messages.

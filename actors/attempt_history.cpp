@@ -1,0 +1,123 @@
+#include "actors/attempt_history.hpp"
+
+#include <algorithm>
+
+namespace vorrang {
+namespace {
+
+// Spec, "Back-off": 0.5 s doubling to 8 s; the jitter takes up to a quarter off.
+constexpr duration back_off_first = std::chrono::milliseconds(500);
+constexpr duration back_off_max = std::chrono::seconds(8);
+constexpr double back_off_jitter = 0.25;
+/// Spec: a ticket that gets 429 so often from deployments that answered others in between fails.
+constexpr std::uint32_t strikes_max = 3;
+
+} // namespace
+
+attempt_history::verdict attempt_history::record(time_point now, deployment_index where,
+                                                 const attempt_result& result,
+                                                 const group_settings& group,
+                                                 bool deployment_answered_since,
+                                                 std::minstd_rand& random) {
+  const auto& report = result.result;
+  if (report.kind == outcome_kind::not_sent)
+    return verdict::waits_again;
+  last_status_ = report.status;
+  last_timed_out_ = report.timed_out;
+  last_retry_after_ = report.retry_after;
+  context_window_ = report.context_window;
+  auto& here = at(where);
+
+  if (report.kind == outcome_kind::rate_limited) {
+    if (strikes_ == 0 || deployment_answered_since)
+      ++strikes_;
+    back_off(now, here, report, group, random);
+    if (strikes_ >= strikes_max)
+      return verdict::exhausted;
+    if (group.retries.rate_limit && ++retries_rate_limit_ > *group.retries.rate_limit)
+      return verdict::exhausted;
+    return verdict::waits_again;
+  }
+  if (report.kind == outcome_kind::rejected) {
+    if (report.status != 401 && report.status != 403 && report.status != 404)
+      return verdict::rejected;
+    here.refused = true;
+    return verdict::waits_again;
+  }
+  back_off(now, here, report, group, random);
+  return result.probe ? verdict::waits_again : count_retry(where, report, group);
+}
+
+attempt_history::verdict attempt_history::count_retry(deployment_index where,
+                                                      const outcome& result,
+                                                      const group_settings& group) {
+  const bool timeout = result.timed_out || result.status == 408;
+  const auto& allowed = timeout                ? group.retries.timeout
+                        : result.status >= 500 ? group.retries.internal_server_error
+                                               : std::optional<std::uint32_t>{};
+  auto& used = timeout ? retries_timeout_ : retries_server_error_;
+  const auto limit = allowed.value_or(
+      group.deployments[where].num_retries.value_or(group.num_retries));
+  auto& counter = allowed ? used : retries_plain_;
+  if (counter >= limit)
+    return verdict::exhausted;
+  ++counter;
+  ++retries_;
+  return verdict::waits_again;
+}
+
+void attempt_history::back_off(time_point now, place& here, const outcome& result,
+                               const group_settings& group, std::minstd_rand& random) {
+  duration wait;
+  if (result.retry_after) {
+    wait = *result.retry_after;
+  } else {
+    const auto doublings = std::min<std::uint32_t>(here.back_offs, 8);
+    wait = std::min<duration>(back_off_first * (1u << doublings), back_off_max);
+    std::uniform_real_distribution<double> less(0, back_off_jitter);
+    wait -= std::chrono::duration_cast<duration>(wait * less(random));
+    ++here.back_offs;
+  }
+  here.asked_to_wait = result.retry_after.has_value();
+  here.back_off_until = now + std::max(wait, group.least_back_off);
+}
+
+void attempt_history::subtract_refused(deployment_set& eligible) const {
+  for (const auto& here : places_)
+    if (here.refused)
+      eligible.erase(here.where);
+}
+
+void attempt_history::subtract_backing_off(time_point now, deployment_set& eligible) const {
+  for (const auto& here : places_)
+    if (here.back_off_until > now)
+      eligible.erase(here.where);
+}
+
+time_point attempt_history::next_return(time_point now) const {
+  auto next = never;
+  for (const auto& here : places_)
+    if (here.back_off_until > now)
+      next = std::min(next, here.back_off_until);
+  return next;
+}
+
+time_point attempt_history::asked_to_wait_until(deployment_index where) const {
+  for (const auto& here : places_)
+    if (here.where == where && here.asked_to_wait)
+      return here.back_off_until;
+  return time_point{};
+}
+
+attempt_history::place& attempt_history::at(deployment_index where) {
+  const auto found = std::find_if(places_.begin(), places_.end(),
+                                  [&](const place& p) { return p.where == where; });
+  if (found != places_.end())
+    return *found;
+  place fresh;
+  fresh.where = where;
+  places_.push_back(fresh);
+  return places_.back();
+}
+
+} // namespace vorrang

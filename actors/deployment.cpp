@@ -1,0 +1,130 @@
+#include "actors/deployment.hpp"
+
+#include <algorithm>
+
+namespace vorrang {
+
+deployment::deployment(const group_settings& group, const deployment_settings& settings,
+                       bool track_usage)
+    : rpm_(settings.rpm), tpm_(settings.tpm),
+      max_parallel_requests_(settings.max_parallel_requests),
+      count_requests_(track_usage || rpm_.has_value()),
+      count_tokens_(track_usage || tpm_.has_value()), health_(group, settings) {}
+
+void deployment::take_grant(const take& granted) {
+  ++takes_seen_;
+  attempt made{granted.ticket, granted.at, granted.token_estimate,
+               health_.take(granted.at, granted.probe), 0, 0};
+  if (count_requests_)
+    made.request_entry = requests_.add(granted.at, 1);
+  if (count_tokens_)
+    made.token_entry = tokens_.add(granted.at, granted.token_estimate);
+  in_flight_.emplace(granted.id, made);
+}
+
+bool deployment::head(time_point now, grant_id id) {
+  const auto found = in_flight_.find(id);
+  if (found == in_flight_.end() || !found->second.stamp.probe)
+    return false;
+  health_.head(now, found->second.stamp);
+  return true;
+}
+
+std::optional<attempt_result> deployment::settle(time_point now, grant_id id, outcome result) {
+  const auto found = in_flight_.find(id);
+  if (found == in_flight_.end()) {
+    ++unknown_settles_;
+    return std::nullopt;
+  }
+  const attempt over = found->second;
+  in_flight_.erase(found);
+
+  if (result.kind == outcome_kind::not_sent)
+    result.sent = false;
+  if (result.retry_after) {
+    if (*result.retry_after <= duration::zero())
+      result.retry_after.reset();
+    else
+      result.retry_after = std::min(*result.retry_after, retry_after_max);
+  }
+  if (count_requests_ && !result.sent)
+    requests_.correct(now, over.request_entry, -1);
+  if (count_tokens_)
+    charge_tokens(now, over, result);
+  if (result.kind == outcome_kind::success) {
+    // A mean that forgets: an eighth of each new figure, as TCP smooths its round trips (RFC 6298).
+    const auto took = now - over.at;
+    latency_ = latency_ == duration::zero() ? took : latency_ + (took - latency_) / 8;
+  }
+  if (result.kind == outcome_kind::failed || result.kind == outcome_kind::rate_limited ||
+      result.kind == outcome_kind::rejected)
+    last_failure_status_ = result.status;
+  health_.settle(now, over.stamp, result);
+  return attempt_result{over.ticket, id, result, over.stamp.probe};
+}
+
+void deployment::charge_tokens(time_point now, const attempt& over, const outcome& result) {
+  std::int64_t used = over.token_estimate;
+  if (!result.sent)
+    used = 0;
+  else if (result.tokens)
+    used = static_cast<std::int64_t>(
+        std::min<std::uint64_t>(*result.tokens, std::numeric_limits<std::int32_t>::max()));
+  else if (result.kind != outcome_kind::success && result.kind != outcome_kind::cancelled)
+    used = 0;
+  const auto delta = used - static_cast<std::int64_t>(over.token_estimate);
+  if (delta != 0 && !tokens_.correct(now, over.token_entry, delta) && delta > 0)
+    tokens_.add(now, delta);
+}
+
+room deployment::current(time_point now) {
+  health_.tick(now);
+  room result;
+  result.takes_seen = takes_seen_;
+  result.in_flight = static_cast<std::uint32_t>(in_flight_.size());
+  result.latency = latency_;
+  result.last_failure_status = last_failure_status_;
+  std::uint64_t slots = room::unlimited_slots;
+  if (max_parallel_requests_)
+    slots = *max_parallel_requests_ > in_flight_.size()
+                ? *max_parallel_requests_ - in_flight_.size()
+                : 0;
+  if (count_requests_) {
+    result.window_requests = requests_.used(now);
+    if (rpm_) {
+      const auto used = static_cast<std::uint64_t>(std::max<std::int64_t>(0, result.window_requests));
+      slots = std::min(slots, *rpm_ > used ? *rpm_ - used : 0);
+    }
+  }
+  if (count_tokens_) {
+    result.window_tokens = tokens_.used(now);
+    if (tpm_)
+      result.tokens = static_cast<std::int64_t>(std::min<std::uint64_t>(
+                          *tpm_, room::unlimited_tokens - 1)) -
+                      result.window_tokens;
+    if (tpm_ && *tpm_ == 0)
+      slots = 0;
+  }
+  const bool has_capacity = slots > 0;
+  result.cooling = health_.cooling();
+  result.reopening = health_.reopening();
+  if (result.cooling) {
+    result.cooling_until = health_.cooling_until();
+    result.retry_after_until = health_.retry_after_until();
+    result.probe_at = has_capacity ? health_.probe_at() : never;
+    slots = 0;
+  } else {
+    slots = std::min<std::uint64_t>(slots, health_.reopening_room());
+  }
+  result.slots = static_cast<std::uint32_t>(std::min<std::uint64_t>(slots, room::unlimited_slots));
+  result.window_return = std::min(requests_.next_return(), tokens_.next_return());
+  return result;
+}
+
+time_point deployment::next_event() const noexcept {
+  auto next = health_.cooling() ? health_.cooling_until() : never;
+  next = std::min(next, requests_.next_return());
+  return std::min(next, tokens_.next_return());
+}
+
+} // namespace vorrang

@@ -1,0 +1,109 @@
+// One deployment's books: what is in flight, what the last minute took, and its health.
+#pragma once
+
+#include "actors/health.hpp"
+#include "actors/windows.hpp"
+
+#include <boost/unordered/unordered_flat_map.hpp>
+
+namespace vorrang {
+
+/// What a deployment can take now, as it tells its queue. Absolute figures, valid until the next
+/// ones: the queue subtracts what it has granted since `takes_seen`.
+struct room {
+  static constexpr std::uint32_t unlimited_slots = std::numeric_limits<std::uint32_t>::max();
+  static constexpr std::int64_t unlimited_tokens = std::numeric_limits<std::int64_t>::max();
+
+  /// How many of the queue's grants these figures already contain.
+  std::uint64_t takes_seen = 0;
+  /// Grants it may still take; 0 while it cools down.
+  std::uint32_t slots = 0;
+  /// Tokens left in the window; may be negative after corrections.
+  std::int64_t tokens = unlimited_tokens;
+  std::uint32_t in_flight = 0;
+  std::int64_t window_requests = 0;
+  std::int64_t window_tokens = 0;
+  /// Mean duration of the last successes; 0 before the first.
+  duration latency{};
+  /// Of the last failed, rate limited or refused attempt; 0: none yet, or no HTTP answer.
+  std::uint16_t last_failure_status = 0;
+  bool cooling = false;
+  bool reopening = false;
+  time_point cooling_until{};
+  /// In the past unless the upstream asked to be left alone until then.
+  time_point retry_after_until{};
+  /// When a probe is due; `never` if none may be sent.
+  time_point probe_at = never;
+  /// When the rpm or tpm window gives something back; `never` if nothing is in it.
+  time_point window_return = never;
+};
+
+/// One grant as the queue reports it to the deployment.
+struct take {
+  grant_id id = 0;
+  ticket_id ticket = 0;
+  time_point at{};
+  std::uint32_t token_estimate = 0;
+  bool probe = false;
+};
+
+/// The end of an attempt as the deployment reports it to the queue.
+struct attempt_result {
+  ticket_id ticket = 0;
+  grant_id id = 0;
+  outcome result;
+  bool probe = false;
+};
+
+/// Owned by its deployment actor. Limits are hard: they are counted over `take`s, dated at the
+/// grant. Passive: takes the time, which must not run backwards.
+class deployment {
+public:
+  /// `track_usage`: keep the windows also where no limit asks for them (usage-based routing).
+  deployment(const group_settings& group, const deployment_settings& settings, bool track_usage);
+
+  void take_grant(const take& granted);
+
+  /// A 2xx head arrived. False if that grant is not in flight or not a probe.
+  bool head(time_point now, grant_id id);
+
+  /// Settles a grant; nothing if it is unknown or settled already.
+  std::optional<attempt_result> settle(time_point now, grant_id id, outcome result);
+
+  room current(time_point now);
+
+  /// When `current` may change by time alone; `never` if it does not.
+  time_point next_event() const noexcept;
+
+  std::size_t in_flight() const noexcept { return in_flight_.size(); }
+  /// Settles of grants that were not in flight (a holder settled twice).
+  std::uint64_t unknown_settles() const noexcept { return unknown_settles_; }
+
+private:
+  struct attempt {
+    ticket_id ticket;
+    time_point at;
+    std::uint32_t token_estimate;
+    health::stamp stamp;
+    sliding_window::entry_number request_entry;
+    sliding_window::entry_number token_entry;
+  };
+
+  void charge_tokens(time_point now, const attempt& over, const outcome& result);
+
+  std::optional<std::uint64_t> rpm_;
+  std::optional<std::uint64_t> tpm_;
+  std::optional<std::uint32_t> max_parallel_requests_;
+  bool count_requests_;
+  bool count_tokens_;
+  sliding_window requests_;
+  sliding_window tokens_;
+  health health_;
+  boost::unordered_flat_map<grant_id, attempt> in_flight_;
+  std::uint64_t takes_seen_ = 0;
+  std::uint64_t unknown_settles_ = 0;
+  duration latency_{};
+  std::uint16_t last_failure_status_ = 0;
+};
+
+} // namespace vorrang

@@ -1,0 +1,54 @@
+#include "actors/deployment_actor.hpp"
+
+namespace vorrang {
+namespace {
+
+using pointer = deployment_actor::stateful_pointer<deployment_state>;
+
+void report(pointer self) {
+  auto& state = self->state;
+  const auto now = self->clock().now();
+  state.report.figures = state.books->current(now);
+  self->send(state.directory->queues[state.group], room_atom_v, std::move(state.report));
+  state.report.results.clear();
+  state.tick.arm(self, state.books->next_event());
+}
+
+} // namespace
+
+deployment_actor::behavior_type deployment_keeper(pointer self, directory_ptr directory,
+                                                  group_index group, deployment_index which) {
+  auto& state = self->state;
+  const auto& rules = directory->settings.groups[group];
+  state.directory = std::move(directory);
+  state.group = group;
+  state.report.deployment = which;
+  state.books.emplace(rules, rules.deployments[which],
+                      rules.strategy == routing_strategy::usage_based);
+  return {
+      [=](start_atom) { report(self); },
+      [=](take_atom, const take_batch& batch) {
+        for (const auto& taken : batch.takes)
+          self->state.books->take_grant(taken);
+        self->state.tick.arm(self, self->state.books->next_event());
+      },
+      [=](settle_atom, const settle_batch& batch) {
+        const auto now = self->clock().now();
+        for (const auto& over : batch.settles)
+          if (auto result = self->state.books->settle(now, over.grant, over.result))
+            self->state.report.results.push_back(*result);
+        if (!self->state.report.results.empty())
+          report(self);
+      },
+      [=](head_atom, grant_id id) {
+        if (self->state.books->head(self->clock().now(), id))
+          report(self);
+      },
+      [=](tick_atom, std::uint64_t generation) {
+        if (self->state.tick.fired(generation))
+          report(self);
+      },
+  };
+}
+
+} // namespace vorrang

@@ -1,0 +1,492 @@
+#include "actors/group_queue.hpp"
+
+#include "actors/eligibility.hpp"
+
+#include <algorithm>
+
+namespace vorrang {
+namespace {
+
+/// Grant ids are unique in the engine: the group in the top bits, then a counter.
+constexpr unsigned grant_group_shift = 48;
+
+} // namespace
+
+group_queue::group_queue(const group_settings& settings, group_index self, std::uint64_t seed,
+                         group_board& board)
+    : settings_(settings), self_(self), board_(board),
+      random_(static_cast<choice_random::result_type>((seed ^ (self * 0x9e3779b9u)) | 1)),
+      views_(settings.deployments.size()),
+      next_grant_((static_cast<std::uint64_t>(self) << grant_group_shift) + 1) {}
+
+// --- What happens to it ---------------------------------------------------------------------
+
+void group_queue::offer(time_point now, owner_index owner, ticket_offer&& offered) {
+  record fresh;
+  fresh.id = offered.id;
+  fresh.since = offered.since;
+  fresh.owner = owner;
+  fresh.bytes = offered.wanted.bytes;
+  fresh.token_estimate = offered.wanted.token_estimate;
+  fresh.attempts_before = offered.attempts;
+  fresh.retries_before = offered.retries;
+  fresh.fallbacks = static_cast<std::uint8_t>(std::min<std::uint32_t>(offered.fallbacks, 255));
+  fresh.base = base_for(offered.wanted, fresh.oversize);
+  if (!offered.next_groups.empty()) {
+    fresh.next_groups =
+        std::make_unique<std::vector<group_index>>(std::move(offered.next_groups));
+    ++with_fallback_;
+  }
+
+  const auto slot =
+      line_.add(offered.wanted.priority, offered.wanted.deadline, bases_[fresh.base]);
+  if (records_.size() <= slot)
+    records_.resize(line_.slots());
+  records_[slot] = std::move(fresh);
+  if (!slots_.emplace(offered.id, slot).second) {
+    // The same id twice is its owner's mistake: the newcomer ends, the first keeps its place.
+    const auto kept = slots_[offered.id];
+    end(now, slot, end_code::cancelled, std::nullopt);
+    slots_[offered.id] = kept;
+    return;
+  }
+  if (draining_)
+    return end(now, slot, end_code::draining, std::nullopt);
+  if (bases_[records_[slot].base].empty())
+    return end(now, slot, end_code::no_deployment, std::nullopt);
+  auto code = end_code::timed_out;
+  duration retry_after{};
+  if (!cooling_.empty() && hopeless(now, slot, code, retry_after))
+    return end(now, slot, code, retry_after);
+  ++newcomers_;
+}
+
+void group_queue::cancel(ticket_id ticket) {
+  const auto found = slots_.find(ticket);
+  if (found == slots_.end())
+    return;
+  if (line_.waiting(found->second))
+    forget(found->second);
+  else
+    records_[found->second].abandoned = true;
+}
+
+void group_queue::owner_gone(owner_index owner) {
+  std::vector<slot_index> gone;
+  for (const auto& [id, slot] : slots_)
+    if (records_[slot].owner == owner)
+      gone.push_back(slot);
+  for (const auto slot : gone) {
+    const auto& lost = records_[slot];
+    if (line_.waiting(slot)) {
+      forget(slot);
+    } else {
+      output_.orphans.push_back({lost.deployment, lost.granted});
+      records_[slot].abandoned = true;
+    }
+  }
+}
+
+void group_queue::room_changed(time_point now, deployment_index which, const room& figures,
+                               const std::vector<attempt_result>& results) {
+  auto& view = views_[which];
+  const auto asked_to_wait_before = view.figures().retry_after_until;
+  const bool was_cooling = view.figures().cooling;
+  view.update(figures);
+  const auto& fresh = view.figures();
+  if (!fresh.cooling && fresh.slots > 0)
+    open_.insert(which);
+  else
+    open_.erase(which);
+  if (fresh.cooling)
+    cooling_.insert(which);
+  else
+    cooling_.erase(which);
+  if (fresh.cooling && (!was_cooling || fresh.retry_after_until > asked_to_wait_before))
+    look_for_hopeless_ = true;
+  for (const auto& result : results)
+    apply(now, which, result);
+}
+
+void group_queue::fallback_healthy() { look_for_hopeless_ = true; }
+
+bool group_queue::move(ticket_id ticket, std::int32_t priority) {
+  const auto found = slots_.find(ticket);
+  if (found == slots_.end())
+    return false;
+  line_.move(found->second, priority);
+  return line_.waiting(found->second);
+}
+
+bool group_queue::cancel_by_operator(time_point now, ticket_id ticket) {
+  const auto found = slots_.find(ticket);
+  if (found == slots_.end() || !line_.waiting(found->second))
+    return false;
+  end(now, found->second, end_code::cancelled_by_operator, std::nullopt);
+  return true;
+}
+
+void group_queue::ask_position(ticket_id ticket) {
+  const auto found = slots_.find(ticket);
+  if (found != slots_.end() && line_.waiting(found->second))
+    output_.verdicts.push_back({records_[found->second].owner,
+                                place_in_line{ticket, line_.position(found->second)}});
+}
+
+void group_queue::drain(time_point now) {
+  draining_ = true;
+  std::vector<slot_index> all;
+  line_.for_each([&](slot_index slot) { all.push_back(slot); });
+  for (const auto slot : all)
+    end(now, slot, end_code::draining, std::nullopt);
+}
+
+// --- What it decides ------------------------------------------------------------------------
+
+void group_queue::serve(time_point now) {
+  expire(now);
+  while (!back_offs_.empty() && back_offs_.top().at <= now) {
+    const auto over = back_offs_.top();
+    back_offs_.pop();
+    if (records_[over.slot].id == over.ticket && line_.waiting(over.slot))
+      refresh_eligible(now, over.slot);
+  }
+  if (look_for_hopeless_)
+    end_hopeless(now);
+  grant_in_order(now);
+  refuse_newcomers(now);
+  publish();
+}
+
+void group_queue::grant_in_order(time_point now) {
+  bool probe_due = false;
+  cooling_.for_each([&](deployment_index i) { probe_due |= views_[i].figures().probe_at <= now; });
+  deployment_set closed;
+  lane_done_.assign(line_.lanes(), false);
+  while ((probe_due || !open_.within(closed)) && line_.size() > 0) {
+    auto best = line_.lanes();
+    for (waiting_line::lane_index lane = 0; lane < line_.lanes(); ++lane) {
+      if (lane_done_[lane] || line_.lane_empty(lane) || line_.lane_eligible(lane).within(closed))
+        continue;
+      if (best == line_.lanes() ||
+          line_.lane_head(lane) <
+              line_.lane_head(static_cast<waiting_line::lane_index>(best)))
+        best = lane;
+    }
+    if (best == line_.lanes())
+      break;
+    const auto lane = static_cast<waiting_line::lane_index>(best);
+    if (grant_head(now, line_.lane_head(lane).slot, closed))
+      continue;
+    // It stays the best for all its deployments, and their room is kept for it.
+    closed |= line_.lane_eligible(lane);
+    lane_done_[lane] = true;
+  }
+}
+
+bool group_queue::grant_head(time_point now, slot_index slot, const deployment_set& closed) {
+  const auto& eligible = line_.eligible(slot);
+  const auto& ticket = records_[slot];
+  candidates_.clear();
+  eligible.for_each([&](deployment_index i) {
+    if (!open_.contains(i) || closed.contains(i) || !fits(ticket, views_[i]))
+      return;
+    const auto& figures = views_[i].figures();
+    candidates_.push_back({i, &settings_.deployments[i], figures.in_flight,
+                           figures.window_requests, figures.window_tokens, figures.latency});
+  });
+  if (!candidates_.empty()) {
+    give(now, slot, choose(settings_.strategy, candidates_, random_),
+         grant_reason::healthy_deployment);
+    return true;
+  }
+  if (eligible.empty() || !eligible.within(cooling_))
+    return false;
+  auto probed = no_index;
+  eligible.for_each([&](deployment_index i) {
+    const auto& figures = views_[i].figures();
+    if (closed.contains(i) || figures.probe_at > now || !fits(ticket, views_[i]))
+      return;
+    if (probed == no_index || figures.cooling_until < views_[probed].figures().cooling_until)
+      probed = i;
+  });
+  if (probed == no_index)
+    return false;
+  give(now, slot, probed, grant_reason::head_of_line);
+  return true;
+}
+
+bool group_queue::fits(const record& ticket, const deployment_view& view) const noexcept {
+  const auto& figures = view.figures();
+  if (figures.tokens == room::unlimited_tokens)
+    return true;
+  if (ticket.oversize)
+    return figures.in_flight == 0 && figures.window_tokens <= 0;
+  return static_cast<std::int64_t>(ticket.token_estimate) <= figures.tokens;
+}
+
+void group_queue::give(time_point now, slot_index slot, deployment_index where,
+                       grant_reason reason) {
+  count_inversions(slot, where);
+  auto& ticket = records_[slot];
+  ticket.granted = next_grant_++;
+  ticket.deployment = where;
+  ++ticket.attempts;
+  line_.leave(slot);
+  const bool probe = reason == grant_reason::head_of_line;
+  views_[where].take(ticket.token_estimate, probe);
+  if (views_[where].figures().slots == 0)
+    open_.erase(where);
+  output_.takes.push_back(
+      {where, {ticket.granted, ticket.id, now, ticket.token_estimate, probe}});
+  grant given;
+  given.ticket = ticket.id;
+  given.id = ticket.granted;
+  given.group = self_;
+  given.deployment = where;
+  given.reason = reason;
+  given.at = now;
+  given.waited = now - ticket.since;
+  given.attempt = ticket.attempts_before + ticket.attempts;
+  given.retries = ticket.retries_before + (ticket.history ? ticket.history->retries() : 0);
+  given.fallbacks = ticket.fallbacks;
+  output_.verdicts.push_back({ticket.owner, given});
+  rate_.count(now);
+  ++grants_;
+}
+
+// Knows nothing of how the choice was made: only who waits, and for what.
+void group_queue::count_inversions(slot_index slot, deployment_index where) {
+  const auto own = line_.rank_of(slot);
+  for (waiting_line::lane_index lane = 0; lane < line_.lanes(); ++lane)
+    if (!line_.lane_empty(lane) && line_.lane_eligible(lane).contains(where) &&
+        line_.lane_head(lane) < own) {
+      ++inversions_;
+      return;
+    }
+}
+
+// --- Attempts that ended --------------------------------------------------------------------
+
+void group_queue::apply(time_point now, deployment_index where, const attempt_result& result) {
+  ++events_;
+  if (result.result.kind == outcome_kind::success)
+    views_[where].last_answer = events_;
+  const auto found = slots_.find(result.ticket);
+  if (found == slots_.end() || records_[found->second].granted != result.id ||
+      line_.waiting(found->second))
+    return;
+  const auto slot = found->second;
+  auto& ticket = records_[slot];
+  const auto kind = result.result.kind;
+  if (ticket.abandoned || kind == outcome_kind::success || kind == outcome_kind::cancelled)
+    return forget(slot);
+  if (kind == outcome_kind::not_sent) {
+    --ticket.attempts;
+    return come_back(now, slot, ticket.attempts > 0);
+  }
+  if (!ticket.history)
+    ticket.history = std::make_unique<attempt_history>();
+  auto& history = *ticket.history;
+  const bool answered_others =
+      history.last_rate_limit != 0 && views_[where].last_answer > history.last_rate_limit;
+  const auto next = history.record(now, where, result, settings_, answered_others, random_);
+  if (kind == outcome_kind::rate_limited)
+    history.last_rate_limit = events_;
+  switch (next) {
+  case attempt_history::verdict::waits_again:
+    return come_back(now, slot, true);
+  case attempt_history::verdict::exhausted:
+    return end(now, slot, end_code::attempts_exhausted, history.last_retry_after());
+  case attempt_history::verdict::rejected:
+    return end(now, slot, end_code::rejected, std::nullopt);
+  }
+}
+
+void group_queue::come_back(time_point now, slot_index slot, bool attempted) {
+  if (draining_)
+    return end(now, slot, end_code::draining, std::nullopt);
+  if (line_.deadline(slot) <= now)
+    return end(now, slot, end_code::timed_out, std::nullopt);
+  if (reachable(slot).empty())
+    return end(now, slot, end_code::attempts_exhausted, std::nullopt);
+  auto code = end_code::timed_out;
+  duration retry_after{};
+  if (hopeless(now, slot, code, retry_after))
+    return end(now, slot, code, retry_after);
+  line_.rejoin(slot, deployment_set{}, attempted);
+  refresh_eligible(now, slot);
+  output_.verdicts.push_back({records_[slot].owner, returned{records_[slot].id}});
+}
+
+// --- Eligibility ----------------------------------------------------------------------------
+
+std::uint32_t group_queue::base_for(const ask& wanted, bool& oversize) {
+  auto base = eligible_deployments(settings_, wanted, oversize);
+  const auto found = std::find(bases_.begin(), bases_.end(), base);
+  if (found != bases_.end())
+    return static_cast<std::uint32_t>(found - bases_.begin());
+  bases_.push_back(std::move(base));
+  return static_cast<std::uint32_t>(bases_.size() - 1);
+}
+
+deployment_set group_queue::reachable(slot_index slot) const {
+  auto result = bases_[records_[slot].base];
+  if (records_[slot].history)
+    records_[slot].history->subtract_refused(result);
+  return result;
+}
+
+void group_queue::refresh_eligible(time_point now, slot_index slot) {
+  const auto& ticket = records_[slot];
+  auto eligible = reachable(slot);
+  if (ticket.history) {
+    ticket.history->subtract_backing_off(now, eligible);
+    const auto next = ticket.history->next_return(now);
+    if (next != never)
+      back_offs_.push({next, slot, ticket.id});
+  }
+  line_.change_eligible(slot, eligible);
+}
+
+// --- Endings --------------------------------------------------------------------------------
+
+void group_queue::expire(time_point now) {
+  while (line_.next_deadline() <= now)
+    end(now, line_.first_to_expire(), end_code::timed_out, std::nullopt);
+}
+
+void group_queue::end(time_point now, slot_index slot, end_code code,
+                      std::optional<duration> retry_after) {
+  const auto& ticket = records_[slot];
+  ended result;
+  result.end.ticket = ticket.id;
+  result.end.code = code;
+  result.end.retry_after = retry_after;
+  result.end.group = self_;
+  result.end.waited = now - ticket.since;
+  result.end.attempts = ticket.attempts_before + ticket.attempts;
+  result.end.retries = ticket.retries_before;
+  result.end.fallbacks = ticket.fallbacks;
+  if (ticket.history) {
+    result.end.status = ticket.history->last_status();
+    result.end.timed_out = ticket.history->last_timed_out();
+    result.end.retries += ticket.history->retries();
+    result.context_window = ticket.history->context_window();
+  }
+  result.may_fall_back =
+      code == end_code::attempts_exhausted || code == end_code::rejected ||
+      code == end_code::no_deployment || code == end_code::rate_limited_beyond_deadline ||
+      code == end_code::all_cooling_down;
+  const auto owner = ticket.owner;
+  forget(slot);
+  output_.verdicts.push_back({owner, std::move(result)});
+}
+
+void group_queue::forget(slot_index slot) {
+  auto& ticket = records_[slot];
+  if (ticket.next_groups)
+    --with_fallback_;
+  slots_.erase(ticket.id);
+  ticket = record{};
+  line_.remove(slot);
+}
+
+// True if waiting makes no sense for this ticket: all it could go to cools down and a fallback is
+// free, or all of it asks to be left alone until after the ticket's deadline (spec, "Fallbacks").
+bool group_queue::hopeless(time_point now, slot_index slot, end_code& code,
+                           duration& retry_after) {
+  const auto& ticket = records_[slot];
+  const auto reach = reachable(slot);
+  if (reach.empty())
+    return false;
+  auto asked_to_wait = never;
+  auto cooling_until = never;
+  reach.for_each([&](deployment_index i) {
+    const auto& figures = views_[i].figures();
+    auto until = figures.cooling ? figures.retry_after_until : time_point{};
+    if (ticket.history)
+      until = std::max(until, ticket.history->asked_to_wait_until(i));
+    asked_to_wait = std::min(asked_to_wait, until);
+    cooling_until = std::min(cooling_until, figures.cooling_until);
+  });
+  if (asked_to_wait > now && asked_to_wait > line_.deadline(slot)) {
+    code = end_code::rate_limited_beyond_deadline;
+    retry_after = asked_to_wait - now;
+    return true;
+  }
+  if (!ticket.next_groups || !reach.within(cooling_))
+    return false;
+  for (const auto next : *ticket.next_groups)
+    if (board_.healthy(next)) {
+      code = end_code::all_cooling_down;
+      retry_after = std::max(cooling_until - now, duration::zero());
+      return true;
+    }
+  for (const auto next : *ticket.next_groups)
+    if (std::find(output_.watched.begin(), output_.watched.end(), next) == output_.watched.end())
+      output_.watched.push_back(next);
+  return false;
+}
+
+void group_queue::end_hopeless(time_point now) {
+  look_for_hopeless_ = false;
+  // Only tickets all of whose deployments cool, or that stay away by themselves, can be so.
+  const bool some_base_cools = std::any_of(
+      bases_.begin(), bases_.end(), [&](const auto& base) { return base.intersects(cooling_); });
+  if (!some_base_cools)
+    return;
+  std::vector<std::pair<slot_index, std::pair<end_code, duration>>> over;
+  line_.for_each([&](slot_index slot) {
+    auto code = end_code::timed_out;
+    duration retry_after{};
+    if (hopeless(now, slot, code, retry_after))
+      over.push_back({slot, {code, retry_after}});
+  });
+  for (const auto& [slot, how] : over)
+    end(now, slot, how.first, how.second);
+}
+
+void group_queue::refuse_newcomers(time_point now) {
+  for (; newcomers_ > 0 && line_.size() > settings_.max_queue_size; --newcomers_) {
+    const auto worst = line_.worst_unattempted();
+    if (worst == waiting_line::no_slot)
+      break;
+    end(now, worst, end_code::queue_full, rate_.time_for(now, line_.size()));
+  }
+  newcomers_ = 0;
+}
+
+// --- What others may know -------------------------------------------------------------------
+
+void group_queue::publish() {
+  if (board_.healthy(self_) == open_.empty())
+    board_.set_healthy(self_, !open_.empty());
+}
+
+time_point group_queue::next_event(time_point now) const {
+  auto next = line_.next_deadline();
+  if (!back_offs_.empty())
+    next = std::min(next, back_offs_.top().at);
+  if (line_.size() > 0)
+    cooling_.for_each([&](deployment_index i) {
+      const auto at = views_[i].figures().probe_at;
+      if (at > now)
+        next = std::min(next, at);
+    });
+  return next;
+}
+
+group_queue::waiting_ticket group_queue::describe(waiting_line::slot_index slot) const {
+  const auto& ticket = records_[slot];
+  return {ticket.id,    line_.priority(slot), ticket.since, line_.deadline(slot),
+          ticket.owner, ticket.attempts,      ticket.bytes, line_.eligible(slot)};
+}
+
+duration group_queue::oldest_wait(time_point now) const {
+  auto oldest = now;
+  line_.for_each([&](slot_index slot) { oldest = std::min(oldest, records_[slot].since); });
+  return now - oldest;
+}
+
+} // namespace vorrang

@@ -1,0 +1,231 @@
+// The decision: which waiting ticket of a group goes next, and where.
+#pragma once
+
+#include "actors/attempt_history.hpp"
+#include "actors/choice.hpp"
+#include "actors/deployment_view.hpp"
+#include "actors/grant_rate.hpp"
+#include "actors/group_board.hpp"
+#include "actors/waiting_line.hpp"
+
+#include <queue>
+#include <variant>
+
+namespace vorrang {
+
+/// Names whoever offered a ticket, within one queue.
+using owner_index = std::uint32_t;
+
+/// A ticket as it is offered to the queue of its group.
+struct ticket_offer {
+  ticket_id id = 0;
+  ask wanted;
+  /// When the request was first offered anywhere.
+  time_point since{};
+  /// What happened in the groups visited before.
+  std::uint32_t attempts = 0;
+  std::uint32_t retries = 0;
+  std::uint32_t fallbacks = 0;
+  /// Where the request may go if this group fails for good, in order.
+  std::vector<group_index> next_groups;
+};
+
+/// What a queue tells the owner of a ticket.
+struct returned {
+  ticket_id ticket = 0;
+};
+struct ended {
+  ending end;
+  /// The group has failed for this ticket: its next group may be tried.
+  bool may_fall_back = false;
+  /// … because the prompt is longer than the model's context.
+  bool context_window = false;
+};
+struct place_in_line {
+  ticket_id ticket = 0;
+  /// 1 is the head of line.
+  std::uint32_t position = 0;
+};
+using verdict = std::variant<grant, returned, ended, place_in_line>;
+
+/// What a call to group_queue caused, in order; the actor delivers it and clears it.
+struct queue_output {
+  struct for_owner {
+    owner_index owner;
+    verdict what;
+  };
+  struct for_deployment {
+    deployment_index deployment;
+    take what;
+  };
+  /// A grant whose holder is gone: to be settled as cancelled.
+  struct orphan {
+    deployment_index deployment;
+    grant_id grant;
+  };
+  std::vector<for_owner> verdicts;
+  std::vector<for_deployment> takes;
+  std::vector<orphan> orphans;
+  /// Groups to hear from once they become healthy.
+  std::vector<group_index> watched;
+
+  void clear() {
+    verdicts.clear();
+    takes.clear();
+    orphans.clear();
+    watched.clear();
+  }
+};
+
+/// One group's queue, spec §2: tickets are served in order, each choosing among its healthy
+/// deployments; a deployment's room is kept for the best ticket eligible for it.
+///
+/// Feed it with what happened (offers, cancels, rooms, results), then call `serve` once: it ends
+/// what is overdue, grants what can be granted, and refuses what the queue cannot hold. Passive:
+/// takes the time, which must not run backwards; not thread-safe.
+class group_queue {
+public:
+  /// `settings` and `board` must outlive the queue.
+  group_queue(const group_settings& settings, group_index self, std::uint64_t seed,
+              group_board& board);
+
+  void offer(time_point now, owner_index owner, ticket_offer&& offered);
+
+  /// The owner does not want it any more. A granted ticket is not taken back; its owner settles.
+  void cancel(ticket_id ticket);
+
+  /// All tickets of an owner that is gone.
+  void owner_gone(owner_index owner);
+
+  /// A deployment's figures changed, and some of its attempts ended.
+  void room_changed(time_point now, deployment_index which, const room& figures,
+                    const std::vector<attempt_result>& results);
+
+  /// One of the watched groups became healthy.
+  void fallback_healthy();
+
+  /// The operator's hand. False if the ticket does not wait here.
+  bool move(ticket_id ticket, std::int32_t priority);
+  bool cancel_by_operator(time_point now, ticket_id ticket);
+
+  /// Tells the owner its place, if the ticket waits.
+  void ask_position(ticket_id ticket);
+
+  /// From now on every ticket that waits or comes ends with `draining`.
+  void drain(time_point now);
+
+  /// Decides. Everything it causes is in output().
+  void serve(time_point now);
+
+  /// When to call serve() again if nothing else happens; `never` if there is no need.
+  time_point next_event(time_point now) const;
+
+  queue_output& output() noexcept { return output_; }
+  std::size_t waiting() const noexcept { return line_.size(); }
+  /// A deployment could take something now.
+  bool healthy() const noexcept { return !open_.empty(); }
+  /// Grants made while a better ticket eligible for that deployment waited: 0 (spec §2.9).
+  std::uint64_t inversions() const noexcept { return inversions_; }
+  std::uint64_t grants() const noexcept { return grants_; }
+  const group_settings& settings() const noexcept { return settings_; }
+  group_index settings_index() const noexcept { return self_; }
+  const waiting_line& line() const noexcept { return line_; }
+  const deployment_view& view(deployment_index which) const { return views_[which]; }
+
+  /// A waiting ticket as the operator sees it.
+  struct waiting_ticket {
+    ticket_id id;
+    std::int32_t priority;
+    time_point since;
+    time_point deadline;
+    owner_index owner;
+    std::uint32_t attempts;
+    std::uint64_t bytes;
+    deployment_set eligible;
+  };
+  /// The longest wait of those that wait. O(n).
+  duration oldest_wait(time_point now) const;
+  waiting_ticket describe(waiting_line::slot_index slot) const;
+
+private:
+  using slot_index = waiting_line::slot_index;
+
+  struct record {
+    ticket_id id = 0;
+    grant_id granted = 0;
+    time_point since{};
+    std::unique_ptr<attempt_history> history;
+    std::unique_ptr<std::vector<group_index>> next_groups;
+    owner_index owner = 0;
+    std::uint64_t bytes = 0;
+    std::uint32_t base = 0;
+    std::uint32_t token_estimate = 0;
+    std::uint32_t attempts_before = 0;
+    std::uint32_t attempts = 0;
+    std::uint32_t retries_before = 0;
+    deployment_index deployment = no_index;
+    std::uint8_t fallbacks = 0;
+    bool oversize = false;
+    bool abandoned = false;
+  };
+  struct back_off_end {
+    time_point at;
+    slot_index slot;
+    ticket_id ticket;
+    friend bool operator<(const back_off_end& a, const back_off_end& b) noexcept {
+      return a.at > b.at; // std::priority_queue has its greatest on top
+    }
+  };
+
+  // Eligibility.
+  std::uint32_t base_for(const ask& wanted, bool& oversize);
+  deployment_set reachable(slot_index slot) const;
+  void refresh_eligible(time_point now, slot_index slot);
+
+  // Endings.
+  void expire(time_point now);
+  void end(time_point now, slot_index slot, end_code code, std::optional<duration> retry_after);
+  void end_hopeless(time_point now);
+  bool hopeless(time_point now, slot_index slot, end_code& code, duration& retry_after);
+  void refuse_newcomers(time_point now);
+  void forget(slot_index slot);
+
+  // Attempts.
+  void apply(time_point now, deployment_index where, const attempt_result& result);
+  void come_back(time_point now, slot_index slot, bool attempted);
+  void grant_in_order(time_point now);
+  bool grant_head(time_point now, slot_index slot, const deployment_set& closed);
+  void give(time_point now, slot_index slot, deployment_index where, grant_reason reason);
+  bool fits(const record& ticket, const deployment_view& view) const noexcept;
+  void count_inversions(slot_index slot, deployment_index where);
+  void publish();
+
+  const group_settings& settings_;
+  group_index self_;
+  group_board& board_;
+  choice_random random_;
+  waiting_line line_;
+  std::vector<record> records_;
+  boost::unordered_flat_map<ticket_id, slot_index> slots_;
+  std::vector<deployment_view> views_;
+  /// Deployments that can take something now, and those that cool down.
+  deployment_set open_;
+  deployment_set cooling_;
+  /// Sets of deployments as settings allow them to tickets; few.
+  std::vector<deployment_set> bases_;
+  std::priority_queue<back_off_end> back_offs_;
+  std::vector<candidate> candidates_;
+  std::vector<bool> lane_done_;
+  queue_output output_;
+  grant_rate rate_;
+  std::uint64_t next_grant_;
+  std::uint64_t events_ = 0;
+  std::uint64_t grants_ = 0;
+  std::uint64_t inversions_ = 0;
+  std::size_t newcomers_ = 0;
+  std::size_t with_fallback_ = 0;
+  bool look_for_hopeless_ = false;
+  bool draining_ = false;
+};
+
+} // namespace vorrang

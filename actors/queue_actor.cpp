@@ -1,0 +1,161 @@
+#include "actors/queue_actor.hpp"
+
+#include "actors/queue_report.hpp"
+
+#include <caf/exit_reason.hpp>
+
+namespace vorrang {
+namespace {
+
+using pointer = queue_actor::stateful_pointer<queue_state>;
+
+owner_index index_of(pointer self, const request_actor& handle) {
+  auto& owners = self->state.owners;
+  std::size_t free = owners.size();
+  for (std::size_t i = 0; i < owners.size(); ++i) {
+    if (owners[i].handle == handle)
+      return static_cast<owner_index>(i);
+    if (!owners[i].handle)
+      free = i;
+  }
+  if (free == owners.size())
+    owners.emplace_back();
+  owners[free].handle = handle;
+  self->monitor(handle);
+  return static_cast<owner_index>(free);
+}
+
+void send_takes(pointer self, const queue_output& output) {
+  const auto& row = self->state.directory->deployments[self->state.line->settings_index()];
+  // Nearly always one or two deployments: each pass gathers one of them.
+  std::vector<bool> sent(output.takes.size());
+  for (std::size_t i = 0; i < output.takes.size(); ++i) {
+    if (sent[i])
+      continue;
+    const auto which = output.takes[i].deployment;
+    take_batch batch;
+    for (std::size_t j = i; j < output.takes.size(); ++j)
+      if (output.takes[j].deployment == which) {
+        batch.takes.push_back(output.takes[j].what);
+        sent[j] = true;
+      }
+    self->send(row[which], take_atom_v, std::move(batch));
+  }
+  for (const auto& lost : output.orphans) {
+    settle_batch batch;
+    batch.settles.push_back({lost.grant, outcome{}});
+    self->send(row[lost.deployment], settle_atom_v, std::move(batch));
+  }
+}
+
+void send_verdicts(pointer self, queue_output& output) {
+  auto& owners = self->state.owners;
+  for (auto& [owner, what] : output.verdicts)
+    owners[owner].outbox.push_back(std::move(what));
+  for (auto& owner : owners) {
+    if (owner.outbox.empty())
+      continue;
+    if (owner.handle)
+      self->send(owner.handle, verdict_atom_v, verdict_batch{std::move(owner.outbox)});
+    owner.outbox = {};
+  }
+}
+
+/// Decides, and tells everybody. Takes go out before verdicts: a deployment must know of a grant
+/// before its holder can settle it.
+void serve(pointer self) {
+  auto& state = self->state;
+  auto& line = *state.line;
+  const auto now = self->clock().now();
+  line.serve(now);
+  auto& output = line.output();
+  if (!output.takes.empty() || !output.orphans.empty())
+    send_takes(self, output);
+  if (!output.verdicts.empty())
+    send_verdicts(self, output);
+  for (const auto watched : output.watched)
+    self->send(state.directory->queues[watched], watch_atom_v, watching_actor{self});
+  output.clear();
+  if (line.healthy() && !state.watchers.empty())
+    for (const auto& watcher : std::exchange(state.watchers, {}))
+      self->send(watcher, healthy_atom_v);
+  state.tick.arm(self, line.next_event(now));
+}
+
+} // namespace
+
+queue_actor::behavior_type queue(pointer self, directory_ptr directory, group_index group) {
+  auto& state = self->state;
+  state.line.emplace(directory->settings.groups[group], group, directory->settings.seed,
+                     directory->board);
+  state.directory = std::move(directory);
+  self->set_down_handler([self](caf::down_msg& down) {
+    auto& owners = self->state.owners;
+    for (std::size_t i = 0; i < owners.size(); ++i)
+      if (owners[i].handle && owners[i].handle.address() == down.source) {
+        self->state.line->owner_gone(static_cast<owner_index>(i));
+        owners[i].handle = nullptr;
+      }
+    serve(self);
+  });
+  return {
+      [=](offer_atom, offer_batch& batch) {
+        const auto now = self->clock().now();
+        const auto owner = index_of(self, batch.owner);
+        for (auto& ticket : batch.tickets)
+          self->state.line->offer(now, owner, std::move(ticket));
+        serve(self);
+      },
+      [=](cancel_atom, const cancel_batch& batch) {
+        for (const auto ticket : batch.tickets)
+          self->state.line->cancel(ticket);
+        serve(self);
+      },
+      [=](room_atom, const room_report& report) {
+        self->state.line->room_changed(self->clock().now(), report.deployment, report.figures,
+                                       report.results);
+        serve(self);
+      },
+      [=](tick_atom, std::uint64_t generation) {
+        if (self->state.tick.fired(generation))
+          serve(self);
+      },
+      [=](watch_atom, const watching_actor& watcher) {
+        if (self->state.line->healthy())
+          self->send(watcher, healthy_atom_v);
+        else
+          self->state.watchers.push_back(watcher);
+      },
+      [=](healthy_atom) {
+        self->state.line->fallback_healthy();
+        serve(self);
+      },
+      [=](place_atom, ticket_id ticket) {
+        self->state.line->ask_position(ticket);
+        serve(self);
+      },
+      [=](move_atom, const move_ticket& wanted) {
+        const auto moved = self->state.line->move(wanted.ticket, wanted.priority);
+        serve(self);
+        return moved;
+      },
+      [=](end_atom, ticket_id ticket) {
+        const auto found = self->state.line->cancel_by_operator(self->clock().now(), ticket);
+        serve(self);
+        return found;
+      },
+      [=](show_atom, const page& wanted) {
+        return report_queue(*self->state.line, self->clock().now(), wanted.offset, wanted.limit);
+      },
+      [=](count_atom) {
+        const auto& line = *self->state.line;
+        return queue_counters{line.waiting(), line.grants(), line.inversions()};
+      },
+      [=](drain_atom) {
+        self->state.line->drain(self->clock().now());
+        serve(self);
+      },
+  };
+}
+
+} // namespace vorrang
