@@ -31,6 +31,7 @@ struct failure_policy {
   std::optional<std::uint32_t> rate_limit;            ///< 429
   std::optional<std::uint32_t> content_policy;        ///< 400 for the content policy
   std::optional<std::uint32_t> internal_server_error; ///< 5xx, and no HTTP answer at all
+  std::optional<std::uint32_t> service_unavailable;   ///< 503; else as any 5xx
 };
 
 /// What a mock ends with.
@@ -75,11 +76,12 @@ struct deployment {
   std::optional<std::int32_t> order;                  ///< only the lowest healthy is a candidate
   std::vector<std::string> tags;
 
-  std::optional<milliseconds> timeout;        ///< bounds one attempt
-  std::optional<milliseconds> stream_timeout; ///< between two chunks
-  std::optional<std::uint32_t> num_retries;   ///< `num_retries`, else `max_retries`
-  std::optional<milliseconds> cooldown_time;  ///< 0: never cools
-  std::optional<std::uint32_t> allowed_fails; ///< failures in a sliding minute
+  std::optional<milliseconds> timeout;          ///< bounds one attempt
+  std::optional<milliseconds> stream_timeout;   ///< between two chunks
+  std::optional<milliseconds> stream_keepalive; ///< `keepalive_seconds`; 0: none
+  std::optional<std::uint32_t> num_retries;     ///< `num_retries`, else `max_retries`
+  std::optional<milliseconds> cooldown_time;    ///< 0: never cools
+  std::optional<std::uint32_t> allowed_fails;   ///< failures in a sliding minute
   std::optional<failure_policy> allowed_fails_policy;
 
   std::optional<config::mock> mock;

@@ -1,0 +1,16 @@
+// `redis://user:password@host:port/database`.
+#pragma once
+
+#include "config/settings.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace vorrang::config {
+
+/// Takes a Redis URL apart. Returns what was expected where it is none; the sentence never holds
+/// the URL, which may hold a password.
+std::optional<std::string> parse_redis_url(std::string_view url, redis_settings& into);
+
+} // namespace vorrang::config
