@@ -35,11 +35,12 @@ struct upstream_request {
   std::string_view head;
   /// Content-Length bytes in all.
   std::vector<std::string_view> body;
-  /// When the attempt is over if no byte of the answer's body came: judge with timed_out if
-  /// `until_is_the_deadline` is false, else the request's own deadline passed (cancelled).
+  /// When the attempt is over if nothing of the answer's body was passed on to the client by then
+  /// (a whole answer is passed on at its end): judge as transport_error::deadline if
+  /// `until_is_the_deadline`, else as timed_out.
   time_point until = never;
   bool until_is_the_deadline = true;
-  /// Longest silence between two reads after the first byte of the body.
+  /// Longest silence between two reads of a stream of which something was passed on.
   duration between_chunks{};
 };
 
@@ -86,8 +87,12 @@ enum class head_verdict : std::uint8_t {
 struct judgement {
   /// For request_gate::settle().
   outcome result;
-  /// The answer goes to the client: good_reply(). Otherwise the engine says what comes next.
+  /// The answer goes to the client: good_reply() (a stream has gone already). Otherwise the engine
+  /// says what comes next, unless `over`.
   bool good = false;
+  /// The request ends here without the engine's word (its deadline passed, or the client is gone):
+  /// settle, and answer with last_reply().
+  bool over = false;
   /// Not null: do not settle yet, send this once more on the same grant (drop_params).
   std::unique_ptr<upstream_request> again;
 };

@@ -21,13 +21,17 @@ class front;
 ///     on_grant:  call.attempt(grant) → mock or upstream request
 ///                head arrives:  look_at_head() → whole, or a stream
 ///                whole:   judge(head, body) → settle(result); good → good_reply() to the client
-///                stream:  stream_head(), relay() fed until it ends, judge_stream() → settle
+///                stream:  relay() fed until it ends, judge_stream() → settle; stream_head() goes
+///                         out with the first text the relay gives: until then the attempt may
+///                         fail and be followed by another
 ///                broken:  judge(error) → settle(result)
 ///     on_end:    end_reply(ending)
 ///
+/// A judgement that is `over` ends it as well: settle, then last_reply() to the client.
+///
 /// If stream_client() and keep_alive_interval() passes while it waits, the head goes early:
 /// stream_head(), then waiting_text() each interval; good answers then begin with early_text(), and
-/// every reply is turned into an event by error_event(). Passive and belongs to one thread; what it
+/// every reply is turned into events by as_events(). Passive and belongs to one thread; what it
 /// hands out as views or pointers holds as long as said there, and never longer than the call.
 class call {
 public:
@@ -72,8 +76,8 @@ public:
 
   // A stream ---------------------------------------------------------------------------------
 
-  /// Status, fields, no body. After look_at_head() said `stream`, pass its head; null when it goes
-  /// out early, while the request waits.
+  /// Status, fields, no body. After look_at_head() said `stream`, pass its head; null for a mock's
+  /// events, and when the head goes out early, while the request waits.
   reply stream_head(const answer_head* head) const;
   /// Turns the upstream's stream into the client's; lives until the next attempt().
   stream_relay& relay();

@@ -6,6 +6,7 @@
 #include "http/our_error.hpp"
 #include "http/reply.hpp"
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,6 +31,10 @@ struct machine_facts {
   std::string version;
   /// Start of request ids, so that they do not repeat after a restart; any number.
   std::uint64_t id_seed = 0;
+  /// The time of day at one moment: dates the answers of mocks. Left out: taken by the front when
+  /// it is built.
+  time_point moment{};
+  std::chrono::system_clock::time_point time_of_day_then{};
 };
 
 /// What changes while the gateway runs and answers of ours tell of. Given with each request.
@@ -67,7 +72,7 @@ public:
 
   /// The answer to a request that is refused elsewhere: at the door, for want of connections or
   /// bytes, while draining. In the form of the request's API; `head` null: before there was one.
-  reply refuse(const refusal& why, const request_head* head) const;
+  reply refuse(const fault& why, const request_head* head) const;
 
   /// Largest body that is read, bytes; beyond it: our_error::body_too_large.
   std::uint64_t body_bytes_max() const noexcept;
