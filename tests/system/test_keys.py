@@ -65,7 +65,8 @@ class Keys(unittest.TestCase):
                     self.assertEqual(response.status, 401)
                     self.assertEqual(response.error["type"], "authentication_error")
                     self.assertEqual(response.error["code"], "401")
-                    self.assertNotIn("sk-", response.error["message"].replace("sk-…", ""))
+                    for key in ("sk-wrong", "sk-master", "sk-maste"):
+                        self.assertNotIn(key, response.error["message"], "a key is told")
 
     def test_every_header_that_clients_use(self):
         for name in (
