@@ -48,16 +48,15 @@ attempt_history::verdict attempt_history::record(time_point now, deployment_inde
   return result.probe ? verdict::waits_again : count_retry(where, report, group);
 }
 
-attempt_history::verdict attempt_history::count_retry(deployment_index where,
-                                                      const outcome& result,
+attempt_history::verdict attempt_history::count_retry(deployment_index where, const outcome& result,
                                                       const group_settings& group) {
   const bool timeout = result.timed_out || result.status == 408;
   const auto& allowed = timeout                ? group.retries.timeout
                         : result.status >= 500 ? group.retries.internal_server_error
                                                : std::optional<std::uint32_t>{};
   auto& used = timeout ? retries_timeout_ : retries_server_error_;
-  const auto limit = allowed.value_or(
-      group.deployments[where].num_retries.value_or(group.num_retries));
+  const auto limit =
+      allowed.value_or(group.deployments[where].num_retries.value_or(group.num_retries));
   auto& counter = allowed ? used : retries_plain_;
   if (counter >= limit)
     return verdict::exhausted;

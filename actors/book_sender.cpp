@@ -32,7 +32,9 @@ void send_book(book_output& output, const request_actor& owner, const engine_dir
   const auto place_of = [](const auto& entry) {
     return std::pair(entry.group, entry.deployment);
   };
-  const auto group_of = [](const auto& entry) { return entry.group; };
+  const auto group_of = [](const auto& entry) {
+    return entry.group;
+  };
 
   for (const auto& headed : output.heads)
     caf::anon_send(engine.deployments[headed.group][headed.deployment], head_atom_v, headed.grant);
@@ -55,9 +57,7 @@ void send_book(book_output& output, const request_actor& owner, const engine_dir
       });
   for_each_key(
       output.cancels, group_of, cancel_batch{},
-      [](cancel_batch& batch, book_output::named& entry) {
-        batch.tickets.push_back(entry.ticket);
-      },
+      [](cancel_batch& batch, book_output::named& entry) { batch.tickets.push_back(entry.ticket); },
       [&](group_index group, cancel_batch&& batch) {
         caf::anon_send(engine.queues[group], cancel_atom_v, std::move(batch));
       });

@@ -45,7 +45,9 @@ deployment_index draw_by(const std::vector<candidate>& candidates, choice_random
 }
 
 deployment_index shuffle(const std::vector<candidate>& candidates, choice_random& random) {
-  const auto any = [&](auto has) { return std::any_of(candidates.begin(), candidates.end(), has); };
+  const auto any = [&](auto has) {
+    return std::any_of(candidates.begin(), candidates.end(), has);
+  };
   if (any([](const candidate& c) { return c.settings->weight.has_value(); }))
     return draw_by(candidates, random,
                    [](const candidate& c) { return c.settings->weight.value_or(0); });

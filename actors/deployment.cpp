@@ -13,8 +13,12 @@ deployment::deployment(const group_settings& group, const deployment_settings& s
 
 void deployment::take_grant(const take& granted) {
   ++takes_seen_;
-  attempt made{granted.ticket, granted.at, granted.token_estimate,
-               health_.take(granted.at, granted.probe), 0, 0};
+  attempt made{granted.ticket,
+               granted.at,
+               granted.token_estimate,
+               health_.take(granted.at, granted.probe),
+               0,
+               0};
   if (count_requests_)
     made.request_entry = requests_.add(granted.at, 1);
   if (count_tokens_)
@@ -92,16 +96,17 @@ room deployment::current(time_point now) {
   if (count_requests_) {
     result.window_requests = requests_.used(now);
     if (rpm_) {
-      const auto used = static_cast<std::uint64_t>(std::max<std::int64_t>(0, result.window_requests));
+      const auto used =
+          static_cast<std::uint64_t>(std::max<std::int64_t>(0, result.window_requests));
       slots = std::min(slots, *rpm_ > used ? *rpm_ - used : 0);
     }
   }
   if (count_tokens_) {
     result.window_tokens = tokens_.used(now);
     if (tpm_)
-      result.tokens = static_cast<std::int64_t>(std::min<std::uint64_t>(
-                          *tpm_, room::unlimited_tokens - 1)) -
-                      result.window_tokens;
+      result.tokens =
+          static_cast<std::int64_t>(std::min<std::uint64_t>(*tpm_, room::unlimited_tokens - 1)) -
+          result.window_tokens;
     if (tpm_ && *tpm_ == 0)
       slots = 0;
   }

@@ -26,20 +26,20 @@ deployment_set filter(const group_settings& group, const deployment_set& from, K
 
 /// With tag filtering: a common tag; where nobody has one, the default ones. A request without
 /// tags goes to the default ones, and to all if there are none.
-deployment_set by_tags(const group_settings& group, const deployment_set& from,
-                       const ask& wanted) {
-  auto tagged = filter(group, from,
-                       [&](const auto& d) { return has_common_tag(d, wanted); });
+deployment_set by_tags(const group_settings& group, const deployment_set& from, const ask& wanted) {
+  auto tagged = filter(group, from, [&](const auto& d) { return has_common_tag(d, wanted); });
   if (!tagged.empty())
     return tagged;
   auto defaults = filter(group, from, [](const auto& d) { return contains(d.tags, "default"); });
   return defaults.empty() && wanted.tags.empty() ? from : defaults;
 }
 
-deployment_set by_tokens(const group_settings& group, const deployment_set& from,
-                         const ask& wanted, bool& oversize) {
+deployment_set by_tokens(const group_settings& group, const deployment_set& from, const ask& wanted,
+                         bool& oversize) {
   oversize = false;
-  const auto holds = [&](const auto& d) { return !d.tpm || *d.tpm >= wanted.token_estimate; };
+  const auto holds = [&](const auto& d) {
+    return !d.tpm || *d.tpm >= wanted.token_estimate;
+  };
   auto result = filter(group, from, holds);
   if (!result.empty() || from.empty())
     return result;
@@ -59,9 +59,8 @@ deployment_set eligible_deployments(const group_settings& group, const ask& want
                                     bool& oversize) {
   auto result = deployment_set::all(group.deployments.size());
   if (wanted.pinned != no_index)
-    result = filter(group, result, [&](const auto& d) {
-      return &d == group.deployments.data() + wanted.pinned;
-    });
+    result = filter(group, result,
+                    [&](const auto& d) { return &d == group.deployments.data() + wanted.pinned; });
   const auto api = static_cast<std::uint8_t>(wanted.api);
   result = filter(group, result, [&](const auto& d) { return (d.endpoints & api) != 0; });
   if (group.tag_filtering)

@@ -12,8 +12,7 @@ directory_ptr spawn_engine(caf::actor_system& system, engine_settings settings) 
   auto directory = std::make_shared<engine_directory>(std::move(settings));
   const auto& groups = directory->settings.groups;
   for (std::size_t i = 0; i < groups.size(); ++i)
-    directory->queues.push_back(
-        system.spawn(queue, directory, static_cast<group_index>(i)));
+    directory->queues.push_back(system.spawn(queue, directory, static_cast<group_index>(i)));
   for (std::size_t i = 0; i < groups.size(); ++i) {
     auto& row = directory->deployments.emplace_back();
     for (std::size_t j = 0; j < groups[i].deployments.size(); ++j)

@@ -33,13 +33,11 @@ void group_queue::offer(time_point now, owner_index owner, ticket_offer&& offere
   fresh.fallbacks = static_cast<std::uint8_t>(std::min<std::uint32_t>(offered.fallbacks, 255));
   fresh.base = base_for(offered.wanted, fresh.oversize);
   if (!offered.next_groups.empty()) {
-    fresh.next_groups =
-        std::make_unique<std::vector<group_index>>(std::move(offered.next_groups));
+    fresh.next_groups = std::make_unique<std::vector<group_index>>(std::move(offered.next_groups));
     ++with_fallback_;
   }
 
-  const auto slot =
-      line_.add(offered.wanted.priority, offered.wanted.deadline, bases_[fresh.base]);
+  const auto slot = line_.add(offered.wanted.priority, offered.wanted.deadline, bases_[fresh.base]);
   if (records_.size() <= slot)
     records_.resize(line_.slots());
   records_[slot] = std::move(fresh);
@@ -108,7 +106,9 @@ void group_queue::room_changed(time_point now, deployment_index which, const roo
     apply(now, which, result);
 }
 
-void group_queue::fallback_healthy() { look_for_hopeless_ = true; }
+void group_queue::fallback_healthy() {
+  look_for_hopeless_ = true;
+}
 
 bool group_queue::move(ticket_id ticket, std::int32_t priority) {
   const auto found = slots_.find(ticket);
@@ -129,8 +129,8 @@ bool group_queue::cancel_by_operator(time_point now, ticket_id ticket) {
 void group_queue::ask_position(ticket_id ticket) {
   const auto found = slots_.find(ticket);
   if (found != slots_.end() && line_.waiting(found->second))
-    output_.verdicts.push_back({records_[found->second].owner,
-                                place_in_line{ticket, line_.position(found->second)}});
+    output_.verdicts.push_back(
+        {records_[found->second].owner, place_in_line{ticket, line_.position(found->second)}});
 }
 
 void group_queue::drain(time_point now) {
@@ -169,8 +169,7 @@ void group_queue::grant_in_order(time_point now) {
       if (lane_done_[lane] || line_.lane_empty(lane) || line_.lane_eligible(lane).within(closed))
         continue;
       if (best == line_.lanes() ||
-          line_.lane_head(lane) <
-              line_.lane_head(static_cast<waiting_line::lane_index>(best)))
+          line_.lane_head(lane) < line_.lane_head(static_cast<waiting_line::lane_index>(best)))
         best = lane;
     }
     if (best == line_.lanes())
@@ -192,8 +191,8 @@ bool group_queue::grant_head(time_point now, slot_index slot, const deployment_s
     if (!open_.contains(i) || closed.contains(i) || !fits(ticket, views_[i]))
       return;
     const auto& figures = views_[i].figures();
-    candidates_.push_back({i, &settings_.deployments[i], figures.in_flight,
-                           figures.window_requests, figures.window_tokens, figures.latency});
+    candidates_.push_back({i, &settings_.deployments[i], figures.in_flight, figures.window_requests,
+                           figures.window_tokens, figures.latency});
   });
   if (!candidates_.empty()) {
     give(now, slot, choose(settings_.strategy, candidates_, random_),
@@ -237,8 +236,7 @@ void group_queue::give(time_point now, slot_index slot, deployment_index where,
   views_[where].take(ticket.token_estimate, probe);
   if (views_[where].figures().slots == 0)
     open_.erase(where);
-  output_.takes.push_back(
-      {where, {ticket.granted, ticket.id, now, ticket.token_estimate, probe}});
+  output_.takes.push_back({where, {ticket.granted, ticket.id, now, ticket.token_estimate, probe}});
   grant given;
   given.ticket = ticket.id;
   given.id = ticket.granted;
@@ -374,10 +372,10 @@ void group_queue::end(time_point now, slot_index slot, end_code code,
     result.end.retries += ticket.history->retries();
     result.context_window = ticket.history->context_window();
   }
-  result.may_fall_back =
-      code == end_code::attempts_exhausted || code == end_code::rejected ||
-      code == end_code::no_deployment || code == end_code::rate_limited_beyond_deadline ||
-      code == end_code::all_cooling_down;
+  result.may_fall_back = code == end_code::attempts_exhausted || code == end_code::rejected ||
+                         code == end_code::no_deployment ||
+                         code == end_code::rate_limited_beyond_deadline ||
+                         code == end_code::all_cooling_down;
   const auto owner = ticket.owner;
   forget(slot);
   output_.verdicts.push_back({owner, std::move(result)});
@@ -394,8 +392,7 @@ void group_queue::forget(slot_index slot) {
 
 // True if waiting makes no sense for this ticket: all it could go to cools down and a fallback is
 // free, or all of it asks to be left alone until after the ticket's deadline (spec, "Fallbacks").
-bool group_queue::hopeless(time_point now, slot_index slot, end_code& code,
-                           duration& retry_after) {
+bool group_queue::hopeless(time_point now, slot_index slot, end_code& code, duration& retry_after) {
   const auto& ticket = records_[slot];
   const auto reach = reachable(slot);
   if (reach.empty())

@@ -77,8 +77,7 @@ void health::settle(time_point now, const stamp& attempt, const outcome& result)
     } else if (result.timed_out || result.status == 408) {
       fail(now, result, failure_kind::timeout);
     } else {
-      fail(now, result,
-           result.status >= 500 ? failure_kind::server_error : failure_kind::other);
+      fail(now, result, result.status >= 500 ? failure_kind::server_error : failure_kind::other);
     }
     break;
   case outcome_kind::not_sent:
@@ -171,8 +170,8 @@ void health::fail(time_point now, const outcome& result, failure_kind kind) {
     spacing_ = std::min(spacing_ * 2, std::max(cooldown_time_, first_spacing_));
     cool(now, result, !refused);
     probe_at_ = now + spacing_;
-  } else if (at_once || too_many || (asked_to_wait && (result.status == 503 ||
-                                                       kind == failure_kind::rate_limit))) {
+  } else if (at_once || too_many ||
+             (asked_to_wait && (result.status == 503 || kind == failure_kind::rate_limit))) {
     cool(now, result, !refused);
   }
 }

@@ -32,10 +32,9 @@ void book_output::clear() {
   places.clear();
 }
 
-request_book::request_book(const engine_settings& settings, std::uint16_t tag,
-                           duration unsent_max)
-    : settings_(settings), tag_(static_cast<ticket_id>(tag) << tag_shift),
-      unsent_max_(unsent_max) {}
+request_book::request_book(const engine_settings& settings, std::uint16_t tag, duration unsent_max)
+    : settings_(settings), tag_(static_cast<ticket_id>(tag) << tag_shift), unsent_max_(unsent_max) {
+}
 
 ticket_id request_book::open(time_point now, ask wanted, request_listener& listener) {
   std::uint32_t place;
@@ -242,6 +241,11 @@ void request_book::close() {
 group_index request_book::group_of(ticket_id ticket) const {
   const auto* found = const_cast<request_book*>(this)->find(ticket);
   return found ? found->group : no_index;
+}
+
+bool request_book::holds_grant(ticket_id ticket) const {
+  const auto* found = const_cast<request_book*>(this)->find(ticket);
+  return found && found->at == stage::granted;
 }
 
 request_book::request* request_book::find(ticket_id ticket) {

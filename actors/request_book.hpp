@@ -37,8 +37,7 @@ struct book_output {
   std::vector<named> places;
 
   bool empty() const noexcept {
-    return offers.empty() && cancels.empty() && settles.empty() && heads.empty() &&
-           places.empty();
+    return offers.empty() && cancels.empty() && settles.empty() && heads.empty() && places.empty();
   }
   void clear();
 };
@@ -74,6 +73,9 @@ public:
 
   /// The group whose queue the request stands in (or was granted by) now; no_index if it is over.
   group_index group_of(ticket_id ticket) const;
+
+  /// It was granted an attempt that is not settled yet.
+  bool holds_grant(ticket_id ticket) const;
 
   book_output& output() noexcept { return output_; }
   /// Requests that are not over.

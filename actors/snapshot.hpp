@@ -25,11 +25,16 @@ enum class wait_reason : std::uint8_t {
 /// `behind-others`, `all-full`, `all-cooling`, `backing-off` or `held`.
 constexpr std::string_view to_string(wait_reason reason) noexcept {
   switch (reason) {
-  case wait_reason::behind_others: return "behind-others";
-  case wait_reason::all_full: return "all-full";
-  case wait_reason::all_cooling: return "all-cooling";
-  case wait_reason::backing_off: return "backing-off";
-  case wait_reason::held: return "held";
+  case wait_reason::behind_others:
+    return "behind-others";
+  case wait_reason::all_full:
+    return "all-full";
+  case wait_reason::all_cooling:
+    return "all-cooling";
+  case wait_reason::backing_off:
+    return "backing-off";
+  case wait_reason::held:
+    return "held";
   }
   return "unknown";
 }

@@ -5,7 +5,7 @@
 namespace vorrang {
 
 waiting_line::slot_index waiting_line::add(std::int32_t priority, time_point deadline,
-                                     const deployment_set& eligible) {
+                                           const deployment_set& eligible) {
   slot_index ticket;
   if (free_.empty()) {
     ticket = static_cast<slot_index>(nodes_.size());
@@ -105,7 +105,8 @@ std::uint32_t waiting_line::position(slot_index ticket) const {
   return static_cast<std::uint32_t>(before + 1);
 }
 
-std::vector<waiting_line::slot_index> waiting_line::page(std::size_t offset, std::size_t limit) const {
+std::vector<waiting_line::slot_index> waiting_line::page(std::size_t offset,
+                                                         std::size_t limit) const {
   std::vector<rank> all;
   all.reserve(waiting_);
   for (const auto& lane : lanes_)

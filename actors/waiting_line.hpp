@@ -130,9 +130,7 @@ private:
   template <std::uint32_t node::*Member>
   struct stands_at {
     std::vector<node>* nodes;
-    void operator()(slot_index s, std::uint32_t index) const {
-      (*nodes)[s].*Member = index;
-    }
+    void operator()(slot_index s, std::uint32_t index) const { (*nodes)[s].*Member = index; }
   };
   using order_heap = indexed_heap<rank, better, stands_at<&node::order_at>>;
   struct lane_state {

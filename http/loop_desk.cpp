@@ -37,7 +37,9 @@ void put(inbox& box, verdict_batch& batch) {
 
 request_actor::behavior_type request_keeper(request_actor::pointer,
                                             const std::shared_ptr<inbox>& box) {
-  return {[box](verdict_atom, verdict_batch& batch) { put(*box, batch); }};
+  return {[box](verdict_atom, verdict_batch& batch) {
+    put(*box, batch);
+  }};
 }
 
 } // namespace
@@ -104,9 +106,15 @@ struct loop_desk::parts {
   std::shared_ptr<inbox> box = std::make_shared<inbox>();
   request_actor self;
   std::vector<verdict> delivered;
-  waiting_call send_soon{this, [](void* owner) { static_cast<parts*>(owner)->send(); }};
-  waiting_call deliver_soon{this, [](void* owner) { static_cast<parts*>(owner)->deliver(); }};
-  timed_call sweep_later{this, [](void* owner) { static_cast<parts*>(owner)->sweep(); }};
+  waiting_call send_soon{this, [](void* owner) {
+                           static_cast<parts*>(owner)->send();
+                         }};
+  waiting_call deliver_soon{this, [](void* owner) {
+                              static_cast<parts*>(owner)->deliver();
+                            }};
+  timed_call sweep_later{this, [](void* owner) {
+                           static_cast<parts*>(owner)->sweep();
+                         }};
 };
 
 loop_desk::loop_desk(loop& home, caf::actor_system& system,
@@ -145,6 +153,8 @@ void loop_desk::ask_position(ticket_id ticket) {
   parts_->book.ask_position(ticket);
 }
 
-std::size_t loop_desk::size() const noexcept { return parts_->book.size(); }
+std::size_t loop_desk::size() const noexcept {
+  return parts_->book.size();
+}
 
 } // namespace vorrang::http

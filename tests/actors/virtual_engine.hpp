@@ -73,11 +73,10 @@ public:
   queue_view view(group_index group, std::size_t offset, std::size_t limit) {
     queue_view result;
     caf::scoped_actor self{time_.system()};
-    auto answer = self->request(directory_->queues[group], caf::infinite, show_atom_v,
-                                page{offset, limit});
+    auto answer =
+        self->request(directory_->queues[group], caf::infinite, show_atom_v, page{offset, limit});
     time_.run();
-    answer.receive([&](queue_view& heard) { result = std::move(heard); },
-                   [](const caf::error&) {});
+    answer.receive([&](queue_view& heard) { result = std::move(heard); }, [](const caf::error&) {});
     return result;
   }
 

@@ -12,8 +12,8 @@ namespace vorrang::test {
 /// starts at 1000 s, since a time of zero means "none" in places.
 class virtual_time {
 public:
-  virtual_time() : system_(config_.policy()), coordinator_(dynamic_cast<coordinator&>(
-                                                  system_.scheduler())) {
+  virtual_time()
+      : system_(config_.policy()), coordinator_(dynamic_cast<coordinator&>(system_.scheduler())) {
     coordinator_.clock().current_time = time_point{std::chrono::seconds(1000)};
   }
 

@@ -57,8 +57,7 @@ public:
       // Past the book, which would keep it to itself: the deployment must not be misled either.
       settle_batch late;
       late.settles.push_back({grant, result});
-      caf::anon_send(engine_.directory()
-                         .deployments[known->second.group][known->second.deployment],
+      caf::anon_send(engine_.directory().deployments[known->second.group][known->second.deployment],
                      settle_atom_v, std::move(late));
     }
     engine_.quiet();
