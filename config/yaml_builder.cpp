@@ -282,11 +282,13 @@ private:
 node_ptr build_tree(const std::string& text, const std::vector<std::string>& lines,
                     std::uint32_t file, diagnostics& out, std::optional<syntax_error>& failure) {
   tree_builder builder(file, lines, out);
+  const auto empty = std::make_shared<node>();
+  empty->at = {file, 1, 1};
   try {
     std::istringstream stream(text);
     YAML::Parser parser(stream);
     if (!parser.HandleNextDocument(builder)) {
-      return std::make_shared<node>();
+      return empty;
     }
     auto root = std::move(builder.root);
     tree_builder second(file, lines, out);
@@ -295,7 +297,7 @@ node_ptr build_tree(const std::string& text, const std::vector<std::string>& lin
                              "expected one document, found a second one (after `---`)"};
       return nullptr;
     }
-    return root ? root : std::make_shared<node>();
+    return root ? root : empty;
   } catch (const YAML::Exception& error) {
     const auto line = std::max(error.mark.line, 0);
     const auto column = std::max(error.mark.column, 0);

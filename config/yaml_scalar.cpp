@@ -64,7 +64,8 @@ bool is_base_60(std::string_view text) {
   }
   std::size_t colons = 0;
   std::size_t digits = 0;
-  for (const char c : text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
     if (c == ':') {
       if (digits == 0) {
         return false;
@@ -75,7 +76,7 @@ bool is_base_60(std::string_view text) {
       if (++digits > 2 && colons > 0) {
         return false;
       }
-      if (colons > 0 && digits == 2 && (&c)[-1] > '5') {
+      if (colons > 0 && digits == 2 && text[i - 1] > '5') {
         return false;
       }
     } else {
@@ -138,6 +139,13 @@ bool is_decimal(std::string_view text, bool strict) {
     }
   }
   return at == text.size();
+}
+
+/// PyYAML wants a digit after a leading dot, and takes no sign before one.
+bool has_plain_start(std::string_view text) {
+  const bool has_sign = text.front() == '+' || text.front() == '-';
+  const auto rest = text.substr(has_sign ? 1 : 0);
+  return rest.front() != '.' || (!has_sign && rest.size() > 1 && is_digit(rest[1]));
 }
 
 bool is_one_of(std::string_view text, std::initializer_list<std::string_view> words) {
@@ -264,7 +272,7 @@ node_type resolve_scalar(std::string_view text) {
   auto unsigned_text = text;
   take_sign(unsigned_text);
   if (is_one_of(unsigned_text, {".inf", ".Inf", ".INF"}) ||
-      is_one_of(text, {".nan", ".NaN", ".NAN"}) || is_decimal(unsigned_text, true)) {
+      is_one_of(text, {".nan", ".NaN", ".NAN"}) || (is_decimal(unsigned_text, true) && has_plain_start(text))) {
     return node_type::real;
   }
   if (const auto dot = text.rfind('.');
