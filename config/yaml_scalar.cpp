@@ -272,7 +272,8 @@ node_type resolve_scalar(std::string_view text) {
   auto unsigned_text = text;
   take_sign(unsigned_text);
   if (is_one_of(unsigned_text, {".inf", ".Inf", ".INF"}) ||
-      is_one_of(text, {".nan", ".NaN", ".NAN"}) || (is_decimal(unsigned_text, true) && has_plain_start(text))) {
+      is_one_of(text, {".nan", ".NaN", ".NAN"}) ||
+      (is_decimal(unsigned_text, true) && has_plain_start(text))) {
     return node_type::real;
   }
   if (const auto dot = text.rfind('.');

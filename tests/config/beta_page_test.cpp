@@ -28,8 +28,9 @@ router_settings:
     redis_port: os.environ/REDIS_PORT
 )";
 
-const variables redis_set = {
-    {"REDIS_HOST", "cache.internal"}, {"REDIS_PASSWORD", "a-long-password"}, {"REDIS_PORT", "6380"}};
+const variables redis_set = {{"REDIS_HOST", "cache.internal"},
+                             {"REDIS_PASSWORD", "a-long-password"},
+                             {"REDIS_PORT", "6380"}};
 
 std::string corrected() {
   std::string text = as_printed;

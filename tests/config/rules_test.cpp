@@ -41,18 +41,18 @@ private:
 };
 
 std::string mock_model(const std::string& name) {
-  return "  - model_name: " + name +
-         "\n    litellm_params: {model: openai/x, mock_response: hi}\n";
+  return "  - model_name: " + name + "\n    litellm_params: {model: openai/x, mock_response: hi}\n";
 }
 
 } // namespace
 
 TEST_CASE("os.environ/NAME is replaced in every text") {
-  const auto result = read(with_params("      rpm: os.environ/RPM\n"
-                                       "      temperature: os.environ/TEMPERATURE\n"
-                                       "      tags: [os.environ/TAG]\n"
-                                       "      drop_params: 'os.environ/DROP'\n"),
-                           {{"RPM", "60"}, {"TEMPERATURE", "0.5"}, {"TAG", "gold"}, {"DROP", "true"}});
+  const auto result =
+      read(with_params("      rpm: os.environ/RPM\n"
+                       "      temperature: os.environ/TEMPERATURE\n"
+                       "      tags: [os.environ/TAG]\n"
+                       "      drop_params: 'os.environ/DROP'\n"),
+           {{"RPM", "60"}, {"TEMPERATURE", "0.5"}, {"TAG", "gold"}, {"DROP", "true"}});
   REQUIRE(result.diagnostics.empty());
   const auto& made = result.settings.deployments.at(0);
   CHECK(made.rpm == 60U);
@@ -72,8 +72,8 @@ TEST_CASE("a variable's value is not looked up again, and only a beginning count
 TEST_CASE("a variable that is not set is null, with a warning that names it and the line") {
   const auto result = read(with_params("      rpm: os.environ/NOT_THERE\n"));
   CHECK_FALSE(result.has_errors());
-  CHECK(has_line(warnings(result), "config.yaml:6:7: model_list[0].litellm_params.rpm: ",
-                 {"NOT_THERE", "not set"}));
+  CHECK(has_line(warnings(result),
+                 "config.yaml:6:7: model_list[0].litellm_params.rpm: ", {"NOT_THERE", "not set"}));
   CHECK_FALSE(result.settings.deployments.at(0).rpm.has_value());
 }
 
@@ -192,7 +192,8 @@ TEST_CASE("numbers in quotes, and whole numbers with a point, are accepted") {
 TEST_CASE("include: lists are appended, other keys replaced, errors name the file") {
   const folder at;
   const auto main = at.write("main.yaml", "include:\n  - sub/more.yaml\n  - other.yaml\n"
-                                          "model_list:\n" + mock_model("a") +
+                                          "model_list:\n" +
+                                              mock_model("a") +
                                               "router_settings: {num_retries: 1, timeout: 5}\n");
   at.write("sub/more.yaml", "include: deep.yaml\nmodel_list:\n" + mock_model("b"));
   at.write("sub/deep.yaml", "model_list:\n" + mock_model("c"));
@@ -215,7 +216,8 @@ TEST_CASE("include: lists are appended, other keys replaced, errors name the fil
 TEST_CASE("include: files that are missing, include each other or go too deep") {
   const folder at;
   SECTION("missing") {
-    const auto main = at.write("main.yaml", "include: [none.yaml]\nmodel_list:\n" + mock_model("a"));
+    const auto main =
+        at.write("main.yaml", "include: [none.yaml]\nmodel_list:\n" + mock_model("a"));
     const auto result = read_file(main, fixed_environment({}));
     REQUIRE(errors(result).size() == 1);
     CHECK(has_line(errors(result), main + ":1:11: include[0]: ", {"none.yaml", "No such file"}));

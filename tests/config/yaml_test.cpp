@@ -40,18 +40,52 @@ std::string first_error(const std::string& text) {
 
 TEST_CASE("plain scalars have the types of YAML 1.1") {
   using enum node_type;
-  const std::pair<const char*, node_type> cases[] = {
-      {"", null},        {"~", null},        {"null", null},      {"Null", null},
-      {"nUll", text},    {"yes", boolean},   {"No", boolean},     {"ON", boolean},
-      {"off", boolean},  {"true", boolean},  {"y", text},         {"n", text},
-      {"yEs", text},     {"0", integer},     {"12", integer},     {"-12", integer},
-      {"+1", integer},   {"1_000_000", integer}, {"0x1F", integer}, {"0b101", integer},
-      {"0777", integer}, {"0o17", text},     {"089", text},       {"1:30", integer},
-      {"190:20:30", integer}, {"1:60", text}, {"1.5", real},      {"1.", real},
-      {".5", real},      {"1e3", text},      {"1.0e3", text},     {"1.0e+3", real},
-      {"-.inf", real},   {".NaN", real},     {"1:30.5", real},    {"2024-06-01", text},
-      {"1.2.3", text},   {"-.5", text},     {"+.5", text},     {"-.5", text}, {"+.5", text}, {"gpt-4", text},    {"-", text},         {".", text},
-      {"_1", text},      {"99999999999999999999", integer}};
+  const std::pair<const char*, node_type> cases[] = {{"", null},
+                                                     {"~", null},
+                                                     {"null", null},
+                                                     {"Null", null},
+                                                     {"nUll", text},
+                                                     {"yes", boolean},
+                                                     {"No", boolean},
+                                                     {"ON", boolean},
+                                                     {"off", boolean},
+                                                     {"true", boolean},
+                                                     {"y", text},
+                                                     {"n", text},
+                                                     {"yEs", text},
+                                                     {"0", integer},
+                                                     {"12", integer},
+                                                     {"-12", integer},
+                                                     {"+1", integer},
+                                                     {"1_000_000", integer},
+                                                     {"0x1F", integer},
+                                                     {"0b101", integer},
+                                                     {"0777", integer},
+                                                     {"0o17", text},
+                                                     {"089", text},
+                                                     {"1:30", integer},
+                                                     {"190:20:30", integer},
+                                                     {"1:60", text},
+                                                     {"1.5", real},
+                                                     {"1.", real},
+                                                     {".5", real},
+                                                     {"1e3", text},
+                                                     {"1.0e3", text},
+                                                     {"1.0e+3", real},
+                                                     {"-.inf", real},
+                                                     {".NaN", real},
+                                                     {"1:30.5", real},
+                                                     {"2024-06-01", text},
+                                                     {"1.2.3", text},
+                                                     {"-.5", text},
+                                                     {"+.5", text},
+                                                     {"-.5", text},
+                                                     {"+.5", text},
+                                                     {"gpt-4", text},
+                                                     {"-", text},
+                                                     {".", text},
+                                                     {"_1", text},
+                                                     {"99999999999999999999", integer}};
   for (const auto& [written, type] : cases) {
     INFO(written);
     CHECK(resolve_scalar(written) == type);
@@ -160,8 +194,8 @@ TEST_CASE("bytes that are no text are refused with their place") {
 
 TEST_CASE("limits on size, depth and aliases") {
   CHECK(first_error(std::string(yaml_bytes_max + 1, ' ')).find("8 MiB") != std::string::npos);
-  CHECK(first_error("a: " + std::string(100, '[') + std::string(100, ']') + "\n")
-            .find("levels") != std::string::npos);
+  CHECK(first_error("a: " + std::string(100, '[') + std::string(100, ']') + "\n").find("levels") !=
+        std::string::npos);
   CHECK(first_error("a: " + std::string(100'000, '[') + "\n").rfind("t.yaml:1:", 0) == 0);
   std::string laughs = "a0: &a0 [x, x]\n";
   for (int i = 1; i < 40; ++i) {
