@@ -1,0 +1,158 @@
+#include "http/front_actor.hpp"
+
+#include "actors/engine_actors.hpp"
+
+#include <caf/exit_reason.hpp>
+#include <caf/send.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <future>
+
+namespace vorrang::http {
+namespace {
+
+/// A question from a thread; whoever drops it unanswered breaks its promise, which the thread sees.
+template <class Question, class Answer>
+struct asked {
+  group_index group = 0;
+  Question question;
+  std::shared_ptr<std::promise<Answer>> answer = std::make_shared<std::promise<Answer>>();
+};
+using asked_view = asked<page, queue_view>;
+using asked_end = asked<ticket_id, bool>;
+using asked_move = asked<move_ticket, bool>;
+
+} // namespace
+} // namespace vorrang::http
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::http::asked_view)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::http::asked_end)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::http::asked_move)
+
+namespace vorrang::http {
+namespace {
+
+using front_actor = caf::typed_actor<
+    // A page of a queue is wanted.
+    caf::reacts_to<show_atom, asked_view>,
+    // A waiting ticket shall end.
+    caf::reacts_to<end_atom, asked_end>,
+    // A waiting ticket shall move.
+    caf::reacts_to<move_atom, asked_move>,
+    // Everything that waits shall end.
+    caf::reacts_to<drain_atom>>;
+
+template <class Answer, class Atom, class Question>
+void pass_on(front_actor::pointer self, const queue_actor& queue, Atom verb,
+             const Question& question, std::shared_ptr<std::promise<Answer>> answer) {
+  // An error (the queue is gone) drops the promise, and the thread sees it broken.
+  self->request(queue, caf::infinite, verb, question)
+      .then([answer](Answer& heard) { answer->set_value(std::move(heard)); },
+            [answer](const caf::error&) {});
+}
+
+front_actor::behavior_type front_keeper(front_actor::pointer self, directory_ptr engine) {
+  return {
+      [=](show_atom, const asked_view& q) {
+        pass_on(self, engine->queues[q.group], show_atom_v, q.question, q.answer);
+      },
+      [=](end_atom, const asked_end& q) {
+        pass_on(self, engine->queues[q.group], end_atom_v, q.question, q.answer);
+      },
+      [=](move_atom, const asked_move& q) {
+        pass_on(self, engine->queues[q.group], move_atom_v, q.question, q.answer);
+      },
+      [=](drain_atom) {
+        for (const auto& queue : engine->queues)
+          self->send(queue, drain_atom_v);
+      },
+  };
+}
+
+} // namespace
+
+struct front_desk::parts {
+  std::optional<group_index> find(const std::string& name) const {
+    const auto& groups = engine->settings.groups;
+    for (std::size_t i = 0; i < groups.size(); ++i)
+      if (groups[i].name == name)
+        return static_cast<group_index>(i);
+    return std::nullopt;
+  }
+
+  /// Nothing if the answer did not come in time.
+  template <class Answer, class Atom, class Question>
+  std::optional<Answer> ask(Atom verb, group_index group, Question question,
+                            time_point deadline) {
+    asked<Question, Answer> wanted{group, std::move(question)};
+    auto answer = wanted.answer->get_future();
+    caf::anon_send(self, verb, std::move(wanted));
+    if (answer.wait_until(deadline) != std::future_status::ready)
+      return std::nullopt;
+    try {
+      return answer.get();
+    } catch (const std::future_error&) { // the engine is shutting down
+      return std::nullopt;
+    }
+  }
+
+  directory_ptr engine;
+  front_actor self;
+};
+
+front_desk::front_desk(caf::actor_system& system, std::shared_ptr<engine_directory> engine)
+    : parts_(std::make_unique<parts>()) {
+  parts_->engine = std::move(engine);
+  parts_->self = system.spawn(front_keeper, parts_->engine);
+}
+
+front_desk::~front_desk() { caf::anon_send_exit(parts_->self, caf::exit_reason::user_shutdown); }
+
+std::vector<std::string> front_desk::groups() {
+  std::vector<std::string> names;
+  for (const auto& group : parts_->engine->settings.groups)
+    names.push_back(group.name);
+  return names;
+}
+
+std::optional<queue_view> front_desk::snapshot(const std::string& group, std::uint64_t offset,
+                                               std::uint32_t limit, time_point deadline) {
+  const auto found = parts_->find(group);
+  if (!found)
+    return std::nullopt;
+  auto view = parts_->ask<queue_view>(show_atom_v, *found, page{offset, limit}, deadline);
+  return view ? std::move(view) : queue_view{};
+}
+
+std::optional<change_result> front_desk::cancel(const std::string& group, ticket_id ticket,
+                                                time_point deadline) {
+  const auto found = parts_->find(group);
+  if (!found)
+    return change_result::unknown_ticket;
+  const auto done = parts_->ask<bool>(end_atom_v, *found, ticket, deadline);
+  if (!done)
+    return std::nullopt;
+  return *done ? change_result::done : change_result::unknown_ticket;
+}
+
+std::optional<change_result> front_desk::move(const std::string& group, ticket_id ticket,
+                                              std::int32_t priority, time_point deadline) {
+  const auto found = parts_->find(group);
+  if (!found)
+    return change_result::unknown_ticket;
+  const auto done =
+      parts_->ask<bool>(move_atom_v, *found, move_ticket{ticket, priority}, deadline);
+  if (!done)
+    return std::nullopt;
+  return *done ? change_result::done : change_result::unknown_ticket;
+}
+
+operator_desk::readiness front_desk::ready() {
+  readiness result;
+  result.draining = draining();
+  return result;
+}
+
+void front_desk::end_waiting() { caf::anon_send(parts_->self, drain_atom_v); }
+
+} // namespace vorrang::http
