@@ -30,6 +30,7 @@ struct upstream_address {
 struct upstream_request {
   /// Names the pool of connections, together with `address`.
   const config::deployment* deployment = nullptr;
+  /// Null if the deployment's base is no URL: judge as not_connected.
   const upstream_address* address = nullptr;
   /// Request line, fields and the blank line.
   std::string_view head;

@@ -1,0 +1,457 @@
+#include "http/admin_server.hpp"
+
+#include "http/admin_pages.hpp"
+#include "http/key_ring.hpp"
+#include "http/models_page.hpp"
+#include "http/own_names.hpp"
+#include "http/request_head.hpp"
+
+#include <cerrno>
+#include <charconv>
+#include <condition_variable>
+#include <cstring>
+#include <httplib.h>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+namespace vorrang::http {
+
+namespace {
+
+constexpr std::size_t threads_count = 4;
+constexpr std::size_t waiting_connections_max = 64;
+constexpr std::size_t body_bytes_max = 64 * 1024;
+constexpr auto desk_patience = std::chrono::seconds(2);
+
+/// Like httplib's own pool, but it does not let connections pile up without end: those beyond the
+/// limit are not taken from the kernel's queue until there is room.
+class bounded_pool : public httplib::TaskQueue {
+public:
+  explicit bounded_pool(std::size_t threads) {
+    for (std::size_t i = 0; i < threads; ++i)
+      threads_.emplace_back([this] { work(); });
+  }
+
+  // void in cpp-httplib 0.11, bool since 0.15: both are what the base class says.
+  using enqueue_result =
+      decltype(std::declval<httplib::TaskQueue&>().enqueue(std::function<void()>()));
+
+  enqueue_result enqueue(std::function<void()> task) override {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return tasks_.size() < waiting_connections_max || ended_; });
+    tasks_.push_back(std::move(task));
+    changed_.notify_all();
+    return enqueue_result(true);
+  }
+
+  void shutdown() override {
+    {
+      const std::lock_guard lock(mutex_);
+      ended_ = true;
+    }
+    changed_.notify_all();
+    for (auto& thread : threads_)
+      thread.join();
+  }
+
+private:
+  void work() {
+    for (;;) {
+      std::function<void()> task;
+      {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return !tasks_.empty() || ended_; });
+        if (tasks_.empty())
+          return;
+        task = std::move(tasks_.front());
+        tasks_.pop_front();
+        changed_.notify_all();
+      }
+      task();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::function<void()>> tasks_;
+  std::vector<std::thread> threads_;
+  bool ended_ = false;
+};
+
+template <class Number>
+std::optional<Number> to_number(const std::string& text) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size())
+    return std::nullopt;
+  return value;
+}
+
+void answer_json(httplib::Response& answer, int status, std::string body) {
+  answer.status = status;
+  answer.set_content(body, "application/json");
+}
+
+void answer_error(httplib::Response& answer, int status, std::string_view type,
+                  std::string_view message) {
+  const nlohmann::ordered_json body = {{"error",
+                                        {{"message", message},
+                                         {"type", type},
+                                         {"param", nullptr},
+                                         {"code", std::to_string(status)}}}};
+  answer_json(answer, status,
+              body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+}
+
+void answer_bad(httplib::Response& answer, std::string_view message) {
+  answer_error(answer, 400, "invalid_request_error", message);
+}
+
+void answer_unknown(httplib::Response& answer, std::string_view message) {
+  answer_error(answer, 404, "invalid_request_error", message);
+}
+
+void answer_late(httplib::Response& answer) {
+  answer.set_header("Retry-After", "1");
+  answer_error(answer, 503, "server_error", "The queue did not answer in time; try again");
+}
+
+/// Only one process may have the port: httplib's own options let several share it silently.
+void set_socket_options(int socket) {
+  const int on = 1;
+  setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+}
+
+bool is_json(const std::string& content_type) {
+  return equal_ignoring_case(
+      trimmed(std::string_view(content_type).substr(0, content_type.find(';'))),
+      "application/json");
+}
+
+/// `{model}` and `{id}` of `/queue/{model}/{id}`; models may hold slashes, ids are digits.
+struct queue_path {
+  std::string model;
+  std::optional<ticket_id> ticket;
+};
+
+queue_path split(const std::string& path, bool wants_ticket) {
+  queue_path parts;
+  parts.model = path.substr(std::strlen("/queue/"));
+  if (wants_ticket) {
+    const auto slash = parts.model.rfind('/');
+    if (slash != std::string::npos) {
+      parts.ticket = to_number<ticket_id>(parts.model.substr(slash + 1));
+      parts.model.resize(slash);
+    }
+  }
+  return parts;
+}
+
+} // namespace
+
+struct admin_server::state {
+  std::shared_ptr<const config::settings> settings;
+  operator_desk& desk;
+  admin_options options;
+  own_names names;
+  bool keyed = false; ///< not on loopback: the master key is asked for
+  httplib::Server server;
+  std::thread listener;
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool ended = false; ///< listen_after_bind() has returned
+  std::uint16_t bound = 0;
+
+  state(std::shared_ptr<const config::settings> from, operator_desk& at, admin_options how)
+      : settings(std::move(from)), desk(at), options(std::move(how)), names(options.names) {}
+
+  static time_point patience() { return std::chrono::steady_clock::now() + desk_patience; }
+
+  bool has_master_key(const httplib::Request& request) const;
+  /// The rules of the port; false if `answer` refuses already.
+  bool let_in(const httplib::Request& request, httplib::Response& answer) const;
+  bool is_own_host(const httplib::Request& request) const;
+
+  /// The group that a client-facing name means; the name itself if it is a group's.
+  std::optional<std::string> group_of(const std::string& model);
+  std::optional<page_request> page_of(const httplib::Request& request,
+                                      httplib::Response& answer) const;
+  void set_routes();
+  void all_queues(const httplib::Request& request, httplib::Response& answer);
+  void one_queue(const httplib::Request& request, httplib::Response& answer);
+  void change(const httplib::Request& request, httplib::Response& answer, bool cancels);
+  void health(httplib::Response& answer);
+  void readiness(httplib::Response& answer);
+};
+
+bool admin_server::state::has_master_key(const httplib::Request& request) const {
+  const auto& master = settings->gateway.master_key;
+  if (!master)
+    return false;
+  std::vector<std::pair<std::string, std::string>> pairs(request.headers.begin(),
+                                                         request.headers.end());
+  const auto fields = make_fields(pairs);
+  const auto given = presented_key(fields);
+  return given && equal_in_constant_time(master->reveal(), *given);
+}
+
+bool admin_server::state::is_own_host(const httplib::Request& request) const {
+  if (request.get_header_value_count("Host") != 1)
+    return false;
+  const auto host = request.get_header_value("Host");
+  // The name it was told to listen on is its own.
+  return names.holds(host) || host_of(host) == host_of(settings->gateway.admin_host);
+}
+
+bool admin_server::state::let_in(const httplib::Request& request,
+                                 httplib::Response& answer) const {
+  const bool reads = request.method == "GET" || request.method == "HEAD";
+  const bool open = request.path == "/health/liveliness" || request.path == "/health/liveness" ||
+                    request.path == "/health/readiness";
+  if (keyed && !(reads && open) && !has_master_key(request)) {
+    answer.set_header("WWW-Authenticate", "Bearer");
+    answer_error(answer, 401, "authentication_error",
+                 "The admin port wants the master key on this host");
+    return false;
+  }
+  // Where a key is asked for, reading is safe from pages of other sites: they have none.
+  if (reads && (keyed || open))
+    return true;
+  if (!is_own_host(request)) {
+    answer_error(answer, 403, "permission_error", "This Host is no name of this machine");
+    return false;
+  }
+  if (request.has_header("Origin") &&
+      (request.get_header_value_count("Origin") != 1 ||
+       !names.is_own_origin(request.get_header_value("Origin"),
+                            request.get_header_value("Host")))) {
+    answer_error(answer, 403, "permission_error", "Pages of other origins may not use this port");
+    return false;
+  }
+  if (!reads && !is_json(request.get_header_value("Content-Type"))) {
+    answer_error(answer, 403, "permission_error",
+                 "Calls that change something want content-type: application/json");
+    return false;
+  }
+  return true;
+}
+
+std::optional<std::string> admin_server::state::group_of(const std::string& model) {
+  for (const auto& name : desk.groups())
+    if (name == model)
+      return name;
+  if (const auto target = config::resolve(*settings, model))
+    return settings->groups[target->group].name;
+  return std::nullopt;
+}
+
+std::optional<page_request> admin_server::state::page_of(const httplib::Request& request,
+                                                         httplib::Response& answer) const {
+  page_request page;
+  if (request.has_param("offset")) {
+    const auto offset = to_number<std::uint64_t>(request.get_param_value("offset"));
+    if (!offset) {
+      answer_bad(answer, "offset must be a whole number");
+      return std::nullopt;
+    }
+    page.offset = *offset;
+  }
+  if (request.has_param("limit")) {
+    const auto limit = to_number<std::uint32_t>(request.get_param_value("limit"));
+    if (!limit || *limit > page_tickets_max) {
+      answer_bad(answer, "limit must be a whole number up to " + std::to_string(page_tickets_max));
+      return std::nullopt;
+    }
+    page.limit = *limit;
+  }
+  return page;
+}
+
+void admin_server::state::all_queues(const httplib::Request& request, httplib::Response& answer) {
+  const auto page = page_of(request, answer);
+  if (!page)
+    return;
+  const auto until = patience();
+  std::vector<queue_view> views;
+  for (const auto& name : desk.groups()) {
+    auto view = desk.snapshot(name, page->offset, page->limit, until);
+    if (view && view->group == no_index)
+      return answer_late(answer);
+    if (view)
+      views.push_back(std::move(*view));
+  }
+  answer_json(answer, 200, queues_page(views, std::chrono::system_clock::now()));
+}
+
+void admin_server::state::one_queue(const httplib::Request& request, httplib::Response& answer) {
+  const auto page = page_of(request, answer);
+  if (!page)
+    return;
+  const auto parts = split(request.path, false);
+  const auto group = group_of(parts.model);
+  if (!group)
+    return answer_unknown(answer, "There is no model " + parts.model);
+  const auto view = desk.snapshot(*group, page->offset, page->limit, patience());
+  if (!view)
+    return answer_unknown(answer, "There is no queue for model " + parts.model);
+  if (view->group == no_index)
+    return answer_late(answer);
+  answer_json(answer, 200, queue_page(*view, std::chrono::system_clock::now()));
+}
+
+void admin_server::state::change(const httplib::Request& request, httplib::Response& answer,
+                                 bool cancels) {
+  const auto parts = split(request.path, true);
+  const auto group = parts.ticket ? group_of(parts.model) : std::nullopt;
+  if (!group)
+    return answer_unknown(answer, "The path is /queue/{model}/{id}, with an id from GET /queue");
+  std::optional<change_result> result;
+  if (cancels) {
+    result = desk.cancel(*group, *parts.ticket, patience());
+  } else {
+    const auto body = nlohmann::json::parse(request.body, nullptr, false);
+    const auto priority = body.is_object() ? body.find("priority") : body.end();
+    // Read as text, so that 1.0, true and numbers beyond 32 bits are refused alike.
+    const auto wanted = body.is_object() && priority != body.end() && priority->is_number_integer()
+                            ? to_number<std::int32_t>(priority->dump())
+                            : std::nullopt;
+    if (!wanted)
+      return answer_bad(answer, "The body must be {\"priority\": <an integer of 32 bits>}");
+    result = desk.move(*group, *parts.ticket, *wanted, patience());
+  }
+  if (!result)
+    return answer_late(answer);
+  switch (*result) {
+  case change_result::done:
+    return answer_json(answer, 200, "{\"status\":\"ok\"}");
+  case change_result::not_waiting:
+    return answer_error(answer, 409, "invalid_request_error",
+                        "The ticket holds a grant: it is being answered and does not wait");
+  case change_result::unknown_ticket:
+    return answer_unknown(answer, "No ticket of this id waits for model " + parts.model);
+  }
+}
+
+void admin_server::state::health(httplib::Response& answer) {
+  const auto until = patience();
+  std::vector<queue_view> views;
+  for (const auto& name : desk.groups()) {
+    auto view = desk.snapshot(name, 0, 0, until);
+    if (view && view->group != no_index)
+      views.push_back(std::move(*view));
+  }
+  answer_json(answer, 200, health_page(*settings, &views));
+}
+
+void admin_server::state::readiness(httplib::Response& answer) {
+  const auto now = desk.ready();
+  readiness_facts facts;
+  facts.draining = now.draining;
+  facts.redis_reachable = now.redis_reachable;
+  facts.redis_required =
+      settings->gateway.redis_unavailable == config::redis_unavailable_mode::hold;
+  facts.version = options.version;
+  answer_json(answer, is_ready(facts) ? 200 : 503, readiness_text(facts));
+}
+
+void admin_server::state::set_routes() {
+  using httplib::Request;
+  using httplib::Response;
+  server.new_task_queue = [] { return new bounded_pool(threads_count); };
+  server.set_socket_options([](auto socket) { set_socket_options(socket); });
+  server.set_payload_max_length(body_bytes_max);
+  server.set_keep_alive_max_count(100);
+  // Each kept connection holds one of the few threads.
+  server.set_keep_alive_timeout(1);
+  server.set_read_timeout(5, 0);
+  server.set_write_timeout(5, 0);
+  server.set_pre_routing_handler([this](const Request& request, Response& answer) {
+    answer.set_header("X-Content-Type-Options", "nosniff");
+    answer.set_header("Cache-Control", "no-store");
+    return let_in(request, answer) ? httplib::Server::HandlerResponse::Unhandled
+                                   : httplib::Server::HandlerResponse::Handled;
+  });
+  server.set_error_handler([](const Request&, Response& answer) {
+    if (answer.body.empty())
+      answer_error(answer, answer.status, "invalid_request_error",
+                   answer.status == 404 ? "There is nothing at this path"
+                                        : "The request cannot be answered");
+  });
+  server.set_exception_handler([](const Request&, Response& answer, auto&&) {
+    answer_error(answer, 500, "server_error", "The gateway made a mistake; please report it");
+  });
+  server.Get("/queue/?", [this](const Request& q, Response& a) { all_queues(q, a); });
+  server.Get("/queue/.+", [this](const Request& q, Response& a) { one_queue(q, a); });
+  server.Patch("/queue/.+", [this](const Request& q, Response& a) { change(q, a, false); });
+  server.Delete("/queue/.+", [this](const Request& q, Response& a) { change(q, a, true); });
+  server.Get("/health", [this](const Request&, Response& a) { health(a); });
+  server.Get("/health/readiness", [this](const Request&, Response& a) { readiness(a); });
+  for (const auto* path : {"/health/liveliness", "/health/liveness"})
+    server.Get(path, [](const Request&, Response& a) { answer_json(a, 200, liveliness_page()); });
+}
+
+admin_server::admin_server(std::shared_ptr<const config::settings> settings, operator_desk& desk,
+                           admin_options options)
+    : state_(std::make_unique<state>(std::move(settings), desk, std::move(options))) {}
+
+admin_server::~admin_server() {
+  stop();
+}
+
+std::string admin_server::start() {
+  auto& own = *state_;
+  const auto& gateway = own.settings->gateway;
+  if (own.listener.joinable() || (gateway.admin_port == 0 && !own.options.any_port))
+    return {};
+  own.keyed = !is_loopback(gateway.admin_host);
+  if (own.keyed && !gateway.master_key)
+    return "the admin port does not start on " + gateway.admin_host +
+           " without general_settings.master_key: set one, or leave admin_host at 127.0.0.1";
+  own.set_routes();
+  int port = gateway.admin_port;
+  errno = 0;
+  if (own.options.any_port)
+    port = own.server.bind_to_any_port(gateway.admin_host);
+  else if (!own.server.bind_to_port(gateway.admin_host, port))
+    port = -1;
+  if (port <= 0)
+    return "the admin port cannot listen on " + gateway.admin_host + ":" +
+           std::to_string(gateway.admin_port) + ": " +
+           (errno != 0 ? std::strerror(errno) : "no such address") +
+           "; set vorrang_settings.admin_port to another, or to 0 for none";
+  own.bound = static_cast<std::uint16_t>(port);
+  own.listener = std::thread([&own] {
+    own.server.listen_after_bind();
+    {
+      const std::lock_guard lock(own.mutex);
+      own.ended = true;
+    }
+    own.changed.notify_all();
+  });
+  return {};
+}
+
+void admin_server::stop() {
+  auto& own = *state_;
+  if (!own.listener.joinable())
+    return;
+  // httplib 0.11 forgets a stop() that comes before its listening has begun, and has nothing to wait
+  // for (wait_until_ready() came with 0.12): so it is told until it has ended.
+  std::unique_lock lock(own.mutex);
+  while (!own.ended) {
+    lock.unlock();
+    own.server.stop();
+    lock.lock();
+    own.changed.wait_for(lock, std::chrono::milliseconds(10), [&] { return own.ended; });
+  }
+  lock.unlock();
+  own.listener.join();
+  own.bound = 0;
+}
+
+std::uint16_t admin_server::port() const noexcept {
+  return state_->bound;
+}
+
+} // namespace vorrang::http

@@ -1,0 +1,249 @@
+#include "http/call.hpp"
+
+#include "http/call_plan.hpp"
+#include "http/json_string.hpp"
+#include "http/mock_answer.hpp"
+#include "http/model_restamp.hpp"
+#include "http/upstream_head.hpp"
+#include "http/upstream_verdict.hpp"
+
+#include <algorithm>
+
+namespace vorrang::http {
+
+namespace {
+
+/// The text that each `*` stands for in the group of the grant: the request's own, or that of the
+/// fallback that led there.
+const std::vector<std::string>& matched_text(const call_plan& plan, group_index group) {
+  if (group != plan.target.group && plan.target.group < plan.settings().groups.size()) {
+    const auto& asked = plan.settings().groups[plan.target.group];
+    for (const auto* list : {&asked.fallbacks, &asked.context_window_fallbacks})
+      for (const auto& fallback : *list)
+        if (fallback.group == group)
+          return fallback.matched;
+  }
+  return plan.target.matched;
+}
+
+} // namespace
+
+call::call(std::unique_ptr<call_plan> plan) : plan_(std::move(plan)) {}
+call::~call() = default;
+
+const ask& call::wanted() const noexcept {
+  return plan_->wanted;
+}
+
+bool call::needs_ticket() const noexcept {
+  return plan_->needs_ticket;
+}
+
+grant call::ungated_grant(time_point now) const {
+  grant given;
+  given.group = plan_->wanted.group;
+  given.deployment = plan_->wanted.pinned;
+  given.at = now;
+  return given;
+}
+
+bool call::stream_client() const noexcept {
+  return plan_->inspected.stream;
+}
+
+std::optional<duration> call::keep_alive_interval() const noexcept {
+  if (!plan_->inspected.stream || !plan_->terms.keep_alive)
+    return std::nullopt;
+  return *plan_->terms.keep_alive;
+}
+
+const std::string& call::request_id() const noexcept {
+  return plan_->request_id;
+}
+
+std::variant<mock_attempt, upstream_request> call::attempt(const grant& given, time_point now) {
+  auto& plan = *plan_;
+  plan.given = given;
+  plan.has_grant = true;
+  plan.sent_again = false;
+  plan.deadline_passed = plan.timed_out = false;
+  plan.good = {};
+  plan.deployment = find_deployment(plan.settings(), given.group, given.deployment);
+  if (!plan.deployment)
+    return upstream_request{};
+  plan.place = plan.settings().groups[given.group].deployments[given.deployment];
+  std::tie(plan.until, plan.until_is_the_deadline) = plan.limit(now);
+
+  relay_rules rules;
+  rules.api = plan.wanted.api;
+  rules.model = plan.model;
+  const auto& mock = plan.own_mock ? plan.own_mock : plan.deployment->mock;
+  plan.is_mock = mock.has_value();
+  if (mock) {
+    plan.relay = std::make_unique<stream_relay>(std::move(rules));
+    return plan.render_mock(*mock, now);
+  }
+  plan.upstream_model =
+      config::upstream_model_for(*plan.deployment, matched_text(plan, given.group));
+  auto request = plan.render(plan.until, plan.until_is_the_deadline);
+  rules.withhold_usage = plan.rewritten.usage_added;
+  plan.relay = std::make_unique<stream_relay>(std::move(rules));
+  return request;
+}
+
+head_verdict call::look_at_head(const answer_head& head) const {
+  const bool good = head.status >= 200 && head.status < 300;
+  return good && plan_->inspected.stream && head.is_event_stream() ? head_verdict::stream
+                                                                  : head_verdict::read_whole;
+}
+
+judgement call::judge(answer_head head, std::string body,
+                      std::chrono::system_clock::time_point wall) {
+  auto& plan = *plan_;
+  const auto status = static_cast<std::uint16_t>(head.status);
+  auto fields = to_pairs(head.fields);
+  judgement result;
+  if (status >= 200 && status < 300) {
+    result.result = classify_answer(status, fields, {}, wall);
+    result.good = true;
+    auto stamped = restamp_model(body, plan.model);
+    result.result.tokens = stamped.usage.total_tokens;
+    plan.good.status = status;
+    if (!plan.is_mock)
+      add_upstream_fields(plan.good.fields, fields);
+    else
+      plan.good.fields = std::move(fields);
+    plan.good.body = stamped.is_object ? std::move(stamped.text) : std::move(body);
+    return result;
+  }
+
+  auto error = read_upstream_error(body);
+  if (status == 400 && plan.deployment && plan.deployment->drop_params && !plan.sent_again &&
+      is_unsupported_field_error(error) &&
+      std::any_of(plan.inspected.members.begin(), plan.inspected.members.end(),
+                  [&](const json_member& member) {
+                    return string_is(member.key.of(plan.body), error.param);
+                  })) {
+    plan.sent_again = true;
+    plan.tables->learned.add(plan.place, error.param);
+    result.again = std::make_unique<upstream_request>(
+        plan.render(plan.until, plan.until_is_the_deadline));
+    return result;
+  }
+  result.result = classify_answer(status, fields, error, wall);
+  plan.last = kept_answer{status, std::move(fields), std::move(body), std::move(error.message),
+                          plan.settings().groups[plan.given.group].name};
+  return result;
+}
+
+judgement call::judge(transport_error error) {
+  judgement result;
+  result.result = classify_error(error);
+  plan_->timed_out = error == transport_error::timed_out;
+  plan_->deadline_passed = error == transport_error::deadline;
+  result.over = plan_->deadline_passed;
+  return result;
+}
+
+stream_relay& call::relay() {
+  return *plan_->relay;
+}
+
+judgement call::judge_stream(std::optional<transport_error> error, bool client_gone) {
+  auto& plan = *plan_;
+  const bool begun = plan.relay && plan.relay->begun();
+  if (!begun && error)
+    return judge(*error);
+  judgement result;
+  result.result.status = 200;
+  if (!begun && client_gone) {
+    result.result.kind = outcome_kind::cancelled;
+    result.over = true;
+    return result;
+  }
+  // Once something was passed on no other attempt is possible, so a stream that breaks later is
+  // no failure that the engine could act on: what was used is charged.
+  result.result.kind = outcome_kind::success;
+  result.good = true;
+  if (!plan.relay)
+    return result;
+  result.result.tokens = plan.relay->reported_tokens();
+  if (plan.is_mock)
+    result.result.tokens = mock_prompt_tokens + mock_completion_tokens;
+  else if (!result.result.tokens && plan.wanted.token_estimate != 0)
+    result.result.tokens = plan.wanted.prompt_estimate + plan.relay->deltas();
+  return result;
+}
+
+std::pair<time_point, bool> call_plan::limit(time_point now) const {
+  const auto& own = deployment->timeout ? deployment->timeout : settings().router.attempt_timeout;
+  if (own && now + *own < wanted.deadline)
+    return {now + *own, false};
+  return {wanted.deadline, true};
+}
+
+upstream_request call_plan::render(time_point end, bool end_is_the_deadline) {
+  const auto& prepared = tables->deployments[place];
+  const auto known = tables->learned.of(place);
+  upstream_request request;
+  request.deployment = deployment;
+  request.until = end;
+  request.until_is_the_deadline = end_is_the_deadline;
+  const auto& between = deployment->stream_timeout ? deployment->stream_timeout
+                                                   : settings().router.stream_timeout;
+  request.between_chunks = between ? duration(*between) : duration(terms.time_limit);
+  if (!prepared.address)
+    return request;
+
+  rewrite_plan changes;
+  changes.model = upstream_model;
+  changes.api = route.api();
+  changes.defaults = &prepared.defaults;
+  changes.extra_body = &prepared.extra_body;
+  changes.drop = &deployment->additional_drop_params;
+  changes.drop_also = &known.drop;
+  changes.rename_max_tokens = known.rename_max_tokens;
+  changes.add_stream_usage = prepared.adds_stream_usage && inspected.stream &&
+                             (changes.api == body_api::chat || changes.api == body_api::completions);
+  rewritten = rewrite_body(body, inspected, changes);
+
+  std::string path(path_of(changes.api));
+  if (route.to == route::count_tokens)
+    path += "/count_tokens";
+  const auto url = upstream_target(*deployment, *prepared.address, path, upstream_model);
+  head = render_upstream_head(*deployment, *prepared.address, url, client_fields,
+                              rewritten.size,
+                              settings().gateway.forward_client_headers_to_llm_api);
+  request.address = &*prepared.address;
+  request.head = head;
+  request.body = rewritten.slices;
+  return request;
+}
+
+mock_attempt call_plan::render_mock(const config::mock& mock, time_point now) const {
+  mock_attempt answer;
+  answer.delay = mock.delay;
+  answer.never_answers = mock.timeout;
+  answer.until = until;
+  answer.until_is_the_deadline = until_is_the_deadline;
+  const auto id = tables->new_id();
+  mock_request asked;
+  asked.api = route.api();
+  asked.model = model;
+  asked.n = inspected.n;
+  asked.inputs = asked.api == body_api::embeddings ? count_inputs(body, inspected) : 1;
+  asked.include_usage = inspected.client_asked_usage;
+  asked.id = id;
+  asked.created_s = tables->time_of_day_s(now);
+  if (inspected.stream)
+    answer.events = mock_events(mock, asked);
+  if (answer.events.empty()) {
+    auto whole = mock_answer(mock, asked);
+    answer.head.status = whole.status;
+    answer.head.fields = make_fields(whole.fields);
+    answer.body = std::move(whole.body);
+  }
+  return answer;
+}
+
+} // namespace vorrang::http

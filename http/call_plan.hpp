@@ -1,0 +1,82 @@
+// The state of a call. Private to call.cpp, call_replies.cpp and the front.
+#pragma once
+
+#include "http/answer_headers.hpp"
+#include "http/call_terms.hpp"
+#include "http/error_reply.hpp"
+#include "http/front_tables.hpp"
+#include "http/routes.hpp"
+
+namespace vorrang::http {
+
+/// The last upstream's words, kept in case no better ones come.
+struct kept_answer {
+  std::uint16_t status = 0;
+  header_fields fields;
+  std::string body;
+  std::string message;
+  std::string group; ///< whose deployment said it
+};
+
+struct call_plan {
+  std::shared_ptr<const front_tables> tables;
+
+  // The request.
+  route_match route;
+  head_fields client_fields;
+  std::string body;
+  inspected_body inspected;
+  std::string model; ///< as asked for
+  config::target target;
+  call_terms terms;
+  ask wanted;
+  time_point begun_at{};
+  bool needs_ticket = true;
+  std::string request_id;
+  std::optional<config::mock> own_mock; ///< from the request's body, where that is allowed
+
+  // The attempt.
+  grant given;
+  bool has_grant = false;
+  std::size_t place = 0; ///< of the deployment in settings->deployments
+  const config::deployment* deployment = nullptr;
+  bool is_mock = false;
+  bool sent_again = false;
+  std::string upstream_model;
+  std::string head;
+  rewritten_body rewritten;
+  std::unique_ptr<stream_relay> relay;
+
+  // What came of it.
+  std::optional<kept_answer> last;
+  reply good;
+  bool deadline_passed = false;
+  bool timed_out = false;
+
+  const config::settings& settings() const { return *tables->settings; }
+
+  error_facts facts() const {
+    error_facts told;
+    told.form = route.is_anthropic() ? error_form::anthropic : error_form::openai;
+    told.request_id = request_id;
+    return told;
+  }
+
+  /// Adds what every answer tells: the gateway's fields, and a browser's.
+  void tell(reply& answer) const;
+  /// The same once the engine has said how it ended.
+  void tell(reply& answer, const ending& end) const;
+
+  /// Writes `head` and `rewritten` for the deployment of the attempt.
+  upstream_request render(time_point until, bool until_is_the_deadline);
+  mock_attempt render_mock(const config::mock& mock, time_point now) const;
+  /// When the attempt is over, and whether that is the request's own deadline.
+  std::pair<time_point, bool> limit(time_point now) const;
+  /// The answer for the client from `last`, or 502 or 504.
+  reply last_words() const;
+
+  time_point until = never;
+  bool until_is_the_deadline = true;
+};
+
+} // namespace vorrang::http

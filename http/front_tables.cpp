@@ -1,0 +1,131 @@
+#include "http/front_tables.hpp"
+
+#include "config/providers.hpp"
+#include "http/upstream_head.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace vorrang::http {
+
+namespace {
+
+prepared_deployment prepare(const config::deployment& from, const config::settings& settings) {
+  prepared_deployment to;
+  if (!from.mock)
+    to.address = parse_upstream_address(from.api_base);
+  to.defaults = parse_body_members(from.body_defaults).value_or(body_members{});
+  to.extra_body = parse_body_members(from.extra_body).value_or(body_members{});
+  to.endpoints = spoken_endpoints(from);
+  const auto* provider = config::find_provider(from.provider);
+  to.adds_stream_usage = settings.gateway.always_include_stream_usage && provider != nullptr &&
+                         provider->takes_stream_options && !from.mock;
+  return to;
+}
+
+bool has_tpm(const config::settings& all, std::size_t group) {
+  const auto& places = all.groups[group].deployments;
+  return std::any_of(places.begin(), places.end(),
+                     [&](std::size_t place) { return all.deployments[place].tpm.has_value(); });
+}
+
+group_needs needs_of(const config::settings& all, std::size_t index) {
+  const auto& group = all.groups[index];
+  group_needs needs;
+  needs.token_estimate = has_tpm(all, index);
+  for (const auto* list : {&group.fallbacks, &group.context_window_fallbacks})
+    for (const auto& target : *list)
+      needs.token_estimate |= has_tpm(all, target.group);
+  needs.prompt_estimate = all.router.enable_pre_call_checks;
+  for (const auto place : group.deployments)
+    needs.endpoints |= spoken_endpoints(all.deployments[place]);
+  return needs;
+}
+
+/// A bijection that scatters neighbours (the finalizer of splitmix64).
+std::uint64_t scattered(std::uint64_t value) {
+  value += 0x9e3779b97f4a7c15;
+  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
+  value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
+  return value ^ (value >> 31);
+}
+
+} // namespace
+
+learned_fields::refused learned_fields::of(std::size_t deployment) const {
+  refused result;
+  if (!any_.load(std::memory_order_acquire) || deployment >= known_.size())
+    return result;
+  const std::lock_guard lock(mutex_);
+  for (const auto& field : known_[deployment]) {
+    if (field == "max_tokens")
+      result.rename_max_tokens = true;
+    else
+      result.drop.push_back(field);
+  }
+  return result;
+}
+
+void learned_fields::add(std::size_t deployment, const std::string& field) {
+  if (deployment >= known_.size())
+    return;
+  const std::lock_guard lock(mutex_);
+  if (known_[deployment].size() < fields_max)
+    known_[deployment].insert(field);
+  any_.store(true, std::memory_order_release);
+}
+
+front_tables::front_tables(std::shared_ptr<const config::settings> from, machine_facts about)
+    : settings(std::move(from)), facts(std::move(about)), keys(settings->gateway),
+      learned(settings->deployments.size()) {
+  if (facts.time_of_day_then == std::chrono::system_clock::time_point{}) {
+    facts.moment = std::chrono::steady_clock::now();
+    facts.time_of_day_then = std::chrono::system_clock::now();
+  }
+  deployments.reserve(settings->deployments.size());
+  for (const auto& deployment : settings->deployments)
+    deployments.push_back(prepare(deployment, *settings));
+  groups.reserve(settings->groups.size());
+  for (std::size_t group = 0; group < settings->groups.size(); ++group)
+    groups.push_back(needs_of(*settings, group));
+}
+
+std::string front_tables::new_id() const {
+  auto bits = scattered(facts.id_seed ^ next_id.fetch_add(1, std::memory_order_relaxed));
+  std::array<char, 16> digits{};
+  for (auto& digit : digits) {
+    digit = "0123456789abcdef"[bits & 15];
+    bits >>= 4;
+  }
+  return std::string(digits.data(), digits.size());
+}
+
+std::int64_t front_tables::time_of_day_s(time_point now) const {
+  const auto later =
+      std::chrono::duration_cast<std::chrono::system_clock::duration>(now - facts.moment);
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             (facts.time_of_day_then + later).time_since_epoch())
+      .count();
+}
+
+std::string front_tables::names_for(const visitor& who) const {
+  constexpr std::size_t bytes_max = 2000;
+  std::string names;
+  bool cut = false;
+  const auto add = [&](const std::string& name) {
+    if (cut || !who.may_use(name))
+      return;
+    cut = names.size() + name.size() > bytes_max;
+    if (!names.empty())
+      names += ", ";
+    names += cut ? "…" : name;
+  };
+  for (const auto& group : settings->groups)
+    add(group.name);
+  for (const auto& alias : settings->aliases)
+    if (!alias.hidden)
+      add(alias.name);
+  return names;
+}
+
+} // namespace vorrang::http

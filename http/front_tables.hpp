@@ -1,0 +1,73 @@
+// What the front knows about each deployment and group before the first request.
+#pragma once
+
+#include "actors/from_config.hpp"
+#include "http/front.hpp"
+#include "http/key_ring.hpp"
+#include "http/rewrite_body.hpp"
+
+#include <atomic>
+#include <mutex>
+#include <set>
+
+namespace vorrang::http {
+
+/// A deployment's settings, taken apart.
+struct prepared_deployment {
+  /// Absent: a mock, or a base that is no URL (an attempt then fails as not connected).
+  std::optional<upstream_address> address;
+  body_members defaults;
+  body_members extra_body;
+  std::uint8_t endpoints = 0;
+  bool adds_stream_usage = false;
+};
+
+/// Whether the estimates of tokens are needed for asks of a group: they cost a pass over the body.
+struct group_needs {
+  bool token_estimate = false;  ///< the group, or one it may fall back to, has a tpm limit
+  bool prompt_estimate = false; ///< pre-call checks compare it with max_input_tokens
+  std::uint8_t endpoints = 0;   ///< spoken by any deployment
+};
+
+/// Fields that deployments with `drop_params` are known to refuse. Shared by all loops: locked.
+class learned_fields {
+public:
+  static constexpr std::size_t fields_max = 32; ///< for each deployment
+
+  explicit learned_fields(std::size_t deployments) : known_(deployments) {}
+
+  struct refused {
+    std::vector<std::string> drop;
+    bool rename_max_tokens = false;
+  };
+  refused of(std::size_t deployment) const;
+  void add(std::size_t deployment, const std::string& field);
+
+private:
+  std::atomic<bool> any_{false};
+  mutable std::mutex mutex_;
+  std::vector<std::set<std::string>> known_;
+};
+
+/// Shared by the front and all of its calls, which may outlive it. Only `learned` and the counter of
+/// ids change.
+struct front_tables {
+  front_tables(std::shared_ptr<const config::settings> from, machine_facts about);
+
+  std::shared_ptr<const config::settings> settings;
+  machine_facts facts;
+  key_ring keys;
+  std::vector<prepared_deployment> deployments; ///< as settings->deployments
+  std::vector<group_needs> groups;              ///< as settings->groups
+  mutable learned_fields learned;
+  mutable std::atomic<std::uint64_t> next_id{0};
+
+  /// Unique in this process, and unlikely to repeat in another.
+  std::string new_id() const;
+  /// Unix time, seconds.
+  std::int64_t time_of_day_s(time_point now) const;
+  /// Names that `who` may use, as in `/v1/models`, separated by commas; at most about 2000 bytes.
+  std::string names_for(const visitor& who) const;
+};
+
+} // namespace vorrang::http

@@ -1,0 +1,105 @@
+#include "http/upstream_verdict.hpp"
+
+#include "http/answer_headers.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace vorrang::http {
+
+namespace {
+
+bool begins_ignoring_case(std::string_view text, std::string_view beginning) {
+  return text.size() >= beginning.size() &&
+         equal_ignoring_case(text.substr(0, beginning.size()), beginning);
+}
+
+bool holds_ignoring_case(std::string_view text, std::string_view part) {
+  const auto found = std::search(text.begin(), text.end(), part.begin(), part.end(),
+                                 [](char a, char b) {
+                                   return equal_ignoring_case({&a, 1}, {&b, 1});
+                                 });
+  return found != text.end();
+}
+
+bool is_either(const upstream_error& error, std::string_view name) {
+  return error.code == name || error.type == name;
+}
+
+} // namespace
+
+bool is_context_window_error(const upstream_error& error) {
+  // OpenAI's code; then the sentences of OpenAI, vLLM, Anthropic, Mistral, Groq and Together.
+  static constexpr std::array<std::string_view, 7> sentences = {
+      "maximum context length",    "context window",          "context length exceeded",
+      "prompt is too long",        "too many input tokens",   "longer than the model's context",
+      "exceed context limit"};
+  if (error.code == "context_length_exceeded" || error.type == "context_length_exceeded")
+    return true;
+  return std::any_of(sentences.begin(), sentences.end(), [&](std::string_view sentence) {
+    return holds_ignoring_case(error.message, sentence);
+  });
+}
+
+bool is_unsupported_field_error(const upstream_error& error) {
+  return !error.param.empty() &&
+         (error.code == "unsupported_parameter" || error.code == "unsupported_value" ||
+          error.code == "unknown_parameter");
+}
+
+outcome classify_answer(std::uint16_t status, const header_fields& fields,
+                        const upstream_error& error, std::chrono::system_clock::time_point wall) {
+  outcome result;
+  result.status = status;
+  if (status >= 200 && status < 300) {
+    result.kind = outcome_kind::success;
+    return result;
+  }
+  result.tokens = 0;
+  if (const auto later = read_retry_after(fields, wall))
+    result.retry_after = *later;
+  if (status == 429) {
+    result.kind = outcome_kind::rate_limited;
+    if (is_either(error, "insufficient_quota") || is_either(error, "billing_hard_limit_reached")) {
+      result.kind = outcome_kind::rejected;
+      result.status = 403;
+    } else if (begins_ignoring_case(error.message, "Request too large")) {
+      result.kind = outcome_kind::rejected;
+      result.status = 413;
+    }
+  } else if (status == 408 || status == 409 || status >= 500 || status < 400) {
+    result.kind = outcome_kind::failed;
+  } else {
+    result.kind = outcome_kind::rejected;
+    result.context_window = status == 400 && is_context_window_error(error);
+  }
+  return result;
+}
+
+outcome classify_error(transport_error error) {
+  outcome result;
+  result.kind = outcome_kind::failed;
+  switch (error) {
+  case transport_error::not_connected:
+    result.sent = false;
+    result.tokens = 0;
+    break;
+  case transport_error::broken:
+  case transport_error::not_http:
+    break;
+  case transport_error::timed_out:
+    result.timed_out = true;
+    break;
+  case transport_error::deadline:
+    result.kind = outcome_kind::cancelled;
+    break;
+  case transport_error::not_sent:
+    result.kind = outcome_kind::not_sent;
+    result.sent = false;
+    result.tokens = 0;
+    break;
+  }
+  return result;
+}
+
+} // namespace vorrang::http

@@ -1,0 +1,29 @@
+// What an upstream's answer, or its absence, means to the engine.
+#pragma once
+
+#include "actors/types.hpp"
+#include "http/attempt.hpp"
+#include "http/error_reply.hpp"
+
+#include <chrono>
+#include <string_view>
+
+namespace vorrang::http {
+
+/// An HTTP answer, by the rules of spec §3: 2xx success; 429 rate limited, but rejected as 403 with
+/// `insufficient_quota` or `billing_hard_limit_reached`, as 413 if the message begins `Request too
+/// large`; 408, 409, 5xx failed; other 4xx rejected; 3xx failed (an API does not redirect). Errors
+/// have used no tokens. `error` is the body as far as it is an error's.
+outcome classify_answer(std::uint16_t status, const header_fields& fields,
+                        const upstream_error& error, std::chrono::system_clock::time_point wall);
+
+/// No HTTP answer: failed, unsent if nothing was written; not_sent and the deadline as they are.
+outcome classify_error(transport_error error);
+
+/// A 400 that says that the prompt is longer than the model's context.
+bool is_context_window_error(const upstream_error& error);
+
+/// The kinds of 400 that `drop_params` answers by leaving the field out.
+bool is_unsupported_field_error(const upstream_error& error);
+
+} // namespace vorrang::http
