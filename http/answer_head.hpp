@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace vorrang::http {
 
@@ -50,8 +51,8 @@ public:
 
 private:
   void fail(std::string fault);
+  bool take_line();
   void parse();
-  bool read_framing();
 
   bool is_answer_to_head_;
   std::string collected_;

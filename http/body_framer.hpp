@@ -49,12 +49,20 @@ public:
 
 private:
   enum class step : std::uint8_t {
-    data, size_begin, size_digits, extension, size_lf, data_cr, data_lf,
-    trailer_begin, trailer, trailer_lf, end_lf
+    data,
+    size_begin,
+    size_digits,
+    extension,
+    size_lf,
+    data_cr,
+    data_lf,
+    trailer_begin,
+    trailer,
+    trailer_lf,
+    end_lf
   };
   void fail(our_error code);
   bool take_framing(char byte);
-  bool begin_chunk();
 
   body_framing framing_ = body_framing::none;
   read_state state_ = read_state::done;

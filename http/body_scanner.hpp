@@ -1,9 +1,10 @@
 // Checks one JSON document as it arrives and remembers where its top-level members stand.
 #pragma once
 
+#include "http/json_string.hpp"
+
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -64,7 +65,7 @@ public:
   std::size_t size() const noexcept { return offset_; }
   /// What the document is; only after finish().
   json_kind root_kind() const noexcept { return root_kind_; }
-  /// The bytes between the outermost braces or of the whole value; only after finish().
+  /// The document without blanks around it; only after finish().
   byte_range root() const noexcept { return root_; }
   /// In order of the document; duplicates stay.
   const std::vector<json_member>& members() const noexcept { return members_; }
@@ -72,38 +73,61 @@ public:
   void reset();
 
 private:
-  enum class state : std::uint8_t;
+  enum class state : std::uint8_t {
+    value,
+    array_first,
+    object_first,
+    object_key,
+    colon,
+    after_value,
+    string,
+    escape,
+    hex,
+    low_surrogate_slash,
+    low_surrogate_u,
+    utf8,
+    minus,
+    zero,
+    integer,
+    dot,
+    fraction,
+    exponent,
+    exponent_sign,
+    exponent_digits,
+    literal
+  };
   bool refuse(json_fault fault, std::size_t at);
+  bool begin_value(char byte, std::size_t at);
+  bool begin_key(std::size_t at);
   bool open(bool object, std::size_t at);
   bool close(bool object, std::size_t at);
-  void value_begins(json_kind kind, std::size_t at);
-  void value_ends(std::size_t end);
-  bool text_byte(unsigned char byte, std::size_t at);
+  bool next_in_container(char byte, std::size_t at);
+  bool end_string(std::size_t at);
+  bool begin_utf8(unsigned char byte, std::size_t at);
+  bool take_escape(char byte, std::size_t at);
+  bool take_hex(char byte, std::size_t at);
+  bool take_number(char byte, std::size_t at, bool& taken);
+  void end_value(std::size_t end);
+  bool in_object() const noexcept;
+  bool at_top_member() const noexcept { return depth_ == 1 && (is_object_[0] & 1U) != 0; }
 
   std::vector<json_member> members_;
-  std::uint64_t is_object_[depth_max / 64] = {};
+  std::uint64_t is_object_[depth_max / 64] = {}; ///< a bit a level
   std::size_t depth_ = 0;
   std::size_t offset_ = 0;
   std::size_t fault_at_ = 0;
   byte_range root_;
   const char* literal_ = nullptr;
   std::uint32_t unicode_ = 0;
-  std::uint8_t state_ = 0;
+  state state_ = state::value;
   std::uint8_t hex_digits_ = 0;
   std::uint8_t utf8_left_ = 0;
-  std::uint8_t utf8_low_ = 0x80;
+  std::uint8_t utf8_low_ = 0x80; ///< what the next byte of a sequence may be
   std::uint8_t utf8_high_ = 0xBF;
   bool in_key_ = false;
-  bool high_surrogate_ = false;
+  bool after_high_surrogate_ = false;
   json_kind root_kind_ = json_kind::null;
   json_fault fault_ = json_fault::none;
 };
-
-/// The text of a JSON string given with its quotes, which must be valid.
-std::string unescaped(std::string_view quoted);
-/// Whether a valid key (with its quotes) is `name` once unescaped.
-bool key_is(std::string_view quoted, std::string_view name);
-/// `text` as a JSON string with its quotes; invalid UTF-8 becomes U+FFFD.
-std::string quoted(std::string_view text);
 
 } // namespace vorrang::http

@@ -13,7 +13,11 @@
 namespace vorrang::http {
 
 /// The form of an API's errors.
-enum class error_form : std::uint8_t { openai, anthropic };
+enum class error_form : std::uint8_t {
+  openai,
+  anthropic, ///< `/v1/messages*`
+  responses, ///< as openai, but for events in a stream
+};
 
 /// 200 for our_error::none. upstream_refused_us has 401 here; use credentials_reply().
 std::uint16_t status_of(our_error code) noexcept;
@@ -50,7 +54,8 @@ std::string error_event(const fault& what, const error_facts& facts = {});
 std::string upstream_error_body(std::uint16_t status, std::string_view body,
                                 const error_facts& facts = {});
 /// For 401 and 403 of an upstream: keeps the status and tells nothing of the upstream's words.
-reply credentials_reply(std::uint16_t status, std::string_view group, const error_facts& facts = {});
+reply credentials_reply(std::uint16_t status, std::string_view group,
+                        const error_facts& facts = {});
 
 /// What matters of an upstream's error body; empty where it is absent.
 struct upstream_error {

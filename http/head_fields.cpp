@@ -72,8 +72,8 @@ std::size_t head_fields::count(std::string_view name) const noexcept {
   return found;
 }
 
-void head_fields::assign(std::string text) {
-  text_ = std::move(text);
+void head_fields::assign(std::string_view text) {
+  text_.assign(text);
   places_.clear();
 }
 
@@ -99,7 +99,8 @@ head_fields make_fields(const std::vector<std::pair<std::string, std::string>>& 
   out.assign(text + "\r\n");
   std::size_t at = 0;
   for (const auto& [name, value] : pairs) {
-    out.add(out.text().substr(at, name.size()), out.text().substr(at + name.size() + 2, value.size()));
+    out.add(out.text().substr(at, name.size()),
+            out.text().substr(at + name.size() + 2, value.size()));
     at += name.size() + value.size() + 4;
   }
   return out;

@@ -42,7 +42,7 @@ public:
   std::string_view text() const noexcept { return text_; }
 
   /// For readers and tests: takes the bytes; fields are then added as parts of `text()`.
-  void assign(std::string text);
+  void assign(std::string_view text);
   void clear() noexcept;
   /// Both views must lie within text().
   void add(std::string_view name, std::string_view value);

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace vorrang::http {
 
@@ -30,7 +31,7 @@ public:
 
   read_state state() const noexcept { return state_; }
   /// Whether any byte of a request has come (an idle connection may be closed without an answer).
-  bool has_begun() const noexcept { return !collected_.empty(); }
+  bool has_begun() const noexcept { return state_ != read_state::more || !collected_.empty(); }
   /// Bytes collected so far, at most head_bytes_max + 1.
   std::size_t size() const noexcept { return collected_.size(); }
 
@@ -38,19 +39,15 @@ public:
   const request_head& head() const noexcept { return head_; }
   request_head take_head() { return std::move(head_); }
   /// Valid when `failed`. The connection is to be closed after the answer.
-  const fault& error() const noexcept { return error_; }
+  const http::fault& error() const noexcept { return error_; }
 
   /// Ready for the next request of the connection; keeps its buffers.
   void reset();
 
 private:
   void fail(our_error code, const char* message);
-  /// Checks lines that are complete in `collected_`; true when the empty line was found.
-  bool take_lines(std::size_t from);
+  bool take_line();
   void parse();
-  bool apply_rules();
-  bool read_target(std::string_view target);
-  bool read_framing();
 
   std::string collected_;
   std::size_t line_begin_ = 0;
@@ -58,8 +55,7 @@ private:
   std::size_t blank_lines_ = 0;
   read_state state_ = read_state::more;
   request_head head_;
-  std::string target_;
-  fault error_;
+  http::fault error_;
 };
 
 } // namespace vorrang::http

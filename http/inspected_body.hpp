@@ -15,10 +15,30 @@ namespace vorrang::http {
 
 /// Fields with a meaning for us or for the way a body is sent on; their places are kept.
 enum class body_field : std::uint8_t {
-  model, priority, stream, timeout, stream_timeout, request_timeout, max_tokens,
-  max_completion_tokens, max_output_tokens, n, stream_options, tags, metadata, messages, prompt,
-  input, store, extra_body, disable_fallbacks, mock_response, mock_delay, mock_timeout,
-  keepalive_seconds, previous_response_id,
+  model,
+  priority,
+  stream,
+  timeout,
+  stream_timeout,
+  request_timeout,
+  max_tokens,
+  max_completion_tokens,
+  max_output_tokens,
+  n,
+  stream_options,
+  tags,
+  metadata,
+  messages,
+  prompt,
+  input,
+  store,
+  extra_body,
+  disable_fallbacks,
+  mock_response,
+  mock_delay,
+  mock_timeout,
+  keepalive_seconds,
+  previous_response_id,
   none ///< any other, and the number of those above
 };
 

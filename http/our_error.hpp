@@ -12,21 +12,21 @@ namespace vorrang::http {
 enum class our_error : std::uint8_t {
   none = 0,
   // The door: these close the connection.
-  bad_head = 1,          ///< a head that breaks a rule of HTTP, or could be read in two ways
-  head_too_large = 2,    ///< over 32 KiB
-  too_many_fields = 3,   ///< over 100
-  bad_body_framing = 4,  ///< broken chunks, or too much framing around too little body
-  body_too_large = 5,    ///< over `max_request_size_mb`
-  content_encoding = 6,  ///< a body that is compressed
-  content_type = 7,      ///< without a key only `application/json` is read
-  head_too_slow = 8,     ///< not complete within 10 s
-  body_too_slow = 9,     ///< no byte for 30 s
+  bad_head = 1,         ///< a head that breaks a rule of HTTP, or could be read in two ways
+  head_too_large = 2,   ///< over 32 KiB
+  too_many_fields = 3,  ///< over 100
+  bad_body_framing = 4, ///< broken chunks, or too much framing around too little body
+  body_too_large = 5,   ///< over `max_request_size_mb`
+  content_encoding = 6, ///< a body that is compressed
+  content_type = 7,     ///< without a key only `application/json` is read
+  head_too_slow = 8,    ///< not complete within 10 s
+  body_too_slow = 9,    ///< no byte for 30 s
   // The body.
   bad_json = 20,
-  bad_field = 21,        ///< a field of ours with a wrong value; `param` names it
-  missing_field = 22,    ///< `param` names it
-  duplicate_field = 23,  ///< a second field of ours; `param` names it
-  forbidden_field = 24,  ///< `api_key`, `api_base` … in a body; `param` names it
+  bad_field = 21,       ///< a field of ours with a wrong value; `param` names it
+  missing_field = 22,   ///< `param` names it
+  duplicate_field = 23, ///< a second field of ours; `param` names it
+  forbidden_field = 24, ///< `api_key`, `api_base` … in a body; `param` names it
   unknown_model = 25,
   endpoint_not_spoken = 26, ///< no deployment of the group speaks this API
   group_not_served = 27,    ///< every deployment of the group was left out
@@ -47,14 +47,14 @@ enum class our_error : std::uint8_t {
   timed_out_calling = 81,
   queue_full = 82,
   queue_bytes_full = 83,
-  rate_limited = 84,         ///< every deployment is under a Retry-After beyond the deadline
+  rate_limited = 84, ///< every deployment is under a Retry-After beyond the deadline
   draining = 85,
   cancelled_by_operator = 86,
   too_many_connections = 87,
   all_cooling_down = 88,
-  not_ready = 89,            ///< readiness: draining, or no configuration
+  not_ready = 89, ///< readiness: draining, or no configuration
   // The upstream.
-  bad_upstream = 100,        ///< broken without an HTTP answer
+  bad_upstream = 100, ///< broken without an HTTP answer
   upstream_too_slow = 101,
   upstream_refused_us = 102, ///< 401 or 403 from the upstream; keeps the upstream's status
   internal = 120,

@@ -36,6 +36,8 @@ struct request_head {
   body_framing framing = body_framing::none;
   /// Bytes of the body for body_framing::length.
   std::uint64_t content_length = 0;
+  /// A `Content-Encoding` other than `identity`: 415.
+  bool has_content_coding = false;
   head_fields fields;
 };
 

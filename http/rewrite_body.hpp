@@ -29,14 +29,15 @@ std::optional<body_members> parse_body_members(std::string_view text);
 
 /// What is to be changed. All that is pointed to must outlive the call of rewrite_body() only.
 struct rewrite_plan {
-  std::string_view model;                             ///< the deployment's own name
+  std::string_view model; ///< the deployment's own name
   body_api api = body_api::chat;
-  const body_members* defaults = nullptr;             ///< added where the request lacks them
-  const body_members* extra_body = nullptr;           ///< replaces; the request's own wins over it
-  const std::vector<std::string>* drop = nullptr;     ///< `additional_drop_params`
-  const std::vector<std::string>* drop_also = nullptr; ///< fields this deployment is known to refuse
-  bool rename_max_tokens = false;                     ///< to `max_completion_tokens`
-  bool add_stream_usage = false; ///< `stream_options.include_usage: true`, if it streams
+  const body_members* defaults = nullptr;         ///< added where the request lacks them
+  const body_members* extra_body = nullptr;       ///< replaces; the request's own wins over it
+  const std::vector<std::string>* drop = nullptr; ///< `additional_drop_params`
+  const std::vector<std::string>* drop_also =
+      nullptr;                    ///< fields this deployment is known to refuse
+  bool rename_max_tokens = false; ///< to `max_completion_tokens`
+  bool add_stream_usage = false;  ///< `stream_options.include_usage: true`, if it streams
 };
 
 /// The pieces to write, in order. Movable; slices point into the original body and into `owned`.

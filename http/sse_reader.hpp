@@ -9,9 +9,9 @@ namespace vorrang::http {
 
 /// One event as it came.
 struct sse_event {
-  std::string_view bytes; ///< all of it, the blank line included
-  std::string_view type;  ///< value of the last `event:` line, or empty
-  std::string_view data;  ///< of the `data:` lines, joined by line feeds
+  std::string_view bytes;  ///< all of it, the blank line included
+  std::string_view type;   ///< value of the last `event:` line, or empty
+  std::string_view data;   ///< of the `data:` lines, joined by line feeds
   bool is_comment = false; ///< nothing but comments and blank lines
 };
 

@@ -1,0 +1,197 @@
+#include "http/json_string.hpp"
+
+namespace vorrang::http {
+
+namespace {
+
+std::uint32_t hex4(std::string_view digits) noexcept {
+  std::uint32_t value = 0;
+  for (const char digit : digits.substr(0, 4)) {
+    const auto low = static_cast<std::uint32_t>(digit & 0xF);
+    value = value * 16 + (digit > '9' ? low + 9 : low);
+  }
+  return value;
+}
+
+/// Walks over the parts of a valid string: runs of plain bytes, and single points.
+template <class Run, class Point>
+void walk(std::string_view text, Run&& run, Point&& point) {
+  text = text.substr(1, text.size() - 2);
+  while (!text.empty()) {
+    const auto slash = text.find('\\');
+    if (slash != 0) {
+      run(text.substr(0, slash));
+      if (slash == std::string_view::npos) {
+        return;
+      }
+      text.remove_prefix(slash);
+    }
+    if (text.size() < 2) {
+      return;
+    }
+    const char kind = text[1];
+    text.remove_prefix(2);
+    switch (kind) {
+    case 'b':
+      point(0x08);
+      break;
+    case 'f':
+      point(0x0C);
+      break;
+    case 'n':
+      point(0x0A);
+      break;
+    case 'r':
+      point(0x0D);
+      break;
+    case 't':
+      point(0x09);
+      break;
+    case 'u': {
+      auto value = hex4(text);
+      text.remove_prefix(text.size() < 4 ? text.size() : 4);
+      if (value >= 0xD800 && value < 0xDC00 && text.size() >= 6) {
+        value = 0x10000 + ((value - 0xD800) << 10) + (hex4(text.substr(2)) - 0xDC00);
+        text.remove_prefix(6);
+      }
+      point(value);
+      break;
+    }
+    default:
+      point(static_cast<unsigned char>(kind));
+      break;
+    }
+  }
+}
+
+constexpr std::size_t utf8_size(std::uint32_t point) noexcept {
+  return point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+}
+
+} // namespace
+
+std::string unescaped(std::string_view quoted) {
+  std::string out;
+  out.reserve(quoted.size());
+  walk(
+      quoted, [&](std::string_view run) { out += run; },
+      [&](std::uint32_t point) { append_utf8(out, point); });
+  return out;
+}
+
+std::uint64_t unescaped_size(std::string_view quoted) noexcept {
+  std::uint64_t size = 0;
+  walk(
+      quoted, [&](std::string_view run) { size += run.size(); },
+      [&](std::uint32_t point) { size += utf8_size(point); });
+  return size;
+}
+
+bool string_is(std::string_view quoted, std::string_view name) {
+  if (quoted.find('\\') == std::string_view::npos) {
+    return quoted.substr(1, quoted.size() - 2) == name;
+  }
+  return unescaped(quoted) == name;
+}
+
+std::size_t utf8_sequence(std::string_view text) noexcept {
+  if (text.empty()) {
+    return 0;
+  }
+  const auto byte = [&](std::size_t at) {
+    return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U;
+  };
+  const auto follows = [&](std::size_t at) {
+    return (byte(at) & 0xC0U) == 0x80U;
+  };
+  const auto first = byte(0);
+  if (first < 0x80) {
+    return 1;
+  }
+  if (first >= 0xC2 && first <= 0xDF) {
+    return follows(1) ? 2 : 0;
+  }
+  if (first >= 0xE0 && first <= 0xEF) {
+    const auto low = first == 0xE0 ? 0xA0U : 0x80U;
+    const auto high = first == 0xED ? 0x9FU : 0xBFU;
+    return byte(1) >= low && byte(1) <= high && follows(2) ? 3 : 0;
+  }
+  if (first >= 0xF0 && first <= 0xF4) {
+    const auto low = first == 0xF0 ? 0x90U : 0x80U;
+    const auto high = first == 0xF4 ? 0x8FU : 0xBFU;
+    return byte(1) >= low && byte(1) <= high && follows(2) && follows(3) ? 4 : 0;
+  }
+  return 0;
+}
+
+bool is_utf8(std::string_view text) noexcept {
+  while (!text.empty()) {
+    const auto size = utf8_sequence(text);
+    if (size == 0) {
+      return false;
+    }
+    text.remove_prefix(size);
+  }
+  return true;
+}
+
+void append_utf8(std::string& out, std::uint32_t point) {
+  const auto put = [&](std::uint32_t byte) {
+    out.push_back(static_cast<char>(byte));
+  };
+  switch (utf8_size(point)) {
+  case 1:
+    put(point);
+    break;
+  case 2:
+    put(0xC0 | (point >> 6));
+    put(0x80 | (point & 0x3F));
+    break;
+  case 3:
+    put(0xE0 | (point >> 12));
+    put(0x80 | ((point >> 6) & 0x3F));
+    put(0x80 | (point & 0x3F));
+    break;
+  default:
+    put(0xF0 | (point >> 18));
+    put(0x80 | ((point >> 12) & 0x3F));
+    put(0x80 | ((point >> 6) & 0x3F));
+    put(0x80 | (point & 0x3F));
+    break;
+  }
+}
+
+std::string json_quoted(std::string_view text) {
+  static constexpr char hex[] = "0123456789abcdef";
+  std::string out;
+  out.reserve(text.size() + 2);
+  out.push_back('"');
+  while (!text.empty()) {
+    const auto byte = static_cast<unsigned char>(text[0]);
+    std::size_t size = 1;
+    if (byte == '"' || byte == '\\') {
+      out.push_back('\\');
+      out.push_back(text[0]);
+    } else if (byte == '\n') {
+      out += "\\n";
+    } else if (byte == '\t') {
+      out += "\\t";
+    } else if (byte == '\r') {
+      out += "\\r";
+    } else if (byte < 0x20 || byte == 0x7F) {
+      out += "\\u00";
+      out.push_back(hex[byte >> 4]);
+      out.push_back(hex[byte & 0xF]);
+    } else if (size = utf8_sequence(text); size == 0) {
+      out += "\xEF\xBF\xBD";
+      size = 1;
+    } else {
+      out += text.substr(0, size);
+    }
+    text.remove_prefix(size);
+  }
+  out.push_back('"');
+  return out;
+}
+
+} // namespace vorrang::http
