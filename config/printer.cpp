@@ -21,6 +21,10 @@ std::string real(double value) {
   return out.str();
 }
 
+std::string place(const location& where) {
+  return where.file + ":" + std::to_string(where.line);
+}
+
 /// Words between commas.
 class list {
 public:
@@ -92,8 +96,8 @@ std::string mock_text(const mock& value) {
 }
 
 void print_deployment(std::ostream& out, const deployment& each) {
-  out << "    " << excerpt(each.model, 200) << "  (id " << excerpt(each.id, 200) << ", line "
-      << each.where.line << ")\n";
+  out << "    " << excerpt(each.model, 200) << "  (id " << excerpt(each.id, 200) << ", "
+      << place(each.where) << ")\n";
   if (each.mock) {
     out << "      " << mock_text(*each.mock) << "\n";
   } else {
@@ -164,7 +168,7 @@ void print_groups(std::ostream& out, const settings& all) {
   }
   for (const auto& each : all.left_out) {
     out << "  left out: " << excerpt(each.group_name, 200) << ": " << excerpt(each.model, 200)
-        << " (line " << each.where.line << "): " << each.unsupported.value_or("") << "\n";
+        << " (" << place(each.where) << "): " << each.unsupported.value_or("") << "\n";
   }
   for (const auto& each : all.aliases) {
     out << "alias: " << excerpt(each.name, 200) << " means " << excerpt(each.model, 200)

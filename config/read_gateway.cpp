@@ -140,6 +140,12 @@ void read_vorrang(fields& own, reading& to) {
   if (const auto port = own.whole("admin_port", 0, 65535)) {
     into.admin_port = static_cast<std::uint16_t>(*port);
   }
+  const auto& host = into.admin_host;
+  const bool is_loopback = host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
+  if (!is_loopback && into.admin_port != 0 && !into.master_key) {
+    own.warning("admin_host", "the admin port does not start on `" + excerpt(host) +
+                                  "` without `general_settings.master_key`");
+  }
   if (const auto mode = own.text("redis_unavailable")) {
     if (*mode == "local" || *mode == "hold") {
       into.redis_unavailable =

@@ -284,6 +284,15 @@ TEST_CASE("the rest of general_settings and vorrang_settings") {
                    "general_settings.max_request_size_mb"));
 }
 
+TEST_CASE("an admin port beyond loopback wants the master key") {
+  const std::string open = "vorrang_settings:\n  admin_host: 0.0.0.0\n";
+  CHECK(
+      has_line(warnings(read(with_mock(open))), "config.yaml:8:3: vorrang_settings.admin_host: "));
+  CHECK(read(with_mock(open + "general_settings: {master_key: sk-m}\n")).diagnostics.empty());
+  CHECK(read(with_mock(open + "  admin_port: 0\n")).diagnostics.empty());
+  CHECK(read(with_mock("vorrang_settings: {admin_host: 127.0.0.2}\n")).diagnostics.empty());
+}
+
 TEST_CASE("a stream's keep-alive also by LiteLLM's names") {
   CHECK(good("litellm_settings: {sse_keepalive_ping_interval_seconds: 3}\n")
             .gateway.stream_keepalive == milliseconds(3'000));
@@ -302,7 +311,7 @@ TEST_CASE("litellm_settings: logs and drop_params") {
   CHECK(all.json_logs);
 }
 
-TEST_CASE("--check-config prints what was understood, without a secret") {
+TEST_CASE("the check prints what was understood, without a secret") {
   const auto result = read(
       "model_list:\n"
       "  - model_name: chat\n"
