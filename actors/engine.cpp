@@ -156,14 +156,13 @@ struct engine_desk : std::enable_shared_from_this<engine_desk> {
 
   /// Ends everything; the actors stop.
   void close() {
-    std::map<ticket_id, std::shared_ptr<listener>> left;
     {
       std::lock_guard lock(mutex);
       book.close();
       send();
       left.swap(listeners);
     }
-    for (auto& [ticket, who] : left) {
+    for (const auto& [ticket, who] : left) {
       ending end;
       end.ticket = ticket;
       end.code = end_code::draining;
@@ -183,6 +182,8 @@ struct engine_desk : std::enable_shared_from_this<engine_desk> {
   std::mutex mutex;
   request_book book;
   std::map<ticket_id, std::shared_ptr<listener>> listeners;
+  /// Those that close() found, and tells.
+  std::map<ticket_id, std::shared_ptr<listener>> left;
   std::vector<told> tell;
 };
 
@@ -259,14 +260,17 @@ ticket_id open_request::ticket() const noexcept {
 open_request::event open_request::next() {
   ending none;
   none.ticket = ticket();
-  const auto desk = state_ ? state_->desk.lock() : nullptr;
-  if (!desk)
+  if (!state_)
     return none;
+  const auto desk = state_->desk.lock();
   {
-    // Nothing is on its way for a request that the book does not know any more.
-    std::lock_guard lock(desk->mutex);
+    std::unique_lock engine_lock =
+        desk ? std::unique_lock(desk->mutex) : std::unique_lock<std::mutex>();
     std::lock_guard own(state_->mutex);
-    if (!state_->granted && !state_->end && desk->listeners.count(state_->ticket) == 0)
+    // Nothing is on its way for a request that nobody knows any more.
+    const bool known = desk && (desk->listeners.count(state_->ticket) > 0 ||
+                                desk->left.count(state_->ticket) > 0);
+    if (!state_->granted && !state_->end && !known)
       return none;
   }
   std::unique_lock lock(state_->mutex);

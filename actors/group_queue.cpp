@@ -440,6 +440,10 @@ void group_queue::end_hopeless(time_point now) {
     if (hopeless(now, slot, code, retry_after))
       over.push_back({slot, {code, retry_after}});
   });
+  // In order, since those that go to another group take new numbers there.
+  std::sort(over.begin(), over.end(), [&](const auto& a, const auto& b) {
+    return line_.rank_of(a.first) < line_.rank_of(b.first);
+  });
   for (const auto& [slot, how] : over)
     end(now, slot, how.first, how.second);
 }

@@ -1,0 +1,211 @@
+// The engine through its actors: offer → grant → settle, and what a waiting ticket keeps in memory.
+#include "actors/engine_actors.hpp"
+
+#include <benchmark/benchmark.h>
+
+#include <caf/actor_system_config.hpp>
+#include <caf/scoped_actor.hpp>
+#include <caf/send.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <condition_variable>
+#include <malloc.h>
+#include <mutex>
+
+namespace {
+
+using namespace vorrang;
+
+/// Lets the benchmark's thread wait for the actors.
+struct finish_line {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool crossed = false;
+
+  void cross() {
+    std::lock_guard lock(mutex);
+    crossed = true;
+    changed.notify_one();
+  }
+  void await() {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return crossed; });
+    crossed = false;
+  }
+};
+
+/// A request actor that offers and settles in batches until `wanted` grants have been made. It
+/// keeps the last ones in hand, so that all slots are taken between two runs and nobody else goes.
+struct runner {
+  directory_ptr engine;
+  finish_line& done;
+  std::size_t batch;
+  settle_batch held{};
+  std::int64_t granted = 0;
+  std::int64_t wanted = 0;
+  ticket_id next = 1;
+
+  offer_batch make(request_actor owner, std::size_t count, time_point now) {
+    offer_batch result;
+    result.owner = std::move(owner);
+    result.tickets.resize(count);
+    for (auto& ticket : result.tickets) {
+      ticket.id = next++;
+      ticket.since = now;
+      ticket.wanted.priority = static_cast<std::int32_t>(ticket.id % 8);
+      ticket.wanted.deadline = now + std::chrono::hours(1);
+    }
+    return result;
+  }
+};
+
+using runner_actor = caf::typed_actor<caf::reacts_to<verdict_atom, verdict_batch>,
+                                      caf::reacts_to<start_atom, std::int64_t>>;
+
+runner_actor::behavior_type run(runner_actor::pointer self, std::shared_ptr<runner> state) {
+  outcome success;
+  success.kind = outcome_kind::success;
+  const auto offer = [=](std::size_t count) {
+    self->send(state->engine->queues[0], offer_atom_v,
+               state->make(self, count, std::chrono::steady_clock::now()));
+  };
+  return {
+      [=](verdict_atom, const verdict_batch& heard) {
+        settle_batch settles;
+        for (const auto& what : heard.verdicts)
+          if (const auto* given = std::get_if<grant>(&what))
+            settles.settles.push_back({given->id, success});
+        state->granted += static_cast<std::int64_t>(settles.settles.size());
+        if (state->granted + static_cast<std::int64_t>(state->batch) > state->wanted) {
+          for (const auto& over : settles.settles)
+            state->held.settles.push_back(over);
+          if (state->granted == state->wanted)
+            state->done.cross();
+          return;
+        }
+        // The next ones stand in line before the slots are free.
+        offer(settles.settles.size());
+        self->send(state->engine->deployments[0][0], settle_atom_v, std::move(settles));
+      },
+      [=](start_atom, std::int64_t wanted) {
+        state->granted = 0;
+        state->wanted = wanted;
+        offer(state->batch);
+        if (!state->held.settles.empty())
+          self->send(state->engine->deployments[0][0], settle_atom_v,
+                     std::exchange(state->held, {}));
+      },
+  };
+}
+
+/// One worker thread, one group, one deployment with `slots` slots.
+struct stage {
+  explicit stage(std::uint32_t slots, std::size_t batch) {
+    config.set("scheduler.policy", caf::atom("sharing")).set("scheduler.max-threads", 1);
+    system = std::make_unique<caf::actor_system>(config);
+    engine_settings settings;
+    auto& group = settings.groups.emplace_back();
+    group.name = "bench";
+    group.max_queue_size = 10'000'000;
+    group.deployments.emplace_back().max_parallel_requests = slots;
+    engine = spawn_engine(*system, std::move(settings));
+    state = std::make_shared<runner>(runner{engine, done, batch});
+    actor = system->spawn(run, state);
+  }
+  ~stage() {
+    stop_engine(engine);
+    caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
+    actor = nullptr;
+    state.reset();
+    engine.reset();
+    system.reset();
+  }
+
+  /// Tickets that wait behind all others for as long as the stage stands.
+  void fill(std::size_t waiting) {
+    for (std::size_t left = waiting; left > 0;) {
+      const auto count = std::min<std::size_t>(left, 1000);
+      auto batch = state->make(request_actor{actor}, count, std::chrono::steady_clock::now());
+      for (auto& ticket : batch.tickets)
+        ticket.wanted.priority = 1000;
+      caf::anon_send(engine->queues[0], offer_atom_v, std::move(batch));
+      left -= count;
+    }
+  }
+
+  std::uint64_t waiting() {
+    caf::scoped_actor self{*system};
+    std::uint64_t result = 0;
+    self->request(engine->queues[0], caf::infinite, count_atom_v)
+        .receive([&](const queue_counters& heard) { result = heard.waiting; },
+                 [](const caf::error&) {});
+    return result;
+  }
+
+  void go(std::int64_t grants) {
+    caf::anon_send(actor, start_atom_v, grants);
+    done.await();
+  }
+
+  caf::actor_system_config config;
+  std::unique_ptr<caf::actor_system> system;
+  finish_line done;
+  directory_ptr engine;
+  std::shared_ptr<runner> state;
+  runner_actor actor;
+};
+
+constexpr std::int64_t grants_per_iteration = 200'000;
+
+/// Arguments: batch (= slots), tickets that wait meanwhile.
+void grants(benchmark::State& state) {
+  const auto batch = static_cast<std::size_t>(state.range(0));
+  const auto waiting = static_cast<std::size_t>(state.range(1));
+  stage stage(static_cast<std::uint32_t>(batch), batch);
+  stage.go(static_cast<std::int64_t>(batch));
+  stage.fill(waiting);
+  for (auto _ : state)
+    stage.go(grants_per_iteration);
+  state.counters["waiting"] = static_cast<double>(stage.waiting());
+  state.SetItemsProcessed(state.iterations() * grants_per_iteration);
+}
+BENCHMARK(grants)
+    ->ArgNames({"batch", "waiting"})
+    ->Args({1, 0})
+    ->Args({1, 10'000})
+    ->Args({8, 0})
+    ->Args({8, 10'000})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+/// Bytes that a waiting ticket adds to the process' heap.
+void memory_of_a_waiting_ticket(benchmark::State& state) {
+  const auto count = static_cast<std::size_t>(state.range(0));
+  double bytes = 0;
+  for (auto _ : state) {
+    engine_settings settings;
+    auto& group = settings.groups.emplace_back();
+    group.max_queue_size = 10'000'000;
+    group.deployments.emplace_back().max_parallel_requests = 0;
+    group_board board(1);
+    group_queue queue(settings.groups[0], 0, 1, board);
+    const auto before = mallinfo2();
+    const auto now = std::chrono::steady_clock::now();
+    for (std::size_t i = 0; i < count; ++i) {
+      ticket_offer offer;
+      offer.id = i + 1;
+      offer.since = now;
+      offer.wanted.deadline = now + std::chrono::hours(1);
+      queue.offer(now, 0, std::move(offer));
+      queue.serve(now);
+    }
+    const auto after = mallinfo2();
+    bytes = static_cast<double>(after.uordblks + after.hblkhd - before.uordblks - before.hblkhd) /
+            static_cast<double>(count);
+    benchmark::DoNotOptimize(queue.waiting());
+  }
+  state.counters["bytes_per_ticket"] = bytes;
+}
+BENCHMARK(memory_of_a_waiting_ticket)->Arg(10'000)->Arg(100'000)->Iterations(1);
+
+} // namespace
