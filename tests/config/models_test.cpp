@@ -105,6 +105,13 @@ TEST_CASE("ids: given, else hashed, never of the limits") {
   REQUIRE(twins.settings.deployments.size() == 2);
   CHECK(twins.settings.deployments[1].id == twins.settings.deployments[0].id + "-2");
 
+  const auto groups = read("model_list:\n"
+                           "  - {model_name: a, litellm_params: {model: openai/x}}\n"
+                           "  - {model_name: b, litellm_params: {model: openai/x}}\n");
+  REQUIRE(groups.settings.deployments.size() == 2);
+  CHECK(groups.settings.deployments[1].id.size() == 32);
+  CHECK(groups.settings.deployments[1].id != groups.settings.deployments[0].id);
+
   const std::string named =
       "  - {model_name: m, litellm_params: {model: openai/x}, model_info: {id: a}}\n";
   const auto same = read("model_list:\n" + named + named);

@@ -141,6 +141,9 @@ TEST_CASE("merge keys: own keys win, the earlier merged mapping wins over the la
   CHECK(value("chain", "c") == "2");
   CHECK(value("chain", "d") == "4");
   CHECK(value("quoted", "<<") == "5");
+  // Each key once, also for those who go through all of them.
+  CHECK(root->find("one")->value->entries.size() == 2);
+  CHECK(root->find("many")->value->entries.size() == 3);
   CHECK(first_error("a:\n  <<: 5\n").rfind("t.yaml:2:7: <<: ", 0) == 0);
 }
 
