@@ -23,14 +23,15 @@ enum class patience : std::uint8_t {
   idle = 2,        ///< between two requests of a connection
   write_stall = 3, ///< until a client takes the next byte
   linger = 4,      ///< after our last byte, until the client closes
+  pooled = 5,      ///< of an upstream connection that waits for its next request
 };
-inline constexpr std::size_t patience_count = 5;
+inline constexpr std::size_t patience_count = 6;
 
 /// How long each patience is, and how often it is looked at.
 struct loop_times {
   std::array<duration, patience_count> patience = {
       std::chrono::seconds(10), std::chrono::seconds(30), std::chrono::seconds(75),
-      std::chrono::seconds(60), std::chrono::seconds(2)};
+      std::chrono::seconds(60), std::chrono::seconds(2),  std::chrono::seconds(30)};
   duration tick = std::chrono::milliseconds(100);
 };
 

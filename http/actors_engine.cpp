@@ -1,0 +1,90 @@
+#include "http/actors_engine.hpp"
+
+#include "actors/engine_actors.hpp"
+#include "actors/from_config.hpp"
+#include "http/front_actor.hpp"
+#include "http/loop_desk.hpp"
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+namespace vorrang::http {
+
+namespace {
+
+/// Looks at all queues now and then, for those who must not block (the health pages).
+class queue_watch {
+public:
+  using views = std::shared_ptr<const std::vector<queue_view>>;
+
+  explicit queue_watch(std::shared_ptr<operator_desk> desk)
+      : desk_(std::move(desk)), thread_([this] { run(); }) {}
+  ~queue_watch() {
+    {
+      const std::lock_guard guard(mutex_);
+      ended_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+
+  views last() {
+    const std::lock_guard guard(mutex_);
+    return last_;
+  }
+
+private:
+  static constexpr std::chrono::seconds period{1};
+
+  void run() {
+    const auto groups = desk_->groups();
+    for (;;) {
+      auto seen = std::make_shared<std::vector<queue_view>>();
+      for (const std::string& name : groups) {
+        auto view = desk_->snapshot(name, 0, 0, std::chrono::steady_clock::now() + period);
+        if (view && view->group != no_index)
+          seen->push_back(std::move(*view));
+      }
+      std::unique_lock lock(mutex_);
+      last_ = std::move(seen);
+      if (changed_.wait_for(lock, period, [this] { return ended_; }))
+        return;
+    }
+  }
+
+  std::shared_ptr<operator_desk> desk_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  views last_;
+  bool ended_ = false;
+  std::thread thread_;
+};
+
+} // namespace
+
+engine_factory actors_engine() {
+  return [](caf::actor_system& system, const config::settings& settings) {
+    const directory_ptr directory = spawn_engine(system, to_engine_settings(settings));
+    auto desk = std::make_shared<front_desk>(system, directory);
+    auto watch = std::make_shared<queue_watch>(desk);
+    gateway_engine made;
+    made.desk = desk;
+    made.drain_begins = [desk] {
+      desk->start_draining();
+    };
+    made.queues = [watch] {
+      return watch->last();
+    };
+    made.make_gate = [&system, directory](loop& runs) -> std::unique_ptr<request_gate> {
+      return std::make_unique<loop_desk>(runs, system, directory,
+                                         static_cast<std::uint16_t>(runs.index() + 1));
+    };
+    made.stop = [directory] {
+      stop_engine(directory);
+    };
+    return made;
+  };
+}
+
+} // namespace vorrang::http

@@ -1,0 +1,43 @@
+// What the command line and its variables ask for.
+#pragma once
+
+#include "config/environment.hpp"
+#include "http/log.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace vorrang::http {
+
+struct command_line {
+  std::string config_file;
+  /// Absent: 0.0.0.0 when a key is configured, else 127.0.0.1.
+  std::optional<std::string> host;
+  std::uint16_t port = 4000;
+  /// 0: one for each core.
+  std::size_t threads = 0;
+  /// Absent: as the configuration says, else info.
+  std::optional<log_level> level;
+  std::optional<std::chrono::milliseconds> request_timeout;
+  bool check_config = false;
+  bool tls = false; ///< `--ssl_certfile_path` or `--ssl_keyfile_path`
+
+  /// Flags that were ignored, a sentence each.
+  std::vector<std::string> warnings;
+
+  /// Set: print this (to stderr unless the status is 0) and exit.
+  std::optional<int> exit_status;
+  std::string text;
+};
+
+/// Never throws. `arguments` without the program's name.
+command_line read_command_line(std::vector<std::string> arguments,
+                               const config::environment& variables);
+
+/// `debug`, `info`, `warning`, `error`, and what LiteLLM and Python call them, in any case.
+std::optional<log_level> read_log_level(std::string name);
+
+} // namespace vorrang::http

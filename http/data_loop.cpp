@@ -1,0 +1,86 @@
+#include "http/data_loop.hpp"
+
+#include "http/answer_headers.hpp"
+#include "http/connection.hpp"
+#include "http/log.hpp"
+#include "http/upstream_pool.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+
+#include <exception>
+
+namespace vorrang::http {
+
+using steady = std::chrono::steady_clock;
+
+data_loop::data_loop(loop& runs, data_port& port, std::unique_ptr<request_gate> gate)
+    : runs_(runs), port_(port), gate_(std::move(gate)),
+      upstreams_(std::make_unique<upstream_pool>(runs)) {}
+
+data_loop::~data_loop() = default;
+
+const std::string& data_loop::date() {
+  const auto now = steady::now();
+  if (now >= date_until_) {
+    const auto wall = std::chrono::system_clock::now();
+    const auto second = std::chrono::floor<std::chrono::seconds>(wall);
+    date_ = http_date(second);
+    date_until_ =
+        now + std::chrono::duration_cast<duration>(second + std::chrono::seconds(1) - wall);
+  }
+  return date_;
+}
+
+const gateway_state& data_loop::state(bool with_queues) {
+  state_.draining = stage_ != stage::serving;
+  state_.requests_in_flight = port_.requests_in_flight;
+  if (with_queues && port_.queues)
+    state_.queues = port_.queues();
+  return state_;
+}
+
+void data_loop::take(int descriptor, bool is_ipv6) {
+  auto made = std::make_shared<connection>(*this, descriptor, is_ipv6);
+  ++running_;
+  boost::asio::co_spawn(runs_.context().get_executor(), connection::serve(std::move(made)),
+                        [this](std::exception_ptr error) { one_ended(std::move(error)); });
+}
+
+void data_loop::one_ended(std::exception_ptr error) {
+  --running_;
+  --port_.connections;
+  --load;
+  if (error) {
+    try {
+      std::rethrow_exception(error);
+    } catch (const std::exception& thrown) {
+      log_bounded(log_cause::handler_exception, thrown.what());
+    }
+  }
+  tell_if_empty();
+}
+
+void data_loop::advance(stage next) {
+  if (next <= stage_)
+    return;
+  stage_ = next;
+  for (connection* each : connections_)
+    each->place.wake_soon();
+}
+
+void data_loop::when_empty(std::function<void()> done) {
+  when_empty_ = std::move(done);
+  tell_if_empty();
+}
+
+void data_loop::tell_if_empty() {
+  if (!when_empty_ || !is_empty())
+    return;
+  upstreams_->close();
+  gate_.reset();
+  const auto done = std::move(when_empty_);
+  when_empty_ = nullptr;
+  done();
+}
+
+} // namespace vorrang::http

@@ -1,0 +1,98 @@
+// The data port's part on one loop: its connections, and what they share.
+#pragma once
+
+#include "actors/request_gate.hpp"
+#include "http/byte_budget.hpp"
+#include "http/front.hpp"
+#include "http/loop.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_set>
+
+namespace vorrang::http {
+
+class connection;
+class upstream_pool;
+
+/// How far the end has come; it only goes forward.
+enum class stage : std::uint8_t {
+  serving = 0,
+  draining = 1, ///< idle connections close, requests go on
+  ending = 2,   ///< what waits or runs gets 503, unless its answer has begun
+  aborting = 3, ///< every connection closes at once
+};
+
+/// What all loops share. Outlives them.
+struct data_port {
+  data_port(const front& its_rules, std::uint64_t queue_bytes_max)
+      : rules(its_rules), bytes(queue_bytes_max) {}
+
+  const front& rules;
+  byte_budget bytes;
+  std::atomic<std::uint64_t> requests_in_flight = 0;
+  /// Connections of clients, also those that are on their way to a loop.
+  std::atomic<std::uint64_t> connections = 0;
+  /// What is known of the queues, for the health pages; may be empty. Called from any loop.
+  std::function<std::shared_ptr<const std::vector<queue_view>>()> queues;
+};
+
+/// Belongs to its loop's thread.
+class data_loop {
+public:
+  data_loop(loop& runs, data_port& port, std::unique_ptr<request_gate> gate);
+  /// Only when is_empty().
+  ~data_loop();
+  data_loop(const data_loop&) = delete;
+  data_loop& operator=(const data_loop&) = delete;
+
+  loop& runs_on() noexcept { return runs_; }
+  data_port& port() noexcept { return port_; }
+  const front& rules() const noexcept { return port_.rules; }
+  request_gate& gate() noexcept { return *gate_; }
+  upstream_pool& upstreams() noexcept { return *upstreams_; }
+  stage current_stage() const noexcept { return stage_; }
+  /// `Date`, made once a second.
+  const std::string& date();
+  /// What the front is told of the gateway; `with_queues`: what is known of them too.
+  const gateway_state& state(bool with_queues);
+
+  /// Serves an accepted, non-blocking socket. It is already counted in data_port::connections.
+  void take(int descriptor, bool is_ipv6);
+
+  /// Goes on to `next`, if it is further than now; every connection looks at it.
+  void advance(stage next);
+  /// No connection is left, and no coroutine of one.
+  bool is_empty() const noexcept { return running_ == 0; }
+  /// Calls `done` as soon as is_empty(); then the gate and the pooled connections are let go of.
+  void when_empty(std::function<void()> done);
+
+  /// For connections, while they live.
+  void add(connection& one) { connections_.insert(&one); }
+  void remove(connection& one) noexcept { connections_.erase(&one); }
+
+  /// Connections that were dealt to this loop and are open. From any thread.
+  std::atomic<std::uint64_t> load = 0;
+
+private:
+  void one_ended(std::exception_ptr error);
+  void tell_if_empty();
+
+  loop& runs_;
+  data_port& port_;
+  std::unique_ptr<request_gate> gate_;
+  std::unique_ptr<upstream_pool> upstreams_;
+  std::unordered_set<connection*> connections_;
+  std::uint64_t running_ = 0; ///< coroutines: a little longer than their connections
+  stage stage_ = stage::serving;
+  gateway_state state_;
+  std::string date_;
+  time_point date_until_{};
+  std::function<void()> when_empty_;
+};
+
+} // namespace vorrang::http

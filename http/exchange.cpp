@@ -1,0 +1,208 @@
+#include "http/exchange.hpp"
+
+#include "http/log.hpp"
+
+#include <algorithm>
+
+namespace vorrang::http {
+
+using steady = std::chrono::steady_clock;
+
+namespace {
+
+constexpr std::size_t read_bytes = 16 * 1024;
+
+std::string name_of(const upstream_address& address) {
+  return address.host + ":" + std::to_string(address.port);
+}
+
+} // namespace
+
+exchange::~exchange() {
+  by_.wake_at(never);
+  if (wire_)
+    wire_->close();
+}
+
+bool exchange::failed(transport_error error) noexcept {
+  error_ = error;
+  if (wire_)
+    wire_->close();
+  wire_.reset();
+  return false;
+}
+
+/// Whether there is no point in going on: unwanted, or out of time.
+bool exchange::stop_if_over() {
+  if (by_.is_unwanted()) {
+    unwanted_ = true;
+    failed(transport_error::broken);
+    return true;
+  }
+  if (by_.rang()) {
+    failed(transport_error::timed_out);
+    return true;
+  }
+  return false;
+}
+
+void exchange::use(std::shared_ptr<wire> chosen) {
+  wire_ = std::move(chosen);
+  wire_->set_listener(&by_.place);
+}
+
+awaitable<bool> exchange::ask(const upstream_request& request, std::function<bool()> may_send) {
+  request_ = &request;
+  if (request.address == nullptr)
+    co_return failed(transport_error::not_connected);
+  const upstream_address& to = *request.address;
+  if (to.tls) {
+    log_bounded(log_cause::upstream_failed,
+                name_of(to) + ": https upstreams are not supported yet");
+    co_return failed(transport_error::not_connected);
+  }
+  for (bool allowed = false;; is_pooled_ = false) {
+    // The second time round the pool is not asked again: its other connections are as old.
+    std::shared_ptr<wire> waiting;
+    if (!allowed)
+      waiting = pool_.take(to);
+    is_pooled_ = waiting != nullptr;
+    if (is_pooled_) {
+      use(std::move(waiting));
+    } else {
+      const bool connected = co_await connect(request.until);
+      if (!connected)
+        co_return false;
+    }
+    if (!allowed && !may_send())
+      co_return failed(transport_error::not_sent);
+    allowed = true;
+    by_.wake_at(request.until);
+    const bool answered = co_await write_and_read_head();
+    if (answered)
+      co_return true;
+    if (!is_pooled_ || unwanted_ || error_ != transport_error::broken || reader_.has_begun())
+      co_return false;
+    reader_.reset();
+  }
+}
+
+awaitable<bool> exchange::connect(time_point until) {
+  const upstream_address& to = *request_->address;
+  time_point give_up = steady::now() + connect_time_max;
+  by_.wake_at(std::min(until, give_up));
+  const auto endpoints = co_await pool_.resolve(to, by_);
+  for (const auto& each : endpoints) {
+    if (by_.is_unwanted())
+      break;
+    give_up = steady::now() + connect_time_max;
+    by_.wake_at(std::min(until, give_up));
+    use(std::make_shared<wire>(pool_.runs_on()));
+    wire_->connect(each);
+    while (wire_->is_connecting() && !by_.is_unwanted() && !by_.rang())
+      co_await by_.changed();
+    if (!wire_->is_connecting() && !wire_->is_broken())
+      co_return true;
+    wire_->close();
+    wire_.reset();
+    if (steady::now() >= until)
+      break;
+  }
+  if (by_.is_unwanted()) {
+    unwanted_ = true;
+    co_return false;
+  }
+  if (!endpoints.empty())
+    log_bounded(log_cause::upstream_failed, "cannot connect to " + name_of(to));
+  // Nothing was written, whether the attempt's time was up or not.
+  co_return failed(transport_error::not_connected);
+}
+
+awaitable<bool> exchange::write_and_read_head() {
+  std::vector<std::string_view> pieces;
+  pieces.reserve(1 + request_->body.size());
+  pieces.push_back(request_->head);
+  for (const std::string_view each : request_->body) {
+    if (!each.empty())
+      pieces.push_back(each);
+  }
+  const auto written_before = wire_->bytes_written();
+  wire_->write(pieces);
+  while (reader_.state() == read_state::more) {
+    // An answer may come before the request is written whole, so both go on together.
+    if (!wire_->input().empty()) {
+      const std::size_t used = reader_.feed(wire_->input());
+      wire_->consume(used);
+      continue;
+    }
+    if (wire_->input_ended()) {
+      const bool untouched = !is_pooled_ && wire_->bytes_written() == written_before;
+      if (!is_pooled_)
+        log_bounded(log_cause::upstream_failed,
+                    name_of(*request_->address) + " closed the connection without an answer");
+      co_return failed(untouched ? transport_error::not_connected : transport_error::broken);
+    }
+    if (stop_if_over())
+      co_return false;
+    wire_->keep_reading(read_bytes);
+    co_await by_.changed();
+  }
+  if (reader_.state() == read_state::failed) {
+    log_bounded(log_cause::upstream_failed,
+                name_of(*request_->address) + " answered no HTTP: " + reader_.fault());
+    co_return failed(transport_error::not_http);
+  }
+  framer_ = body_framer(head().framing, head().content_length, answer_bytes_max);
+  co_return true;
+}
+
+awaitable<bool> exchange::read(std::string_view& piece, time_point until) {
+  piece = {};
+  if (wire_ && unread_ > 0)
+    wire_->consume(std::exchange(unread_, 0));
+  bool timed = false;
+  while (framer_.state() == read_state::more) {
+    if (!wire_->input().empty()) {
+      const auto next = framer_.next(wire_->input());
+      if (!next.data.empty()) {
+        unread_ = next.consumed;
+        piece = next.data;
+        co_return true;
+      }
+      wire_->consume(next.consumed);
+      continue;
+    }
+    if (wire_->input_ended()) {
+      if (wire_->is_broken())
+        co_return failed(transport_error::broken);
+      framer_.finish();
+      if (framer_.state() != read_state::done)
+        co_return failed(transport_error::broken);
+      break;
+    }
+    if (!std::exchange(timed, true))
+      by_.wake_at(until);
+    if (stop_if_over())
+      co_return false;
+    wire_->keep_reading(read_bytes);
+    co_await by_.changed();
+  }
+  if (framer_.state() == read_state::failed)
+    co_return failed(transport_error::not_http);
+  release();
+  co_return true;
+}
+
+/// The answer was read whole: the connection may serve again.
+void exchange::release() {
+  if (!wire_)
+    return;
+  by_.wake_at(never);
+  if (head().keep_alive && head().framing != body_framing::until_close && !wire_->is_writing())
+    pool_.give(*request_->address, std::move(wire_));
+  else
+    wire_->close();
+  wire_.reset();
+}
+
+} // namespace vorrang::http

@@ -1,0 +1,271 @@
+#include "http/gateway.hpp"
+
+#include "config/settings.hpp"
+#include "http/admin_server.hpp"
+#include "http/caf_scheduler.hpp"
+#include "http/data_loop.hpp"
+#include "http/listener.hpp"
+#include "http/log.hpp"
+#include "http/loop_pool.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <optional>
+
+namespace vorrang::http {
+
+namespace {
+
+/// For the 503s after the drain timeout to reach their clients.
+constexpr std::chrono::seconds ending_time(2);
+
+std::uint64_t descriptors_max() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return 1u << 20;
+  return limit.rlim_cur;
+}
+
+} // namespace
+
+struct gateway::parts {
+  parts(std::shared_ptr<const config::settings> its_settings, gateway_options its_options,
+        engine_factory factory)
+      : settings(std::move(its_settings)), options(std::move(its_options)),
+        make_engine(std::move(factory)), rules(settings, options.facts),
+        port(rules, settings->gateway.max_queue_bytes), pool(options.threads, options.times) {
+    use_loops(config, pool);
+  }
+
+  /// A socket for the loop that has the fewest; in turns among equals.
+  void deal(int descriptor, bool is_ipv6) {
+    std::size_t best = turn;
+    for (std::size_t step = 1; step < pool.size(); ++step) {
+      const std::size_t other = (turn + step) % pool.size();
+      if (data_loops[other]->load < data_loops[best]->load)
+        best = other;
+    }
+    turn = (turn + 1) % pool.size();
+    data_loop& chosen = *data_loops[best];
+    ++port.connections;
+    ++chosen.load;
+    if (&chosen.runs_on() == loop::current())
+      chosen.take(descriptor, is_ipv6);
+    else
+      chosen.runs_on().post([&chosen, descriptor, is_ipv6] { chosen.take(descriptor, is_ipv6); });
+  }
+
+  /// Runs `work` for each loop, on its thread, and waits for all.
+  template <class Work>
+  void on_each_loop(Work work) {
+    std::vector<std::promise<void>> done(pool.size());
+    for (std::size_t index = 0; index < pool.size(); ++index) {
+      pool.at(index).post([&, index] {
+        work(index);
+        done[index].set_value();
+      });
+    }
+    for (auto& each : done)
+      each.get_future().wait();
+  }
+
+  void advance(stage next) {
+    for (auto& each : data_loops)
+      each->runs_on().post([own = each.get(), next] { own->advance(next); });
+  }
+
+  void one_is_empty() {
+    const std::lock_guard guard(mutex);
+    ++empty_loops;
+    changed.notify_all();
+  }
+
+  /// Called once, from wait().
+  void begin_drain() {
+    if (engine.drain_begins)
+      engine.drain_begins();
+    // On the listener's loop, so that sockets it has dealt are posted before their loops drain.
+    pool.at(0).post([this] {
+      door->stop();
+      for (auto& each : data_loops) {
+        each->runs_on().post([this, own = each.get()] {
+          own->advance(stage::draining);
+          own->when_empty([this] { one_is_empty(); });
+        });
+      }
+    });
+  }
+
+  bool all_empty() const { return empty_loops == pool.size(); }
+
+  void shut_down() {
+    if (admin)
+      admin->stop(); // it asks the engine
+    admin.reset();
+    const auto stop = engine.stop;
+    port.queues = nullptr; // what these hold speaks to the engine
+    engine = {};
+    if (stop)
+      stop();
+    system.reset(); // awaits the actors, then stops the loops
+    door.reset();
+    data_loops.clear();
+  }
+
+  std::shared_ptr<const config::settings> settings;
+  gateway_options options;
+  engine_factory make_engine;
+  front rules;
+  data_port port;
+  loop_pool pool;
+  caf::actor_system_config config;
+  std::unique_ptr<caf::actor_system> system;
+  gateway_engine engine;
+  std::unique_ptr<listener> door;
+  std::vector<std::unique_ptr<data_loop>> data_loops;
+  std::unique_ptr<admin_server> admin;
+  std::size_t turn = 0;
+  std::uint16_t admin_port = 0;
+  bool started = false;
+
+  std::mutex mutex; // guards what follows
+  std::condition_variable changed;
+  bool drain_asked = false;
+  bool end_asked = false;
+  std::size_t empty_loops = 0;
+};
+
+gateway::gateway(std::shared_ptr<const config::settings> settings, gateway_options options,
+                 engine_factory make_engine)
+    : parts_(std::make_unique<parts>(std::move(settings), std::move(options),
+                                     std::move(make_engine))) {}
+
+gateway::~gateway() {
+  end_now();
+  wait();
+}
+
+std::string gateway::start() {
+  parts& own = *parts_;
+  std::uint64_t connections_max = own.options.connections_max;
+  if (connections_max == 0)
+    connections_max = listener::connections_max_for(descriptors_max());
+  own.door = std::make_unique<listener>(
+      own.pool.at(0), connections_max,
+      [&own](int descriptor, bool is_ipv6) { own.deal(descriptor, is_ipv6); },
+      [&own] { return own.port.connections.load(); });
+  std::string trouble = own.door->open(own.options.host, own.options.port);
+  if (!trouble.empty()) {
+    own.door.reset();
+    return trouble;
+  }
+  own.system = std::make_unique<caf::actor_system>(own.config);
+  own.engine = own.make_engine(*own.system, *own.settings);
+  own.port.queues = own.engine.queues;
+  own.data_loops.resize(own.pool.size());
+  own.on_each_loop([&own](std::size_t index) {
+    loop& runs = own.pool.at(index);
+    own.data_loops[index] = std::make_unique<data_loop>(runs, own.port, own.engine.make_gate(runs));
+  });
+  own.started = true;
+  if (own.engine.desk) {
+    admin_options options;
+    options.any_port = own.options.any_admin_port;
+    options.names = own.options.facts.names;
+    options.version = own.options.facts.version;
+    own.admin = std::make_unique<admin_server>(own.settings, *own.engine.desk, options);
+    trouble = own.admin->start();
+    if (!trouble.empty()) {
+      end_now();
+      wait();
+      return trouble;
+    }
+    own.admin_port = own.admin->port();
+  }
+  own.pool.at(0).post([&own] { own.door->start(); });
+  return {};
+}
+
+std::uint16_t gateway::port() const noexcept {
+  return parts_->door ? parts_->door->port() : 0;
+}
+
+std::uint16_t gateway::admin_port() const noexcept {
+  return parts_->admin_port;
+}
+
+void gateway::drain() {
+  const std::lock_guard guard(parts_->mutex);
+  parts_->drain_asked = true;
+  parts_->changed.notify_all();
+}
+
+void gateway::end_now() {
+  const std::lock_guard guard(parts_->mutex);
+  parts_->drain_asked = parts_->end_asked = true;
+  parts_->changed.notify_all();
+}
+
+void gateway::wait() {
+  parts& own = *parts_;
+  if (!std::exchange(own.started, false))
+    return;
+  {
+    std::unique_lock lock(own.mutex);
+    own.changed.wait(lock, [&own] { return own.drain_asked; });
+  }
+  own.begin_drain();
+  {
+    std::unique_lock lock(own.mutex);
+    const auto is_over = [&own] {
+      return own.all_empty() || own.end_asked;
+    };
+    own.changed.wait_for(lock, own.settings->gateway.drain_timeout, is_over);
+    if (!is_over()) {
+      own.advance(stage::ending);
+      own.changed.wait_for(lock, ending_time, is_over);
+    }
+    if (!own.all_empty())
+      own.advance(stage::aborting);
+    own.changed.wait(lock, [&own] { return own.all_empty(); });
+  }
+  own.shut_down();
+}
+
+std::vector<std::string> gateway::names_of_machine() {
+  std::vector<std::string> names;
+  char name[256] = {};
+  if (::gethostname(name, sizeof name - 1) == 0 && name[0] != '\0')
+    names.emplace_back(name);
+  ifaddrs* all = nullptr;
+  if (::getifaddrs(&all) != 0)
+    return names;
+  for (const ifaddrs* each = all; each != nullptr; each = each->ifa_next) {
+    if (each->ifa_addr == nullptr)
+      continue;
+    char text[INET6_ADDRSTRLEN] = {};
+    const void* address = nullptr;
+    if (each->ifa_addr->sa_family == AF_INET)
+      address = &reinterpret_cast<const sockaddr_in*>(each->ifa_addr)->sin_addr;
+    else if (each->ifa_addr->sa_family == AF_INET6)
+      address = &reinterpret_cast<const sockaddr_in6*>(each->ifa_addr)->sin6_addr;
+    if (address != nullptr &&
+        ::inet_ntop(each->ifa_addr->sa_family, address, text, sizeof text) != nullptr)
+      names.emplace_back(text);
+  }
+  ::freeifaddrs(all);
+  return names;
+}
+
+} // namespace vorrang::http

@@ -1,0 +1,167 @@
+// The binary: command line, configuration, signals.
+#include "config/environment.hpp"
+#include "config/printer.hpp"
+#include "config/reader.hpp"
+#include "http/actors_engine.hpp"
+#include "http/command_line.hpp"
+#include "http/gateway.hpp"
+#include "http/log.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <cstdio>
+#include <iostream>
+#include <random>
+#include <thread>
+
+namespace {
+
+using namespace vorrang;
+using namespace vorrang::http;
+
+constexpr int status_failed = 1;
+constexpr int status_bad_configuration = 2;
+
+/// As many descriptors as the hard limit gives: a gateway that waits needs one for each client.
+void raise_file_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+    return;
+  limit.rlim_cur = limit.rlim_max;
+  static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+/// Signals that end the gateway come to one thread, which waits for nothing else.
+class signal_thread {
+public:
+  /// Before any other thread is started: they inherit the mask.
+  static void block() {
+    const sigset_t all = set();
+    ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);
+  }
+
+  explicit signal_thread(gateway& serves) : thread_([&serves] { run(serves); }) {}
+  ~signal_thread() {
+    ::pthread_kill(thread_.native_handle(), SIGUSR1);
+    thread_.join();
+  }
+
+private:
+  static sigset_t set() {
+    sigset_t all;
+    ::sigemptyset(&all);
+    for (const int each : {SIGTERM, SIGINT, SIGHUP, SIGUSR1})
+      ::sigaddset(&all, each);
+    return all;
+  }
+
+  static void run(gateway& serves) {
+    const sigset_t all = set();
+    bool draining = false;
+    for (;;) {
+      int came = 0;
+      if (::sigwait(&all, &came) != 0)
+        continue;
+      if (came == SIGUSR1)
+        return;
+      if (came == SIGHUP) {
+        log_line(log_level::warning, "SIGHUP: reloading is not supported yet");
+      } else if (!std::exchange(draining, true)) {
+        log_line(log_level::info, "draining: no new connections, requests go on");
+        serves.drain();
+      } else {
+        log_line(log_level::info, "a second signal: ending at once");
+        serves.end_now();
+      }
+    }
+  }
+
+  std::thread thread_;
+};
+
+int check(const config::read_result& read) {
+  return config::print_check(std::cout, read) ? 0 : status_bad_configuration;
+}
+
+int serve(const command_line& asked, config::read_result read) {
+  auto settings = std::make_shared<config::settings>(std::move(read.settings));
+  if (asked.request_timeout) {
+    // As LiteLLM: the deadline, unless the router has one of its own.
+    if (settings->router.timeout == config::router_settings().timeout)
+      settings->router.timeout = *asked.request_timeout;
+    else
+      settings->router.attempt_timeout = *asked.request_timeout;
+  }
+  log_level level = asked.level.value_or(log_level::info);
+  if (!asked.level && !settings->log_level.empty())
+    level = read_log_level(settings->log_level).value_or(level);
+  start_log(level, settings->json_logs);
+  for (const std::string& each : asked.warnings)
+    log_line(log_level::warning, each);
+
+  const bool has_keys = settings->gateway.has_keys();
+  gateway_options options;
+  options.host = asked.host.value_or(has_keys ? "0.0.0.0" : "127.0.0.1");
+  options.port = asked.port;
+  options.threads = asked.threads;
+  options.facts.names = gateway::names_of_machine();
+  options.facts.version = VORRANG_VERSION;
+  std::random_device random;
+  options.facts.id_seed = (std::uint64_t{random()} << 32) | random();
+  if (!has_keys)
+    log_line(log_level::warning,
+             "no key is configured: everybody who can reach " + options.host + " is let in");
+
+  gateway serves(settings, options, actors_engine());
+  const std::string trouble = serves.start();
+  if (!trouble.empty()) {
+    std::cerr << "vorrang: " << trouble << std::endl;
+    return status_failed;
+  }
+  const signal_thread signals(serves);
+  const bool is_ipv6 = options.host.find(':') != std::string::npos && options.host.front() != '[';
+  std::cout << "RUNNING on http://" << (is_ipv6 ? "[" + options.host + "]" : options.host) << ":"
+            << serves.port() << std::endl;
+  serves.wait();
+  log_line(log_level::info, "stopped");
+  return 0;
+}
+
+int run(int argc, char* argv[]) {
+  const auto variables = config::process_environment();
+  const command_line asked = read_command_line({argv + 1, argv + argc}, variables);
+  if (asked.exit_status) {
+    (*asked.exit_status == 0 ? std::cout : std::cerr) << asked.text;
+    return *asked.exit_status;
+  }
+  auto read = config::read_file(asked.config_file, variables);
+  if (asked.check_config)
+    return check(read);
+  config::print_diagnostics(std::cerr, read, false);
+  if (read.has_errors())
+    return status_bad_configuration;
+  if (asked.tls) {
+    std::cerr
+        << "vorrang: TLS on the gateway's own port is not supported yet; "
+           "leave --ssl_certfile_path and --ssl_keyfile_path out, and put a TLS proxy before it"
+        << std::endl;
+    return status_failed;
+  }
+  return serve(asked, std::move(read));
+}
+
+} // namespace
+
+int main(int argc, char* argv[]) {
+  signal_thread::block();
+  raise_file_limit();
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::cerr << "vorrang: " << error.what() << std::endl;
+    return status_failed;
+  }
+}

@@ -1,0 +1,345 @@
+#include "http/relay.hpp"
+
+#include "http/connection.hpp"
+#include "http/exchange.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <string>
+#include <utility>
+#include <variant>
+
+namespace vorrang::http {
+
+using steady = std::chrono::steady_clock;
+
+namespace {
+
+/// Kept ready for a whole answer that says how long it is; a longer one grows as it comes.
+constexpr std::uint64_t reserved_max = std::uint64_t{1} << 20;
+
+bool is_good_status(unsigned status) {
+  return status >= 200 && status < 300;
+}
+
+} // namespace
+
+relay::relay(connection& client, call& carried) : client_(client), call_(carried) {
+  ++client_.home().port().requests_in_flight;
+}
+
+relay::~relay() {
+  leave();
+  client_.wake_at(never);
+  --client_.home().port().requests_in_flight;
+}
+
+// What the gate tells; the coroutine goes on from the loop, never inside the gate. ----------------
+
+void relay::on_grant(const grant& given) {
+  granted_ = given;
+  client_.place.wake_soon();
+}
+
+void relay::on_waiting_again() {}
+
+void relay::on_end(const ending& end) {
+  ended_ = end;
+  is_open_ = false;
+  client_.place.wake_soon();
+}
+
+void relay::on_position(std::uint32_t position) {
+  position_ = position;
+  client_.place.wake_soon();
+}
+
+// What it tells the gate.
+// --------------------------------------------------------------------------
+
+void relay::take_ticket() {
+  ticket_ = client_.home().gate().open(call_.wanted(), *this);
+  is_open_ = true;
+}
+
+void relay::leave() {
+  if (std::exchange(is_open_, false))
+    client_.home().gate().cancel(ticket_);
+}
+
+void relay::settle(const outcome& result) {
+  if (!is_open_)
+    return;
+  client_.home().gate().settle(ticket_, result);
+  if (result.kind == outcome_kind::success || result.kind == outcome_kind::cancelled)
+    is_open_ = false;
+}
+
+// The story.
+// ---------------------------------------------------------------------------------------
+
+awaitable<> relay::run() {
+  if (!call_.needs_ticket()) {
+    const grant given = call_.ungated_grant(steady::now());
+    const pass next = co_await attempt(given);
+    if (next == pass::again) {
+      auto last = call_.last_reply();
+      co_await answer(std::move(last), false);
+    }
+    co_return;
+  }
+  take_ticket();
+  if (call_.stream_client()) {
+    if (const auto interval = call_.keep_alive_interval())
+      next_comment_ = steady::now() + *interval;
+  }
+  for (;;) {
+    co_await wait_in_line();
+    if (ended_) {
+      auto last = call_.end_reply(*ended_);
+      co_await answer(std::move(last), false);
+      co_return;
+    }
+    if (client_.is_unwanted())
+      break;
+    const grant given = *granted_;
+    granted_.reset();
+    const pass next = co_await attempt(given);
+    if (next == pass::over)
+      co_return;
+    if (client_.is_unwanted())
+      break;
+  }
+  // The client is gone, or the gateway ends: then the client is told.
+  leave();
+  if (client_.home().current_stage() == stage::ending) {
+    ending end;
+    end.ticket = ticket_;
+    end.code = end_code::draining;
+    end.group = call_.wanted().group;
+    auto last = call_.end_reply(end);
+    co_await answer(std::move(last), false);
+  }
+}
+
+/// Returns with a grant, the end, or when nobody wants it any more.
+awaitable<> relay::wait_in_line() {
+  client_.wake_at(next_comment_);
+  while (!granted_ && !ended_ && !client_.is_unwanted()) {
+    if (position_) {
+      const std::uint32_t position = *std::exchange(position_, std::nullopt);
+      co_await write_waiting(position);
+      continue;
+    }
+    if (client_.rang()) {
+      client_.home().gate().ask_position(ticket_);
+      next_comment_ = steady::now() + call_.keep_alive_interval().value_or(duration(0));
+      client_.wake_at(next_comment_);
+      continue;
+    }
+    co_await client_.changed();
+  }
+  position_.reset();
+}
+
+awaitable<> relay::write_waiting(std::uint32_t position) {
+  if (!head_is_out_) {
+    head_is_out_ = went_early_ = true;
+    auto head = call_.stream_head(nullptr);
+    co_await client_.begin_stream(std::move(head));
+  }
+  const std::string text = call_.waiting_text(position);
+  co_await client_.stream(text);
+}
+
+/// One attempt, settled. `again`: the request goes on, or nobody wants it.
+awaitable<relay::pass> relay::attempt(const grant& given) {
+  auto planned = call_.attempt(given, steady::now());
+  judgement judged;
+  if (auto* mock = std::get_if<mock_attempt>(&planned)) {
+    judged = co_await play(std::move(*mock));
+  } else {
+    judged = co_await carry(std::get<upstream_request>(std::move(planned)));
+    while (judged.again) {
+      const std::unique_ptr<upstream_request> next = std::move(judged.again);
+      judged = co_await carry(std::move(*next));
+    }
+  }
+  client_.wake_at(never);
+  if (stream_begun_) {
+    // It cannot be tried again, whatever the engine would do. The slot is free before the client
+    // has the last byte.
+    settle(judged.result);
+    leave();
+    co_await end_stream();
+    co_return pass::over;
+  }
+  if (client_.is_unwanted() && !judged.good)
+    co_return pass::again; // leave() tells the gate
+  settle(judged.result);
+  if (!judged.good && !judged.over)
+    co_return pass::again;
+  leave();
+  auto whole = judged.good ? call_.good_reply() : call_.last_reply();
+  co_await answer(std::move(whole), judged.good);
+  co_return pass::over;
+}
+
+transport_error relay::named(transport_error error, bool until_is_the_deadline) const {
+  return error == transport_error::timed_out && until_is_the_deadline ? transport_error::deadline
+                                                                      : error;
+}
+
+awaitable<judgement> relay::carry(upstream_request request) {
+  exchange upstream(client_.home().upstreams(), client_);
+  auto may_send = [this] {
+    return !is_open_ || client_.home().gate().begin_sending(ticket_);
+  };
+  std::function<bool()> permission(may_send);
+  const bool answered = co_await upstream.ask(request, std::move(permission));
+  if (!answered) {
+    if (upstream.was_unwanted())
+      co_return judgement();
+    co_return call_.judge(named(upstream.error(), request.until_is_the_deadline));
+  }
+  tell_head(upstream.head());
+  if (call_.look_at_head(upstream.head()) == head_verdict::stream) {
+    auto streamed = co_await relay_stream(upstream, request);
+    co_return std::move(streamed);
+  }
+  std::string body;
+  if (upstream.head().framing == body_framing::length)
+    body.reserve(std::min<std::uint64_t>(upstream.head().content_length, reserved_max));
+  for (;;) {
+    std::string_view piece;
+    const bool came = co_await upstream.read(piece, request.until);
+    if (!came) {
+      if (upstream.was_unwanted())
+        co_return judgement();
+      co_return call_.judge(named(upstream.error(), request.until_is_the_deadline));
+    }
+    if (piece.empty())
+      break;
+    body.append(piece);
+  }
+  co_return call_.judge(upstream.take_head(), std::move(body), std::chrono::system_clock::now());
+}
+
+/// The answer has begun; a good one ends a probe's doubt.
+void relay::tell_head(const answer_head& head) {
+  if (is_open_ && is_good_status(head.status))
+    client_.home().gate().head_arrived(ticket_);
+}
+
+awaitable<judgement> relay::relay_stream(exchange& from, const upstream_request& request) {
+  stream_relay& through = call_.relay();
+  bool client_gone = false;
+  for (;;) {
+    std::string_view piece;
+    const time_point until = stream_begun_ ? steady::now() + request.between_chunks : request.until;
+    const bool came = co_await from.read(piece, until);
+    if (!came) {
+      client_gone = from.was_unwanted();
+      if (!client_gone)
+        broken_ = named(from.error(), !stream_begun_ && request.until_is_the_deadline);
+      break;
+    }
+    const bool is_end = piece.empty();
+    const std::string_view text = is_end ? through.finish() : through.feed(piece);
+    const bool taken = co_await pass_on(text, &from.head());
+    if (!taken) {
+      client_gone = true;
+      break;
+    }
+    if (through.too_large()) {
+      broken_ = transport_error::not_http;
+      break;
+    }
+    if (is_end)
+      break;
+  }
+  co_return call_.judge_stream(broken_, client_gone);
+}
+
+awaitable<judgement> relay::play(mock_attempt planned) {
+  if (is_open_ && !client_.home().gate().begin_sending(ticket_))
+    co_return call_.judge(transport_error::not_sent);
+  const time_point ready = planned.never_answers ? never : steady::now() + planned.delay;
+  if (planned.never_answers || planned.delay > duration(0)) {
+    client_.wake_at(std::min(ready, planned.until));
+    while (!client_.rang() && !client_.is_unwanted())
+      co_await client_.changed();
+    if (client_.is_unwanted())
+      co_return judgement();
+    if (ready > planned.until)
+      co_return call_.judge(named(transport_error::timed_out, planned.until_is_the_deadline));
+  }
+  tell_head(planned.head);
+  if (!planned.events.empty()) {
+    auto streamed = co_await play_stream(std::move(planned));
+    co_return std::move(streamed);
+  }
+  co_return call_.judge(std::move(planned.head), std::move(planned.body),
+                        std::chrono::system_clock::now());
+}
+
+awaitable<judgement> relay::play_stream(mock_attempt planned) {
+  stream_relay& through = call_.relay();
+  bool taken = true;
+  for (const std::string& event : planned.events) {
+    taken = co_await pass_on(through.feed(event), nullptr);
+    if (!taken)
+      break;
+  }
+  if (taken)
+    taken = co_await pass_on(through.finish(), nullptr);
+  co_return call_.judge_stream(std::nullopt, !taken);
+}
+
+/// Text of the stream for the client, its head before the first. False: the client is gone.
+awaitable<bool> relay::pass_on(std::string_view text, const answer_head* head) {
+  if (text.empty())
+    co_return !client_.is_unwanted();
+  stream_begun_ = true;
+  client_.claim().release();
+  if (!head_is_out_) {
+    head_is_out_ = true;
+    auto own_head = call_.stream_head(head);
+    co_await client_.begin_stream(std::move(own_head));
+  } else if (std::exchange(went_early_, false)) {
+    const std::string facts = call_.early_text();
+    co_await client_.stream(facts);
+  }
+  co_await client_.stream(text);
+  co_return !client_.is_unwanted();
+}
+
+awaitable<> relay::end_stream() {
+  if (client_.home().current_stage() >= stage::ending) {
+    client_.break_off();
+    co_return;
+  }
+  if (broken_) {
+    const std::string text = call_.broken_stream_text(*broken_);
+    co_await client_.stream(text);
+  }
+  co_await client_.end_stream();
+}
+
+/// A whole answer; as events, if the head of a stream went out while the request waited.
+awaitable<> relay::answer(reply whole, bool is_good) {
+  client_.claim().release();
+  if (!head_is_out_) {
+    co_await client_.send(std::move(whole));
+    co_return;
+  }
+  if (is_good) {
+    const std::string facts = call_.early_text();
+    co_await client_.stream(facts);
+  }
+  const std::string events = call_.as_events(whole);
+  co_await client_.stream(events);
+  co_await client_.end_stream();
+}
+
+} // namespace vorrang::http
