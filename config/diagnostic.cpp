@@ -28,15 +28,16 @@ location diagnostics::locate(const position& at) const {
   return {at.file < files_.size() ? files_[at.file] : std::string(), at.line, at.column};
 }
 
-void diagnostics::error(const position& at, std::string path, std::string message) {
-  add(severity::error, at, std::move(path), std::move(message));
+void diagnostics::error(const position& at, const std::string& path, std::string message) {
+  add(severity::error, at, path, std::move(message));
 }
 
-void diagnostics::warning(const position& at, std::string path, std::string message) {
-  add(severity::warning, at, std::move(path), std::move(message));
+void diagnostics::warning(const position& at, const std::string& path, std::string message) {
+  add(severity::warning, at, path, std::move(message));
 }
 
-void diagnostics::add(severity level, const position& at, std::string path, std::string message) {
+void diagnostics::add(severity level, const position& at, const std::string& path,
+                      std::string message) {
   if (level == severity::error) {
     ++errors_;
   }

@@ -45,9 +45,9 @@ public:
   const std::string& file_name(std::uint32_t file) const { return files_.at(file); }
   location locate(const position& at) const;
 
-  void error(const position& at, std::string path, std::string message);
-  void warning(const position& at, std::string path, std::string message);
-  void add(severity level, const position& at, std::string path, std::string message);
+  void error(const position& at, const std::string& path, std::string message);
+  void warning(const position& at, const std::string& path, std::string message);
+  void add(severity level, const position& at, const std::string& path, std::string message);
 
   bool has_errors() const noexcept { return errors_ > 0; }
   std::size_t dropped() const noexcept { return dropped_; }

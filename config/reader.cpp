@@ -29,7 +29,7 @@ void read_sections(node& root, reading& to) {
   from.finish(section::top);
 }
 
-read_result finish(node_ptr root, reading& to) {
+read_result finish(const node_ptr& root, reading& to) {
   if (root) {
     read_sections(*root, to);
   }

@@ -282,7 +282,7 @@ private:
 node_ptr build_tree(const std::string& text, const std::vector<std::string>& lines,
                     std::uint32_t file, diagnostics& out, std::optional<syntax_error>& failure) {
   tree_builder builder(file, lines, out);
-  const auto empty = std::make_shared<node>();
+  auto empty = std::make_shared<node>();
   empty->at = {file, 1, 1};
   try {
     std::istringstream stream(text);

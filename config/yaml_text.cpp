@@ -130,7 +130,7 @@ std::optional<missing_colon> find_missing_colon_before(const std::vector<std::st
     // and not for an item of a list.
     if (found && !weak && number != last && text[start] != '-' &&
         start == indent(lines[last - 1])) {
-      weak = std::move(found);
+      weak = found;
     }
     // A line with a colon of its own, other than the one complained about, ends the search.
     if (number != last && !found) {

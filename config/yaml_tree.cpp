@@ -16,7 +16,7 @@ std::string path_of(const node& from, const position& at, const std::string& pre
     return {};
   }
   for (const auto& each : from.entries) {
-    const auto path = prefix.empty() ? each.key : prefix + "." + each.key;
+    auto path = prefix.empty() ? each.key : prefix + "." + each.key;
     if (each.at.line == at.line && each.at.column == at.column) {
       return path;
     }
@@ -99,7 +99,7 @@ node_ptr parse_yaml(const std::string& text, std::uint32_t file, diagnostics& ou
     std::optional<syntax_error> failure;
     diagnostics found; // of this reading alone: a repair reads again
     found.add_file({});
-    const auto root = build_tree(current, lines, file, found, failure);
+    auto root = build_tree(current, lines, file, found, failure);
     if (failure) {
       if (!farthest || failure->at.line > farthest->at.line) {
         confirmed = repairs.size();
@@ -121,14 +121,14 @@ node_ptr parse_yaml(const std::string& text, std::uint32_t file, diagnostics& ou
     for (const auto& each : repairs) {
       const position at{file, each.what.line, each.what.column};
       auto path = root ? path_of(*root, at, {}) : std::string();
-      out.error(at, path.empty() ? each.what.key : std::move(path), colon_message(each.what));
+      out.error(at, path.empty() ? each.what.key : path, colon_message(each.what));
     }
     if (failure) {
       out.error(farthest->at, {}, syntax_message(*farthest, lines));
       return nullptr;
     }
     for (auto& each : found.take()) {
-      out.add(each.level, {file, each.where.line, each.where.column}, std::move(each.path),
+      out.add(each.level, {file, each.where.line, each.where.column}, each.path,
               std::move(each.message));
     }
     return root;
