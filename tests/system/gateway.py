@@ -15,6 +15,7 @@ import client
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 20.0
+SANITIZER_REPORT = re.compile(r"(Address|Thread|Leak|Memory)Sanitizer|runtime error: ")
 RUNNING_LINE = re.compile(r"RUNNING on (https?)://(\S+):(\d+)")
 
 # Variables that would change what the gateway does if the person who runs the tests has them set.
@@ -67,11 +68,13 @@ def run_binary(*arguments, environment=None, timeout_s=30.0):
 
 class Gateway:
     """One running gateway. Use as a context manager; leaving it stops the process and checks that
-    it ended with status 0, so that every test also tests a clean stop.
+    it ended with status 0 and that no sanitizer spoke, so that every test also tests a clean stop.
 
     config       text of the YAML file, without admin settings
     admin        False: no admin port
-    file_limit   soft and hard limit of descriptors, None: as inherited
+    file_limit   soft and hard limit of descriptors, None: as inherited. UBSan needs descriptors of its
+                 own to look at an object, and reports good ones as bad where none is left: with a
+                 limit its reports are not looked at
     """
 
     def __init__(self, config, arguments=(), environment=None, admin=True, file_limit=None, port=None):
@@ -188,6 +191,9 @@ class Gateway:
             self.kill()
             self._close_pipes()
             self._directory.cleanup()
+        if exception_type is None and self.file_limit is None:
+            report = SANITIZER_REPORT.search(self.output)
+            assert report is None, self.output[report.start() : report.start() + 6000]
 
     def terminate(self, with_signal=signal.SIGTERM):
         """Sends the signal and returns; the test looks at what follows."""
