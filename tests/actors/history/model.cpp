@@ -162,8 +162,10 @@ void model::failed(ticket& t, const grant& g, const outcome& result) {
   auto& own = t.deployments[g.deployment];
   returns(t);
   t.maybe_attempted = true;
-  if (result.kind == outcome_kind::not_sent)
+  if (result.kind == outcome_kind::not_sent) {
+    --t.attempts; // nothing was tried
     return; // reading: it may or may not count as "has had no attempt"
+  }
   t.attempted = true;
   t.last_status = result.status;
   t.last_timed_out = result.timed_out;
@@ -184,12 +186,13 @@ void model::failed(ticket& t, const grant& g, const outcome& result) {
   ++t.failures;
   ++own.failures;
   if (const auto retry_after = effective_retry_after(result)) {
+    // reading: the least back-off may lengthen a Retry-After or not.
     own.from = now_ + *retry_after;
     own.by = now_ + std::max(*retry_after, rules.least_back_off);
     own.retry_after = true;
   } else {
     // reading: it doubles with the failures at this deployment, or with all of the ticket's.
-    own.from = now_ + back_off_after(own.failures) / 2;
+    own.from = now_ + std::max<duration>(back_off_after(own.failures) / 2, rules.least_back_off);
     own.by = now_ + std::max<duration>(back_off_after(t.failures) * 3 / 2, rules.least_back_off);
     own.retry_after = false;
   }

@@ -67,8 +67,10 @@ model::answer model::permitted_in(const ask& a, const std::vector<back_off>* own
     no &= !may;
   }
   if (no) {
-    // reading: without tags, and without a deployment tagged `default`, an untagged one may do.
-    if (rules.tag_filtering && a.tags.empty() && all[d].tags.empty())
+    // reading: without tags, and without a deployment tagged `default`, any may do (as LiteLLM).
+    if (rules.tag_filtering && a.tags.empty()
+        && std::none_of(all.begin(), all.end(),
+                        [](const auto& other) { return has_common_tag(other, default_tag); }))
       return answer::maybe;
     return answer::no;
   }
@@ -103,7 +105,7 @@ std::vector<group_index> model::fallbacks_left(const ticket& t, bool surely) con
   const auto& rules = settings_.groups[t.asked.group];
   const bool by_context = t.context_window && !rules.context_window_fallbacks.empty();
   const auto add = [&](const std::vector<group_index>& list, std::size_t from) {
-    for (std::size_t i = from; i < list.size(); ++i)
+    for (std::size_t i = from; i < (surely ? std::min<std::size_t>(list.size(), 4) : list.size()); ++i)
       if (list[i] < groups_.size()
           && std::find(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(i), list[i])
                == list.begin() + static_cast<std::ptrdiff_t>(i)
@@ -111,12 +113,11 @@ std::vector<group_index> model::fallbacks_left(const ticket& t, bool surely) con
         left.push_back(list[i]);
   };
   if (surely) {
-    // reading: a list that was passed by is not gone through again; at most the first four count.
+    // reading: a group that was full may count as visited, so what was passed by is not surely
+    // tried again, and of a list only the first four are.
     const auto& list = by_context ? rules.context_window_fallbacks : rules.fallbacks;
     if (!by_context || t.visited.size() == 1)
       add(list, t.list_position);
-    if (left.size() > 4)
-      left.resize(4);
     return left;
   }
   // reading: once a context was too long, either list may be followed.

@@ -29,17 +29,16 @@ void model::enter_fallback(ticket& t, group_index to) {
                                 && waiting(t.group) > groups_[t.group].settings->max_queue_size);
   if (!failed_for_good)
     object("fallback", named + ", but its group had not failed for good");
-  for (auto g : fallbacks_left(t, true)) {
-    if (g == to)
-      break;
-    if (surely_tryable(t, g) && surely_healthy_for(t, g))
-      object("fallback", named + ", passing by group " + std::to_string(g) + ", which comes first");
-  }
-
   const auto& rules = settings_.groups[t.asked.group];
   const bool by_context = t.context_window && !rules.context_window_fallbacks.empty();
   const auto& list = by_context ? rules.context_window_fallbacks : rules.fallbacks;
-  const auto place = static_cast<std::size_t>(std::find(list.begin(), list.end(), to) - list.begin());
+  const auto place_of = [&](group_index g) { return std::find(list.begin(), list.end(), g); };
+  // reading: one that was full (or not healthy) may be looked at again later, or not.
+  for (auto g : fallbacks_left(t, true))
+    if (place_of(g) < place_of(to) && surely_tryable(t, g) && surely_healthy_for(t, g))
+      object("fallback", named + ", passing by group " + std::to_string(g) + ", which comes first");
+
+  const auto place = static_cast<std::size_t>(place_of(to) - list.begin());
   t.list_position = std::max(t.list_position, place + 1);
   // reading: where nobody was held back before this one came, re-opening may be over by now.
   for (deployment_index i = 0; i < groups_[to].deployments.size(); ++i)

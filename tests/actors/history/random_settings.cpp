@@ -48,11 +48,12 @@ engine_settings random_settings(std::mt19937_64& random) {
   settings.seed = random();
   const auto style = d.below(12);
   const bool with_tpm = d.one_in(3);
-  const auto groups = d.one_in(2) ? 1 : 1 + d.below(4);
+  // Seven groups only for the rule that at most five are visited.
+  const auto groups = d.one_in(2) ? 1 : d.one_in(20) ? 7 : 1 + d.below(4);
   for (std::uint64_t g = 0; g < groups; ++g) {
     group_settings s;
     s.name = "group-" + std::to_string(g);
-    const auto deployments = d.one_in(3) ? 1 : 1 + d.below(5);
+    const auto deployments = groups == 7 || d.one_in(3) ? 1 : 1 + d.below(5);
     for (std::uint64_t i = 0; i < deployments; ++i) {
       s.deployments.push_back(random_deployment(d, style, with_tpm));
       s.deployments.back().id = s.name + "/" + std::to_string(i);
@@ -72,7 +73,7 @@ engine_settings random_settings(std::mt19937_64& random) {
     s.pre_call_checks = d.one_in(5);
     for (std::uint64_t f = 0; f < groups + 1; ++f) {
       const auto to = static_cast<group_index>((g + f + 1) % groups);
-      if (to != g && d.one_in(2))
+      if (to != g && (groups == 7 || d.one_in(2)))
         s.fallbacks.push_back(to);
       if (to != g && d.one_in(5))
         s.context_window_fallbacks.push_back(to);

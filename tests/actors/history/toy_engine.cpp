@@ -162,7 +162,8 @@ public:
         return;
       }
     }
-    forget(*t);
+    if (!is(fault::granted_after_cancel) || t->id % 8 != 0)
+      forget(*t);
     if (fault_ != fault::lost_wake_on_cancel)
       run();
   }
@@ -189,7 +190,7 @@ public:
       if (g.id != id)
         continue;
       auto& d = groups_[g.group][g.deployment];
-      if (std::erase(d.probes, id) == 1 && d.cooling)
+      if (!is(fault::head_does_not_heal) && std::erase(d.probes, id) == 1 && d.cooling)
         heal(d);
       break;
     }
@@ -200,6 +201,9 @@ public:
     auto found = std::find_if(running_.begin(), running_.end(),
                               [&](const auto& g) { return g.id == id; });
     if (found == running_.end()) {
+      if (is(fault::late_settle_counts_as_failure) && last_freed_ && id <= grants_made_
+          && result.kind == outcome_kind::failed)
+        last_freed_->failures.push_back(now_);
       if (fault_ == fault::settle_twice_frees_twice && id <= grants_made_ && last_freed_) {
         last_freed_->freed += 1;
         run();
@@ -238,6 +242,10 @@ public:
 private:
   bool is(fault what) const { return fault_ == what; }
   duration window() const {
+    if (is(fault::window_1_ns_short))
+      return duration(60s) - 1ns;
+    if (is(fault::window_1_ns_long))
+      return duration(60s) + 1ns;
     return is(fault::window_59_9_s) ? duration(59'900ms)
          : is(fault::window_61_s)   ? duration(61s)
                                     : duration(60s);
@@ -269,11 +277,11 @@ private:
     e.group = t.group;
     e.ended.ticket = t.id;
     e.ended.code = code;
-    e.ended.status = t.status;
+    e.ended.status = is(fault::last_answer_lost) ? std::uint16_t{0} : t.status;
     e.ended.timed_out = t.timed_out;
     e.ended.attempts = t.attempts;
     e.ended.retries = t.retries_all;
-    if (code == end_code::queue_full || code == end_code::rate_limited_beyond_deadline)
+    if ((code == end_code::queue_full && !is(fault::displaced_without_retry_after)) || code == end_code::rate_limited_beyond_deadline)
       e.ended.retry_after = 1s;
     if (!is(fault::ending_lost) || random_() % 4 != 0)
       tell(e);
@@ -320,7 +328,7 @@ private:
     t.strikes = 0;
     if (!is(fault::fallback_keeps_retries))
       t.retries = 0;
-    if (t.deadline < now_) {
+    if (t.deadline < now_ && !is(fault::past_deadline_granted)) {
       end(t, end_code::timed_out);
       return;
     }
@@ -334,7 +342,11 @@ private:
     auto* still = find(id);
     if (!still || !still->waiting)
       return;
-    const auto most = settings_.groups[g].max_queue_size + (is(fault::queue_one_longer) ? 1u : 0u);
+    const auto most = settings_.groups[g].max_queue_size + (is(fault::queue_one_longer) ? 1u : 0u)
+                    + (is(fault::queue_of_0_parks)
+                           && settings_.groups[g].max_queue_size == 0
+                         ? 10u
+                         : 0u);
     if (length(g) > most) {
       if (!first) {
         fail_for_good(*still, still->failing);
@@ -364,14 +376,15 @@ private:
     end(displaces ? *worst : newcomer, end_code::queue_full);
   }
 
-  static const std::vector<group_index>& list_of(const toy_ticket& t, const group_settings& rules) {
-    return t.context && !rules.context_window_fallbacks.empty() ? rules.context_window_fallbacks
+  const std::vector<group_index>& list_of(const toy_ticket& t, const group_settings& rules) const {
+    return t.context && !is(fault::context_list_ignored) && !rules.context_window_fallbacks.empty() ? rules.context_window_fallbacks
                                                                 : rules.fallbacks;
   }
 
   /// True if the ticket is in another group, or has ended there.
   bool fall_back(toy_ticket& t) {
-    if (!t.asked.may_fall_back || is(fault::fallback_never) || t.visited.size() >= 5)
+    if ((!t.asked.may_fall_back && !is(fault::fallback_although_forbidden))
+        || is(fault::fallback_never) || (t.visited.size() >= 5 && !is(fault::fallback_six_groups)))
       return false;
     const auto& rules = settings_.groups[is(fault::fallback_follows_its_own) ? t.group : t.asked.group];
     auto list = list_of(t, rules);
@@ -407,7 +420,7 @@ private:
       return false;
     if ((own.endpoints & static_cast<std::uint8_t>(t.asked.api)) == 0 && !is(fault::endpoint_ignored))
       return false;
-    if (rules.pre_call_checks && own.max_input_tokens
+    if (rules.pre_call_checks && own.max_input_tokens && !is(fault::pre_call_check_ignored)
         && t.asked.prompt_estimate > *own.max_input_tokens)
       return false;
     if (rules.tag_filtering && !is(fault::tags_ignored)) {
@@ -421,7 +434,7 @@ private:
         for (const auto& other : rules.deployments)
           any |= tagged(other, tag);
       }
-      if (any ? !mine : !tagged(own, "default"))
+      if (any ? !mine : !tagged(own, "default") && !is(fault::default_tag_ignored))
         return false;
     }
     if (own.tpm && t.asked.token_estimate > *own.tpm) {
@@ -470,9 +483,10 @@ private:
     const auto& own = *d.own;
     const auto more = is(fault::rpm_plus_one) ? 1u : 0u;
     if (own.max_parallel_requests
+        && !(is(fault::parallel_of_0_is_unlimited) && *own.max_parallel_requests == 0)
         && flying(d) >= *own.max_parallel_requests + (is(fault::parallel_plus_one) ? 1u : 0u))
       return false;
-    if (own.rpm && units(d) >= *own.rpm + more)
+    if (own.rpm && !(is(fault::rpm_of_0_is_unlimited) && *own.rpm == 0) && units(d) >= *own.rpm + more)
       return false;
     if (!own.tpm || is(fault::tpm_ignored))
       return true;
@@ -515,7 +529,7 @@ private:
     for (auto id : line) {
       auto& t = *find(id);
       std::vector<deployment_index> healthy;
-      std::optional<deployment_index> probe;
+      deployment_index probe = no_index;
       bool all_cooling = true;
       for (deployment_index d = 0; d < all.size(); ++d) {
         if (!eligible(t, d))
@@ -526,23 +540,28 @@ private:
         if (fits(t, all[d]) && open(all[d]))
           healthy.push_back(d);
         else if (fits(t, all[d]) && probe_due(all[d])
-                 && (!probe
-                     || (is(fault::probe_at_last_ending) ? all[d].end > all[*probe].end
-                                                         : all[d].end < all[*probe].end)))
+                 && (probe == no_index
+                     || (is(fault::probe_at_last_ending) ? all[d].end > all[probe].end
+                                                         : all[d].end < all[probe].end)))
           probe = d;
+        if (is(fault::probe_for_second_best) && all[d].cooling && id == line.front()
+            && line.size() > 1) {
+          probe = no_index;
+          continue;
+        }
         if (!is(fault::small_past_bigger_head) || fits(t, all[d]))
           kept[d] = true;
       }
-      if (probe && is(fault::probe_beside_healthy)) {
-        give(t, *probe, grant_reason::head_of_line);
+      if (probe != no_index && is(fault::probe_beside_healthy)) {
+        give(t, probe, grant_reason::head_of_line);
         return true;
       }
       if (!healthy.empty()) {
         give(t, choose(g, healthy), grant_reason::healthy_deployment);
         return true;
       }
-      if (probe && all_cooling) {
-        give(t, *probe, grant_reason::head_of_line);
+      if (probe != no_index && all_cooling) {
+        give(t, probe, grant_reason::head_of_line);
         return true;
       }
     }
@@ -564,7 +583,8 @@ private:
   deployment_index choose(group_index g, std::vector<deployment_index> from) {
     auto& all = groups_[g];
     const auto order = [&](deployment_index d) {
-      return all[d].own->order ? std::int64_t{*all[d].own->order} : std::int64_t{1} << 40;
+      const auto none = is(fault::order_missing_is_lowest) ? -1 : std::int64_t{1} << 40;
+      return all[d].own->order ? std::int64_t{*all[d].own->order} : none;
     };
     if (!is(fault::order_ignored)) {
       auto lowest = order(from[0]);
@@ -583,7 +603,9 @@ private:
         break;
       case routing_strategy::usage_based:
         if (!is(fault::usage_ignored))
-          return least([&](const auto& d) { return std::pair(tokens(d), units(d)); });
+          return least([&](const auto& d) {
+            return std::pair(tokens(d), is(fault::usage_forgets_requests) ? 0 : units(d));
+          });
         break;
       case routing_strategy::simple_shuffle: return shuffle(all, from);
       default: break;
@@ -691,6 +713,8 @@ private:
     const auto& rules = settings_.groups[g.group];
     const auto cooldown = is(fault::cooldown_never)
                             ? duration::zero()
+                        : is(fault::cooldown_of_deployment_ignored)
+                            ? rules.cooldown_time
                             : d.own->cooldown_time.value_or(rules.cooldown_time);
     const auto serial = std::find_if(d.attempts.begin(), d.attempts.end(), [&](const auto& a) {
                           return a.id == id;
@@ -698,7 +722,7 @@ private:
     const bool stale = serial < d.began_serial;
     const bool probe = std::erase(d.probes, id) == 1;
     auto told = result.retry_after.value_or(0s); // 0: nothing was told
-    told = std::clamp<duration>(told, 0s, 3600s);
+    told = std::clamp<duration>(told, 0s, is(fault::retry_after_not_cut) ? 36'000s : 3600s);
 
     if (result.kind == outcome_kind::success) {
       if (d.cooling) {
@@ -721,16 +745,18 @@ private:
      || (result.kind == outcome_kind::rejected
          && (result.status == 401 || result.status == 403 || result.status == 404
              || is(fault::failure_by_400)))
-     || (result.status == 503 && told > 0s);
-    if (!trigger && result.kind != outcome_kind::failed) {
+     || (result.status == 503 && told > 0s && !is(fault::cooldown_after_503_forgotten));
+    if (!trigger
+        && (result.kind != outcome_kind::failed
+            || (is(fault::no_answer_is_no_failure) && result.status == 0))) {
       if (probe)
         d.probe_due = now_ + d.spacing;
       return;
     }
-    if (cooldown == 0s)
+    if (cooldown == 0s && !is(fault::cooldown_off_ignored))
       return;
     if (stale && !is(fault::stale_failure_restarts_cooldown)) {
-      if (d.cooling && told > 0s
+      if (d.cooling && told > 0s && !is(fault::stale_retry_after_ignored)
           && (result.status == 503 || result.kind == outcome_kind::rate_limited)) {
         d.end = std::max(d.end, now_ + told);
         d.limited = true;
@@ -743,7 +769,8 @@ private:
       std::erase_if(d.failures, [&](auto at) { return now_ - at >= 60s; });
     if (!trigger && !probe) {
       d.failures.push_back(now_);
-      if (d.failures.size() <= rules.allowed_fails)
+      if (d.failures.size() <= rules.allowed_fails + (is(fault::allowed_fails_one_more) ? 1 : 0)
+          && !(is(fault::allowed_fails_one_less) && d.failures.size() == rules.allowed_fails))
         return;
     }
     const auto until = now_ + (told > 0s ? told : cooldown);
@@ -771,6 +798,7 @@ private:
     const auto& rules = settings_.groups[g.group];
     t.waiting = true;
     if (result.kind == outcome_kind::not_sent) {
+      --t.attempts;
       if (is(fault::not_sent_counts_as_retry))
         ++t.retries;
       comes_back(t);
@@ -798,17 +826,21 @@ private:
       return;
     }
     auto retry_after = result.retry_after.value_or(0s);
-    if (retry_after <= 0s || is(fault::back_off_ignores_retry_after)) {
+    if ((retry_after <= 0s && !(is(fault::retry_after_0_obeyed) && result.retry_after))
+        || is(fault::back_off_ignores_retry_after)) {
       duration nominal = 500ms;
-      for (std::uint32_t i = 0; i < t.failures[g.deployment] && nominal < 8s; ++i)
+      for (std::uint32_t i = 0; i < t.failures[g.deployment] && nominal < 8s
+                                && !is(fault::back_off_never_doubles);
+           ++i)
         nominal *= 2;
       retry_after = std::chrono::duration_cast<duration>(
-        std::min<duration>(nominal, 8s)
+        std::min<duration>(nominal * (is(fault::back_off_above_8_s) ? 4 : 1), 32s)
         * std::uniform_real_distribution<double>(0.75, 1.25)(random_));
     }
     ++t.failures[g.deployment];
     t.back_off[g.deployment]
-      = now_ + std::max<duration>(std::min<duration>(retry_after, 3600s), rules.least_back_off);
+      = now_ + std::max<duration>(std::min<duration>(retry_after, 3600s), is(fault::least_back_off_ignored) ? duration::zero()
+                                                                 : rules.least_back_off);
     if (is(fault::back_off_by_group))
       std::fill(t.back_off.begin(), t.back_off.end(), t.back_off[g.deployment]);
 
@@ -825,7 +857,9 @@ private:
     const bool probe = g.reason == grant_reason::head_of_line
                     && !is(fault::failed_probe_counts_as_retry);
     if ((!limited || is(fault::rate_limit_counts_as_retry)) && !probe) {
-      auto allowed = rules.deployments[g.deployment].num_retries.value_or(rules.num_retries);
+      auto allowed = is(fault::retries_of_deployment_ignored)
+                       ? rules.num_retries
+                       : rules.deployments[g.deployment].num_retries.value_or(rules.num_retries);
       if (is(fault::retries_one_more))
         ++allowed;
       if (is(fault::retries_one_less) && allowed > 0)
@@ -860,28 +894,29 @@ private:
       return false;
     for (deployment_index d = 0; d < groups_[t.group].size(); ++d) {
       const auto& there = groups_[t.group][d];
-      if (permitted(t, t.group, d) && !(there.cooling && there.limited && there.end > t.deadline))
+      if (permitted(t, t.group, d) && !(there.cooling && there.limited && (there.end > t.deadline || is(fault::hopeless_at_deadline))))
         return false;
     }
     return true;
   }
 
-  bool fallback_is_better(const toy_ticket& t) const {
-    if (!t.asked.may_fall_back || t.visited.size() >= 5 || is(fault::fallback_sleeps))
-      return false;
+  /// Where there is a healthy deployment while all of its own cool; no_index if nowhere.
+  group_index better_group(const toy_ticket& t) const {
+    if (!t.asked.may_fall_back || t.visited.size() >= 5 || is(fault::fallback_sleeps)
+        || is(fault::fallback_never))
+      return no_index;
     for (const auto& d : groups_[t.group])
       if (!d.cooling)
-        return false;
+        return no_index;
     for (auto g : list_of(t, settings_.groups[t.asked.group])) {
-      if (g >= groups_.size()
+      if (g >= groups_.size() || length(g) >= settings_.groups[g].max_queue_size
           || std::find(t.visited.begin(), t.visited.end(), g) != t.visited.end())
         continue;
       for (deployment_index d = 0; d < groups_[g].size(); ++d)
-        if (permitted(t, g, d, true) && open(groups_[g][d]) && fits(t, groups_[g][d])
-            && length(g) < settings_.groups[g].max_queue_size)
-          return true;
+        if (permitted(t, g, d, true) && open(groups_[g][d]) && fits(t, groups_[g][d]))
+          return g;
     }
-    return false;
+    return no_index;
   }
 
   void run() {
@@ -910,17 +945,14 @@ private:
       for (const auto& t : tickets_) {
         if (!t.waiting)
           continue;
-        const bool no_hope = hopeless(t);
-        if (no_hope || fallback_is_better(t)) {
-          auto& leaving = *find(t.id);
-          if (no_hope) {
-            fail_for_good(leaving, end_code::rate_limited_beyond_deadline);
-            again = true;
-          } else {
-            again = fall_back(leaving);
-          }
+        const auto to = better_group(t);
+        again = hopeless(t) || to != no_index;
+        if (to != no_index && !hopeless(t))
+          enter(*find(t.id), to);
+        else if (again)
+          fail_for_good(*find(t.id), end_code::rate_limited_beyond_deadline);
+        if (again)
           break;
-        }
       }
       if (again)
         continue;
@@ -1048,6 +1080,39 @@ const char* const names[] = {
   "fallback_last_first",
   "move_ignored",
   "move_renews_arrival",
+  "window_1_ns_short",
+  "window_1_ns_long",
+  "late_settle_counts_as_failure",
+  "retry_after_not_cut",
+  "retry_after_0_obeyed",
+  "allowed_fails_one_more",
+  "allowed_fails_one_less",
+  "cooldown_off_ignored",
+  "cooldown_after_503_forgotten",
+  "cooldown_of_deployment_ignored",
+  "no_answer_is_no_failure",
+  "stale_retry_after_ignored",
+  "head_does_not_heal",
+  "probe_for_second_best",
+  "back_off_never_doubles",
+  "back_off_above_8_s",
+  "least_back_off_ignored",
+  "pre_call_check_ignored",
+  "context_list_ignored",
+  "fallback_although_forbidden",
+  "fallback_six_groups",
+  "last_answer_lost",
+  "default_tag_ignored",
+  "past_deadline_granted",
+  "queue_of_0_parks",
+  "order_missing_is_lowest",
+  "usage_forgets_requests",
+  "retries_of_deployment_ignored",
+  "displaced_without_retry_after",
+  "granted_after_cancel",
+  "rpm_of_0_is_unlimited",
+  "parallel_of_0_is_unlimited",
+  "hopeless_at_deadline",
 };
 static_assert(std::size(names) == static_cast<std::size_t>(fault::count_));
 
