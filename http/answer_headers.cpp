@@ -64,6 +64,9 @@ std::optional<std::chrono::system_clock::time_point> read_date(std::string_view 
 }
 
 std::optional<double> read_number(std::string_view text) noexcept {
+  if (text.empty() || text[0] < '0' || text[0] > '9') {
+    return std::nullopt; // from_chars takes "inf" and "nan" for numbers
+  }
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc() && end == text.data() + text.size() ? std::optional(value)
