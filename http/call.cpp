@@ -8,6 +8,9 @@
 #include "http/upstream_verdict.hpp"
 
 #include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <tuple>
 
 namespace vorrang::http {
 
@@ -24,6 +27,20 @@ const std::vector<std::string>& matched_text(const call_plan& plan, group_index 
           return fallback.matched;
   }
   return plan.target.matched;
+}
+
+/// Without these a request is another one; they are never dropped.
+bool may_be_dropped(std::string_view field) {
+  static constexpr std::array<std::string_view, 7> kept = {
+      "model", "messages", "prompt", "input", "stream", "store", "previous_response_id"};
+  return std::find(kept.begin(), kept.end(), field) == kept.end();
+}
+
+/// The `id` at the top of a response.
+std::string id_of_response(const std::string& body) {
+  const auto document = nlohmann::json::parse(body, nullptr, false);
+  const auto id = document.is_object() ? document.find("id") : document.end();
+  return id != document.end() && id->is_string() ? id->get<std::string>() : std::string();
 }
 
 } // namespace
@@ -106,6 +123,8 @@ judgement call::judge(answer_head head, std::string body,
   if (status >= 200 && status < 300) {
     result.result = classify_answer(status, fields, {}, wall);
     result.good = true;
+    if (plan.wanted.api == endpoint::responses)
+      plan.remember_response(id_of_response(body));
     auto stamped = restamp_model(body, plan.model);
     result.result.tokens = stamped.usage.total_tokens;
     plan.good.status = status;
@@ -119,7 +138,7 @@ judgement call::judge(answer_head head, std::string body,
 
   auto error = read_upstream_error(body);
   if (status == 400 && plan.deployment && plan.deployment->drop_params && !plan.sent_again &&
-      is_unsupported_field_error(error) &&
+      is_unsupported_field_error(error) && may_be_dropped(error.param) &&
       std::any_of(plan.inspected.members.begin(), plan.inspected.members.end(),
                   [&](const json_member& member) {
                     return string_is(member.key.of(plan.body), error.param);
@@ -167,12 +186,17 @@ judgement call::judge_stream(std::optional<transport_error> error, bool client_g
   result.good = true;
   if (!plan.relay)
     return result;
+  plan.remember_response(plan.relay->response_id());
   result.result.tokens = plan.relay->reported_tokens();
   if (plan.is_mock)
     result.result.tokens = mock_prompt_tokens + mock_completion_tokens;
   else if (!result.result.tokens && plan.wanted.token_estimate != 0)
     result.result.tokens = plan.wanted.prompt_estimate + plan.relay->deltas();
   return result;
+}
+
+void call_plan::remember_response(const std::string& id) const {
+  tables->responses.add(id, place);
 }
 
 std::pair<time_point, bool> call_plan::limit(time_point now) const {

@@ -30,7 +30,6 @@ struct call_plan {
   config::target target;
   call_terms terms;
   ask wanted;
-  time_point begun_at{};
   bool needs_ticket = true;
   std::string request_id;
   std::optional<config::mock> own_mock; ///< from the request's body, where that is allowed
@@ -67,6 +66,8 @@ struct call_plan {
   /// The same once the engine has said how it ended.
   void tell(reply& answer, const ending& end) const;
 
+  /// Notes which deployment made this response, for those that refer to it.
+  void remember_response(const std::string& id) const;
   /// Writes `head` and `rewritten` for the deployment of the attempt.
   upstream_request render(time_point until, bool until_is_the_deadline);
   mock_attempt render_mock(const config::mock& mock, time_point now) const;

@@ -139,6 +139,9 @@ fault fill_ask(const front_tables& tables, time_point now, call_plan& plan) {
                 " speaks " + std::string(path_name(wanted.api)) +
                 "; use another model, or name the endpoint in model_info.supported_endpoints",
             "model"};
+  if (plan.inspected.previous_response_id && wanted.pinned == no_index)
+    if (const auto owner = tables.responses.find(*plan.inspected.previous_response_id))
+      wanted.pinned = place_in_group(*tables.settings, plan.target.group, *owner);
   wanted.priority = plan.terms.priority;
   wanted.deadline = now + plan.terms.time_limit;
   wanted.tags = plan.terms.tags;
@@ -276,7 +279,8 @@ front::begin(time_point now, const request_head& head, std::string body, inspect
   plan->request_id = id;
   plan->body = std::move(body);
   plan->inspected = std::move(inspected);
-  plan->begun_at = now;
+  if (plan->route.to == route::embeddings)
+    plan->inspected.stream = false; // there is nothing to stream, whatever the body says
   auto wrong = std::move(plan->inspected.fault);
   if (!wrong)
     wrong = missing_field(plan->inspected, plan->route.api(), !plan->route.model.empty());

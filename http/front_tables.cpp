@@ -75,6 +75,25 @@ void learned_fields::add(std::size_t deployment, const std::string& field) {
   any_.store(true, std::memory_order_release);
 }
 
+void response_owners::add(const std::string& id, std::size_t deployment) {
+  if (id.empty() || id.size() > id_bytes_max)
+    return;
+  const std::lock_guard lock(mutex_);
+  if (!owners_.insert_or_assign(id, deployment).second)
+    return;
+  ages_.push_back(id);
+  if (ages_.size() > responses_max) {
+    owners_.erase(ages_.front());
+    ages_.pop_front();
+  }
+}
+
+std::optional<std::size_t> response_owners::find(const std::string& id) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = owners_.find(id);
+  return found == owners_.end() ? std::nullopt : std::optional(found->second);
+}
+
 front_tables::front_tables(std::shared_ptr<const config::settings> from, machine_facts about)
     : settings(std::move(from)), facts(std::move(about)), keys(settings->gateway),
       learned(settings->deployments.size()) {

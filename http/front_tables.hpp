@@ -7,8 +7,10 @@
 #include "http/rewrite_body.hpp"
 
 #include <atomic>
+#include <deque>
 #include <mutex>
 #include <set>
+#include <unordered_map>
 
 namespace vorrang::http {
 
@@ -49,8 +51,25 @@ private:
   std::vector<std::set<std::string>> known_;
 };
 
-/// Shared by the front and all of its calls, which may outlive it. Only `learned` and the counter of
-/// ids change.
+/// Which deployment made a response that a later one may refer to (`previous_response_id`). Shared
+/// by all loops: locked. Forgets the oldest beyond its bound.
+class response_owners {
+public:
+  static constexpr std::size_t responses_max = 10'000;
+  static constexpr std::size_t id_bytes_max = 256;
+
+  void add(const std::string& id, std::size_t deployment);
+  /// Index into settings->deployments, if it is remembered.
+  std::optional<std::size_t> find(const std::string& id) const;
+
+private:
+  mutable std::mutex mutex_;
+  std::unordered_map<std::string, std::size_t> owners_;
+  std::deque<std::string> ages_;
+};
+
+/// Shared by the front and all of its calls, which may outlive it. Only what is mutable
+/// changes.
 struct front_tables {
   front_tables(std::shared_ptr<const config::settings> from, machine_facts about);
 
@@ -60,6 +79,7 @@ struct front_tables {
   std::vector<prepared_deployment> deployments; ///< as settings->deployments
   std::vector<group_needs> groups;              ///< as settings->groups
   mutable learned_fields learned;
+  mutable response_owners responses;
   mutable std::atomic<std::uint64_t> next_id{0};
 
   /// Unique in this process, and unlikely to repeat in another.

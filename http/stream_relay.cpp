@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <nlohmann/json.hpp>
 
 namespace vorrang::http {
 
@@ -63,6 +64,15 @@ bool is_last(endpoint api, const sse_event& event) {
   }
 }
 
+/// `response.id` of `response.created`.
+std::string created_id(std::string_view data) {
+  const auto event = nlohmann::json::parse(data, nullptr, false);
+  const auto id = nlohmann::json::json_pointer("/response/id");
+  return event.is_object() && event.contains(id) && event[id].is_string()
+             ? event[id].get<std::string>()
+             : std::string();
+}
+
 /// The event with other data. Where the data stood on one line, nothing but it changes.
 void append_with_data(std::string& out, const sse_event& event, std::string_view data) {
   const auto at = event.data.empty() ? std::string_view::npos : event.bytes.find(event.data);
@@ -90,6 +100,7 @@ struct stream_relay::state {
   std::optional<std::uint64_t> prompt_tokens;
   std::optional<std::uint64_t> completion_tokens;
   std::optional<std::uint64_t> total_tokens;
+  std::string response_id;
   std::uint64_t deltas = 0;
   bool begun = false;
   bool complete = false;
@@ -106,6 +117,8 @@ struct stream_relay::state {
       return;
     }
     note(stamped.usage);
+    if (rules.api == endpoint::responses && event.type == "response.created")
+      response_id = created_id(event.data);
     if (has_delta(rules.api, event))
       ++deltas;
     if (stamped.usage_only && rules.withhold_usage)
@@ -170,6 +183,10 @@ std::optional<std::uint64_t> stream_relay::reported_tokens() const noexcept {
     return *state_->prompt_tokens + *state_->completion_tokens;
   }
   return state_->total_tokens;
+}
+
+const std::string& stream_relay::response_id() const noexcept {
+  return state_->response_id;
 }
 
 std::uint64_t stream_relay::deltas() const noexcept {

@@ -42,6 +42,8 @@ public:
   bool too_large() const noexcept;
   /// Total tokens as the upstream reported them, else absent.
   std::optional<std::uint64_t> reported_tokens() const noexcept;
+  /// The `id` of the response that is streamed (`/v1/responses` only); empty until it is known.
+  const std::string& response_id() const noexcept;
   /// Non-empty deltas seen: a token each where no usage was reported.
   std::uint64_t deltas() const noexcept;
 

@@ -444,6 +444,58 @@ TEST_CASE("drop_params: a refused field is left out, once, and remembered", "[ca
   CHECK_FALSE(again(0, "unknown_parameter", "seed"));
 }
 
+TEST_CASE("drop_params never drops what makes the request", "[call]") {
+  tested_front gateway(groups);
+  for (const auto* field_name : {"model", "messages", "stream"}) {
+    INFO(field_name);
+    auto one = gateway.begun(post(body_of("m", R"(,"stream":true)")));
+    sent_by(*one, 1);
+    CHECK(one->judge(upstream_head(400), error_body_of("no", "unsupported_value", field_name), wall)
+              .again == nullptr);
+  }
+}
+
+TEST_CASE("a response is continued where it was made", "[call]") {
+  tested_front gateway(groups);
+  const std::string path = "/v1/responses";
+  const auto begun = [&](const std::string& more) {
+    return gateway.begun(post(R"({"model":"m","input":"x")" + more + "}", "", path));
+  };
+  auto one = begun("");
+  sent_by(*one, 1);
+  REQUIRE(one->judge(upstream_head(200), R"({"id":"resp_1","model":"up"})", wall).good);
+  CHECK(begun(R"(,"previous_response_id":"resp_1")")->wanted().pinned == 1);
+  CHECK(begun(R"(,"previous_response_id":"resp_2")")->wanted().pinned == no_index);
+
+  auto streamed = begun(R"(,"stream":true)");
+  sent_by(*streamed);
+  streamed->relay().feed("event: response.created\ndata: {\"type\":\"response.created\","
+                         "\"response\":{\"id\":\"resp_2\",\"model\":\"up\"}}\n\n");
+  streamed->judge_stream(std::nullopt, false);
+  CHECK(begun(R"(,"previous_response_id":"resp_2")")->wanted().pinned == 0);
+  // In another group that deployment is unknown.
+  auto elsewhere = gateway.begun(
+      post(R"({"model":"vendor/x","input":"x","previous_response_id":"resp_1"})", "", path));
+  CHECK(elsewhere->wanted().pinned == no_index);
+}
+
+TEST_CASE("a path that names the model fills it in upstream", "[call]") {
+  tested_front gateway(groups);
+  for (const auto* body : {R"({"messages":[]})", R"({"model":"other","messages":[]})"}) {
+    auto one = gateway.begun(post(body, "", "/openai/deployments/m/chat/completions"));
+    CHECK(json::parse(joined(sent_by(*one)))["model"] == "upstream-model");
+    REQUIRE(one->judge(upstream_head(200), R"({"model":"up"})", wall).good);
+    CHECK(one->good_reply().body == R"({"model":"m"})");
+  }
+}
+
+TEST_CASE("embeddings are not streamed", "[call]") {
+  tested_front gateway(groups);
+  auto one = gateway.begun(post(R"({"model":"m","input":"x","stream":true})", "", "/v1/embeddings"));
+  CHECK_FALSE(one->stream_client());
+  CHECK_FALSE(one->keep_alive_interval());
+}
+
 TEST_CASE("a mock answers like an upstream", "[call]") {
   tested_front gateway(groups);
   auto one = gateway.begun(post(body_of("mocked", R"(,"n":2)")));
