@@ -26,7 +26,8 @@ ALLOWED_ROOMS = {
 
 # Files of actors/ that are about CAF: an actor, its timer, the messages, and the adapters to its versions.
 SHELLS = re.compile(
-    r"^actors/((caf|embedded|detail)/|([a-z_]*_)?(actor|actors|messages|engine|caf|bridge|timer)\.[ch]pp$)"
+    r"^actors/((caf|embedded|detail)/|"
+    r"([a-z_]*_)?(actor|actors|messages|engine|caf|bridge|sender|timer)\.[ch]pp$)"
 )
 LINES_MAX = {".hpp": 300, ".cpp": 700}
 
