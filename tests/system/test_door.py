@@ -12,7 +12,7 @@ import unittest
 
 import client
 from gateway import Gateway, wait_until
-from provider import Provider, Reply
+from provider import Provider, Reply, completion
 
 CONFIG = """
 model_list:
@@ -560,6 +560,24 @@ class SlowClients(unittest.TestCase):
             start = time.monotonic()
             self.assertEqual(connection.read_to_end(90), b"")
             self.assertTrue(74 <= time.monotonic() - start <= 78)
+
+
+    @unittest.skipUnless(os.environ.get("VORRANG_SLOW_TESTS"), "65 s: set VORRANG_SLOW_TESTS=1")
+    def test_who_takes_no_byte(self):
+        """30 MB of answer and nobody who reads: fine for 45 s, disconnected after 60."""
+        text = """
+            model_list:
+              - model_name: m
+                litellm_params: {{model: openai/x, api_base: "{base}", api_key: k}}
+        """
+        with Provider(Reply(body=completion("x" * 30_000_000))) as provider:
+            with Gateway(text.format(base=provider.base)) as gateway:
+                patient, late = gateway.send_chat(), gateway.send_chat()
+                time.sleep(45)
+                self.assertEqual(len(patient.read_response().text), 30_000_000)
+                time.sleep(20)
+                with self.assertRaises(client.ConnectionEnded):
+                    late.read_response()
 
 
 class FileLimit(unittest.TestCase):

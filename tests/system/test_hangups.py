@@ -116,6 +116,30 @@ class HangUps(unittest.TestCase):
                 provider.release(call)
                 self.assertEqual(following.read_response().status, 200)
 
+    def test_with_much_pipelined_behind(self):
+        """More than the gateway cares to buffer: the end behind it counts all the same."""
+        for how in ("close", "reset"):
+            with self.subTest(how), Provider(Reply(hold=True)) as provider:
+                with Gateway(CONFIG.format(base=provider.base)) as gateway:
+                    running, waiting = gateway.connect(), gateway.connect()
+                    one = client.build_request(
+                        "POST", "/v1/chat/completions", client.chat_body("x" * 1000), host="localhost"
+                    )
+                    running.send(one)
+                    call = provider.wait_for_calls(1)
+                    waiting.send(one)
+                    gateway.wait_until_waiting(1)
+                    for connection in (waiting, running):
+                        connection.send(one * 100)
+                    time.sleep(0.1)  # nothing tells how much of it has been read
+                    left_at = time.monotonic()
+                    getattr(waiting, how)()
+                    report("ticket gone", [(gateway.wait_until_waiting(0, timeout_s=5) - left_at) * 1000])
+                    left_at = time.monotonic()
+                    getattr(running, how)()
+                    provider.wait_until(lambda call=call: call.closed_at is not None, 5, "upstream close")
+                    report("upstream call closed", [(call.closed_at - left_at) * 1000])
+
     def test_during_a_delayed_mock(self):
         with Gateway(CONFIG.format(base="http://127.0.0.1:1/v1")) as gateway:
             first = gateway.send_chat(model="slow-mock")
