@@ -49,6 +49,20 @@ const char* skip_plain(const char* at, const char* end) noexcept {
   return at;
 }
 
+/// Bytes of the whole valid sequences from `at` on; 0 leaves it to the step by step way, which
+/// knows why a sequence is wrong and carries one over the end of a piece.
+std::size_t skip_utf8(const char* at, const char* end) noexcept {
+  const char* const begin = at;
+  while (end - at >= 4 && static_cast<unsigned char>(*at) >= 0x80) {
+    const auto size = utf8_sequence(std::string_view(at, 4));
+    if (size == 0) {
+      break;
+    }
+    at += size;
+  }
+  return static_cast<std::size_t>(at - begin);
+}
+
 } // namespace
 
 std::string_view to_string(json_fault fault) noexcept {
@@ -337,6 +351,9 @@ bool body_scanner::feed(std::string_view piece) {
         }
       } else if (static_cast<unsigned char>(*p) < 0x20) {
         return refuse(json_fault::syntax, at());
+      } else if (const auto size = skip_utf8(p, end); size > 0) {
+        p += size;
+        continue;
       } else if (!begin_utf8(static_cast<unsigned char>(*p), at())) {
         return false;
       }
@@ -417,9 +434,19 @@ bool body_scanner::feed(std::string_view piece) {
         end_value(at() + 1);
       }
       break;
+    case state::integer:
+    case state::fraction:
+    case state::exponent_digits:
+      while (p != end && is_digit(*p)) {
+        ++p;
+      }
+      if (p == end) {
+        continue;
+      }
+      [[fallthrough]];
     default: {
       bool taken = true;
-      if (!take_number(byte, at(), taken)) {
+      if (!take_number(*p, at(), taken)) {
         return false;
       }
       if (!taken) {

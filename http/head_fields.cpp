@@ -51,8 +51,7 @@ head_fields::field head_fields::operator[](std::size_t index) const noexcept {
 
 std::optional<std::string_view> head_fields::find(std::string_view name) const noexcept {
   for (std::size_t i = 0; i < places_.size(); ++i) {
-    // Lengths first: most fields are told apart without touching their bytes.
-    if (places_[i].name_size == name.size() && equal_ignoring_case((*this)[i].name, name)) {
+    if (is_named(i, name)) {
       return (*this)[i].value;
     }
   }
@@ -67,7 +66,7 @@ std::string_view head_fields::value_or(std::string_view name,
 std::size_t head_fields::count(std::string_view name) const noexcept {
   std::size_t found = 0;
   for (std::size_t i = 0; i < places_.size(); ++i) {
-    found += equal_ignoring_case((*this)[i].name, name) ? 1 : 0;
+    found += is_named(i, name) ? 1 : 0;
   }
   return found;
 }

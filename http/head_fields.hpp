@@ -30,6 +30,12 @@ public:
 
   std::size_t size() const noexcept { return places_.size(); }
   field operator[](std::size_t index) const noexcept;
+  /// Whether the field at `index` has this name, in any case.
+  bool is_named(std::size_t index, std::string_view name) const noexcept {
+    // Lengths first: most fields are told apart without touching their bytes.
+    return places_[index].name_size == name.size() &&
+           equal_ignoring_case((*this)[index].name, name);
+  }
 
   /// The first field of this name (any case). `count()` tells whether there are more.
   std::optional<std::string_view> find(std::string_view name) const noexcept;

@@ -74,7 +74,7 @@ const char* read_target(std::string_view target, http_method method, std::string
 
 bool has_content_coding(const head_fields& fields) {
   for (std::size_t i = 0; i < fields.size(); ++i) {
-    if (equal_ignoring_case(fields[i].name, "content-encoding") && !fields[i].value.empty() &&
+    if (fields.is_named(i, "content-encoding") && !fields[i].value.empty() &&
         !equal_ignoring_case(fields[i].value, "identity")) {
       return true;
     }

@@ -135,7 +135,7 @@ length_reading read_lengths(const head_fields& fields, unsigned version_minor) {
 
 bool any_list_holds(const head_fields& fields, std::string_view name, std::string_view word) {
   for (std::size_t i = 0; i < fields.size(); ++i) {
-    if (equal_ignoring_case(fields[i].name, name) && list_holds(fields[i].value, word)) {
+    if (fields.is_named(i, name) && list_holds(fields[i].value, word)) {
       return true;
     }
   }

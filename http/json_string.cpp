@@ -94,36 +94,6 @@ bool string_is(std::string_view quoted, std::string_view name) {
   return unescaped(quoted) == name;
 }
 
-std::size_t utf8_sequence(std::string_view text) noexcept {
-  if (text.empty()) {
-    return 0;
-  }
-  const auto byte = [&](std::size_t at) {
-    return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U;
-  };
-  const auto follows = [&](std::size_t at) {
-    return (byte(at) & 0xC0U) == 0x80U;
-  };
-  const auto first = byte(0);
-  if (first < 0x80) {
-    return 1;
-  }
-  if (first >= 0xC2 && first <= 0xDF) {
-    return follows(1) ? 2 : 0;
-  }
-  if (first >= 0xE0 && first <= 0xEF) {
-    const auto low = first == 0xE0 ? 0xA0U : 0x80U;
-    const auto high = first == 0xED ? 0x9FU : 0xBFU;
-    return byte(1) >= low && byte(1) <= high && follows(2) ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    const auto low = first == 0xF0 ? 0x90U : 0x80U;
-    const auto high = first == 0xF4 ? 0x8FU : 0xBFU;
-    return byte(1) >= low && byte(1) <= high && follows(2) && follows(3) ? 4 : 0;
-  }
-  return 0;
-}
-
 bool is_utf8(std::string_view text) noexcept {
   while (!text.empty()) {
     const auto size = utf8_sequence(text);

@@ -3,6 +3,7 @@
 #include "config/providers.hpp"
 #include "http/answer_headers.hpp"
 #include "http/head_text.hpp"
+#include "http/head_tokenizer.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -217,7 +218,8 @@ std::string render_upstream_head(const config::deployment& deployment,
   for (std::size_t i = 0; i < client.size(); ++i) {
     const auto [name, value] = client[i];
     // A body that was let in is JSON, whatever it was called: Content-Type is written below.
-    if (has(own, name) || equal_ignoring_case(name, "content-type")) {
+    if (has(own, name) || equal_ignoring_case(name, "content-type") ||
+        any_list_holds(client, "connection", name)) {
       continue;
     }
     if (always_passes(name) || (forward_client_fields && passes_if_allowed(name))) {

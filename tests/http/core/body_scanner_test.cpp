@@ -61,11 +61,11 @@ const std::vector<std::string>& documents() {
 }
 
 std::string mutate(std::string text, std::mt19937& random) {
-  static const std::string interesting(
+  static const char interesting_bytes[] =
       "{}[]\",:\\/ "
       "\t\n\r0123456789-+.eEtrufalsn\x00\x1f\x7f\x80\xbf\xc0\xc2\xe0\xed\xa0\xf0\xf4\x90\xff"
-      "DdCc89u",
-      67);
+      "DdCc89u";
+  static const std::string interesting(interesting_bytes, sizeof interesting_bytes - 1);
   for (auto changes = 1 + random() % 3; changes > 0 && !text.empty(); --changes) {
     const auto at = random() % text.size();
     const char byte = interesting[random() % interesting.size()];

@@ -299,7 +299,8 @@ TEST_CASE("noise never does harm") {
   const std::vector<std::string> good = {
       post("Content-Length: 12\r\nX-One: a\r\n"), post("Transfer-Encoding: chunked\r\n"),
       "GET /v1/models?a=b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"};
-  const std::string interesting("\r\n\t :,;/%\0\x7f\xff\x01GA0", 18);
+  const char interesting_bytes[] = "\r\n\t :,;/%\0\x7f\xff\x01GA0";
+  const std::string interesting(interesting_bytes, sizeof interesting_bytes - 1);
   int let_in_count = 0;
   for (int round = 0; round < 60'000; ++round) {
     auto bytes = good[random() % good.size()];

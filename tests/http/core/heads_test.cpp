@@ -273,7 +273,8 @@ TEST_CASE("the head of a request to an upstream") {
                                    {"x-vorrang-priority", "1"},
                                    {"X-Extra", "client"},
                                    {"x-goog-api-key", "sk-client"},
-                                   {"Connection", "keep-alive"},
+                                   {"Connection", "keep-alive, x-hop"},
+                                   {"x-hop", "named in Connection"},
                                    {"Transfer-Encoding", "chunked"},
                                    {"Accept-Encoding", "gzip"},
                                    {"User-Agent", "u"},
@@ -296,7 +297,7 @@ TEST_CASE("the head of a request to an upstream") {
   CHECK(forwarded.find("x-mine: m\r\n") != std::string::npos);
   CHECK(forwarded.find("sk-client") == std::string::npos);
   for (const char* name :
-       {"stainless", "litellm", "vorrang", "client\r\n", "Cookie", "gzip", "Expect"}) {
+       {"stainless", "litellm", "vorrang", "client\r\n", "Cookie", "x-hop", "gzip", "Expect"}) {
     INFO(name);
     CHECK(forwarded.find(name) == std::string::npos);
   }
