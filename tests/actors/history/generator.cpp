@@ -513,11 +513,37 @@ report run_history(std::uint64_t seed, std::uint64_t steps, const driver_factory
   return result;
 }
 
+namespace {
+// Short ones are easier to read, long ones get further.
+std::uint64_t steps_of(std::uint64_t seed) {
+  return 60 + seed % 5 * 120;
+}
+} // namespace
+
+std::string triage(std::uint64_t first_seed, std::uint64_t events, const driver_factory& factory,
+                   model_options options) {
+  std::map<std::string, std::pair<int, std::string>> broken;
+  std::uint64_t done = 0;
+  for (auto seed = first_seed; done < events; ++seed) {
+    auto one = run_history(seed, steps_of(seed), factory, options);
+    done += one.events;
+    if (one.ok)
+      continue;
+    auto& [count, first] = broken[one.rule];
+    if (count++ == 0)
+      first = one.text.substr(0, one.text.find('\n'));
+  }
+  std::string text;
+  for (const auto& [rule, what] : broken)
+    text += rule + ": " + std::to_string(what.first) + " histories, first " + what.second + '\n';
+  return text;
+}
+
 report run_histories(std::uint64_t first_seed, std::uint64_t events, const driver_factory& factory,
                      model_options options) {
   report sum;
   for (auto seed = first_seed; sum.events < events; ++seed) {
-    const auto one = run_history(seed, 60 + seed % 5 * 120, factory, options);
+    const auto one = run_history(seed, steps_of(seed), factory, options);
     sum.steps += one.steps;
     sum.events += one.events;
     sum.grants += one.grants;

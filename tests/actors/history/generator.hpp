@@ -31,6 +31,10 @@ report run_history(std::uint64_t seed, std::uint64_t steps, const driver_factory
 report run_histories(std::uint64_t first_seed, std::uint64_t events, const driver_factory& factory,
                      model_options options = {});
 
+/// Goes on after failures. A line for each rule that broke: how often, the first seed, its message.
+std::string triage(std::uint64_t first_seed, std::uint64_t events, const driver_factory& factory,
+                   model_options options = {});
+
 /// What a single history cannot show: simple_shuffle by weight, else rpm, else tpm, else even, and
 /// weight 0 only where nothing else is left. Empty, or what was wrong. Deterministic by seed; the
 /// bounds are five standard deviations.

@@ -97,8 +97,8 @@ public:
   /// that wants this deployment.
   void quiet(bool surely_waits, bool maybe_waits, std::uint64_t in_flight);
 
-  /// As quiet() with nobody waiting, but in the middle of an instant: it may be over by now.
-  void maybe_reopened();
+  /// As quiet(), but in the middle of an instant: re-opening may be over by now, or not.
+  void maybe_reopened(bool surely_waits, std::uint64_t in_flight);
 
   /// The earliest moment after `now` at which a reading changes by itself.
   time_point next_change(time_point now) const;

@@ -41,11 +41,13 @@ void model::enter_fallback(ticket& t, group_index to) {
   const auto place = static_cast<std::size_t>(place_of(to) - list.begin());
   t.list_position = std::max(t.list_position, place + 1);
   // reading: where nobody was held back before this one came, re-opening may be over by now.
-  for (deployment_index i = 0; i < groups_[to].deployments.size(); ++i)
-    if (std::none_of(live_.begin(), live_.end(), [&](const auto& o) {
-          return o.now == phase::waiting && o.group == to && eligible(o, i) == answer::yes;
-        }))
-      groups_[to].deployments[i].health.maybe_reopened();
+  for (deployment_index i = 0; i < groups_[to].deployments.size(); ++i) {
+    const bool wanted = std::any_of(live_.begin(), live_.end(), [&](const auto& o) {
+      return o.now == phase::waiting && o.group == to && eligible(o, i) == answer::yes;
+    });
+    auto& d = groups_[to].deployments[i];
+    d.health.maybe_reopened(wanted, d.window.in_flight());
+  }
   t.visited.push_back(to);
   t.group = to;
   t.arrival = ++arrivals_;
@@ -356,6 +358,12 @@ void model::hear_ending(const event& e) {
     case end_code::unknown_group:
       if (known)
         object("ending", name(e) + ": the group is known");
+      break;
+    case end_code::all_cooling_down:
+      if (t->list_position == 0)
+        object("fallback", name(e) + " left for a fallback group, but never came to one");
+      if (end.status != 0)
+        object("fallback", name(e) + " hides an upstream's answer");
       break;
     default: object("ending", name(e) + ": nobody asked for this end");
   }
