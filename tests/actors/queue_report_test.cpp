@@ -1,0 +1,216 @@
+// The queue as an operator sees it: pages, places, and why each waits.
+#include "actors/queue_report.hpp"
+#include "catch.hpp"
+#include "passive.hpp"
+
+using namespace vorrang;
+using namespace vorrang::test;
+
+namespace {
+
+struct desk {
+  group_settings settings;
+  group_board board{1};
+  group_queue queue{settings, 0, 1, board};
+  time_point now = start;
+  ticket_id next = 1;
+
+  explicit desk(group_settings told) : settings(std::move(told)) {}
+  desk(const desk&) = delete;
+  desk& operator=(const desk&) = delete;
+
+  void room_of(deployment_index which, const room& figures,
+               const std::vector<attempt_result>& results = {}) {
+    queue.room_changed(now, which, figures, results);
+  }
+  void free(deployment_index which, std::uint32_t slots) {
+    room figures;
+    figures.slots = slots;
+    room_of(which, figures);
+  }
+  void cools(deployment_index which, duration length) {
+    room figures;
+    figures.cooling = true;
+    figures.cooling_until = now + length;
+    figures.last_failure_status = 429;
+    room_of(which, figures);
+  }
+  ticket_id put(std::int32_t priority, deployment_index pinned = no_index,
+                std::uint32_t tokens = 0) {
+    ticket_offer offer;
+    offer.id = next++;
+    offer.since = now;
+    offer.wanted.priority = priority;
+    offer.wanted.pinned = pinned;
+    offer.wanted.bytes = 100 * offer.id;
+    offer.wanted.token_estimate = tokens;
+    const auto id = offer.id;
+    queue.offer(now, 0, std::move(offer));
+    queue.serve(now);
+    return id;
+  }
+  queue_view view(std::size_t offset = 0, std::size_t limit = 100) const {
+    return report_queue(queue, now, offset, limit);
+  }
+};
+
+} // namespace
+
+TEST_CASE("report: an empty queue") {
+  desk d(plain_group(1));
+  const auto view = d.view();
+  CHECK(view.name == "group");
+  CHECK(view.group == 0);
+  CHECK(view.waiting == 0);
+  CHECK(view.tickets.empty());
+  CHECK(view.oldest_wait == duration::zero());
+  CHECK(view.inversions == 0);
+  CHECK(view.at == start);
+}
+
+TEST_CASE("report: tickets in order, with all that is known of them") {
+  desk d(plain_group(1));
+  const auto late = d.put(9);
+  d.now = after(seconds(2));
+  const auto first = d.put(-1);
+  d.now = after(seconds(5));
+  const auto view = d.view();
+  REQUIRE(view.tickets.size() == 2);
+  CHECK(view.waiting == 2);
+  CHECK(view.oldest_wait == seconds(5));
+  CHECK(view.tickets[0].id == first);
+  CHECK(view.tickets[0].priority == -1);
+  CHECK(view.tickets[0].position == 1);
+  CHECK(view.tickets[0].waited == seconds(3));
+  CHECK(view.tickets[0].bytes == 200);
+  CHECK(view.tickets[1].id == late);
+  CHECK(view.tickets[1].position == 2);
+  CHECK(view.tickets[1].waited == seconds(5));
+}
+
+TEST_CASE("report: why each waits") {
+  SECTION("the head, because all are full; the rest, behind it") {
+    desk d(plain_group(2));
+    d.put(5);
+    d.put(5);
+    const auto view = d.view();
+    CHECK(view.tickets[0].why == wait_reason::all_full);
+    CHECK(view.tickets[1].why == wait_reason::behind_others);
+  }
+  SECTION("all cooling") {
+    desk d(plain_group(2));
+    d.cools(0, seconds(4));
+    d.cools(1, seconds(4));
+    d.put(5);
+    CHECK(d.view().tickets[0].why == wait_reason::all_cooling);
+  }
+  SECTION("behind others goes before all cooling") {
+    desk d(plain_group(1));
+    d.cools(0, seconds(4));
+    d.put(5);
+    d.put(5);
+    CHECK(d.view().tickets[1].why == wait_reason::behind_others);
+  }
+  SECTION("one that waits for another deployment is not behind") {
+    desk d(plain_group(2));
+    d.put(5, 0);
+    d.put(6, 1);
+    d.put(7); // both of its deployments have a better one
+    const auto view = d.view();
+    CHECK(view.tickets[1].why == wait_reason::all_full);
+    CHECK(view.tickets[2].why == wait_reason::behind_others);
+  }
+  SECTION("its own back-off") {
+    desk d(plain_group(1));
+    d.free(0, 1);
+    const auto id = d.put(5);
+    const auto& given = std::get<grant>(d.queue.output().verdicts.at(0).what);
+    attempt_result result;
+    result.ticket = id;
+    result.id = given.id;
+    result.result = rate_limited(seconds(9));
+    room figures;
+    figures.takes_seen = 1;
+    d.room_of(0, figures, {result});
+    d.queue.serve(d.now);
+    const auto other = d.put(6); // passes it there
+    const auto view = d.view();
+    REQUIRE(view.tickets.size() == 2);
+    CHECK(view.tickets[0].id == id);
+    CHECK(view.tickets[0].why == wait_reason::backing_off);
+    CHECK(view.tickets[0].attempts == 1);
+    CHECK(view.tickets[1].id == other);
+    CHECK(view.tickets[1].why == wait_reason::all_full);
+  }
+}
+
+TEST_CASE("report: pages say the same as the whole") {
+  desk d(plain_group(3));
+  for (int i = 0; i < 30; ++i)
+    d.put(i % 4, i % 5 < 3 ? static_cast<deployment_index>(i % 3) : no_index);
+  const auto whole = d.view();
+  REQUIRE(whole.tickets.size() == 30);
+  for (std::size_t offset = 0; offset < 32; ++offset) {
+    const auto page = d.view(offset, 3);
+    CHECK(page.waiting == 30);
+    CHECK(page.offset == offset);
+    REQUIRE(page.tickets.size() == std::min<std::size_t>(3, offset < 30 ? 30 - offset : 0));
+    for (std::size_t i = 0; i < page.tickets.size(); ++i) {
+      CHECK(page.tickets[i].id == whole.tickets[offset + i].id);
+      CHECK(page.tickets[i].position == offset + i + 1);
+      CHECK(page.tickets[i].why == whole.tickets[offset + i].why);
+    }
+  }
+}
+
+TEST_CASE("report: the state of each deployment") {
+  auto told = plain_group(3);
+  told.deployments[0].rpm = 10;
+  told.deployments[0].tpm = 1000;
+  told.deployments[0].max_parallel_requests = 4;
+  desk d(told);
+  room used;
+  used.slots = 1;
+  used.tokens = 400;
+  used.in_flight = 3;
+  used.window_requests = 7;
+  used.window_tokens = 600;
+  d.room_of(0, used);
+  d.cools(1, seconds(4));
+  d.now = after(seconds(1));
+  const auto view = d.view();
+  REQUIRE(view.deployments.size() == 3);
+  const auto& busy = view.deployments[0];
+  CHECK(busy.id == "d0");
+  CHECK(busy.healthy);
+  CHECK_FALSE(busy.full);
+  CHECK(busy.in_flight == 3);
+  CHECK(busy.max_parallel_requests == 4);
+  CHECK(busy.rpm_used == 7);
+  CHECK(busy.rpm == 10);
+  CHECK(busy.tpm_used == 600);
+  CHECK(busy.tpm == 1000);
+  CHECK_FALSE(busy.cooldown_ends_in);
+  const auto& cooling = view.deployments[1];
+  CHECK(cooling.cooling);
+  CHECK_FALSE(cooling.healthy);
+  CHECK_FALSE(cooling.full);
+  CHECK(cooling.cooldown_ends_in == seconds(3));
+  CHECK(cooling.last_failure_status == 429);
+  const auto& full = view.deployments[2];
+  CHECK(full.full);
+  CHECK_FALSE(full.healthy);
+}
+
+TEST_CASE("report: without tokens left a deployment is full") {
+  auto told = plain_group(1);
+  told.deployments[0].tpm = 1000;
+  desk d(told);
+  room used;
+  used.slots = 5;
+  used.tokens = 0;
+  used.window_tokens = 1000;
+  d.room_of(0, used);
+  CHECK(d.view().deployments[0].full);
+  CHECK_FALSE(d.view().deployments[0].healthy);
+}
