@@ -3,6 +3,7 @@
 #include "seed.hpp"
 
 #include "http/head_reader.hpp"
+#include "http/head_tokenizer.hpp"
 
 #include <random>
 #include <string>
@@ -156,6 +157,30 @@ TEST_CASE("the door refuses what could be read in two ways") {
       CHECK(cut.error == our_error::bad_head);
     }
   }
+}
+
+TEST_CASE("rules that Beast happens to share are ours all the same") {
+  using pairs = std::vector<std::pair<std::string, std::string>>;
+  const auto fault = [](const pairs& fields, unsigned version_minor = 1) {
+    return read_lengths(make_fields(fields), version_minor).fault != nullptr;
+  };
+  CHECK(fault({{"Transfer-Encoding", "chunked"}, {"Content-Length", "3"}}));
+  CHECK(fault({{"Content-Length", "3"}, {"Transfer-Encoding", "chunked"}}));
+  CHECK(fault({{"Content-Length", "3"}, {"Content-Length", "3"}}));
+  CHECK(fault({{"Content-Length", "3, 3"}}));
+  CHECK(fault({{"Content-Length", "+3"}}));
+  CHECK(fault({{"Transfer-Encoding", "chunked"}, {"Transfer-Encoding", "chunked"}}));
+  CHECK(fault({{"Transfer-Encoding", "chunked"}}, 0));
+  CHECK_FALSE(fault({{"Transfer-Encoding", "chunked"}}));
+
+  const auto words = [](const std::string& bytes) {
+    head_reader reader;
+    reader.feed(bytes);
+    return reader.error().message;
+  };
+  CHECK(words(post("X-A: one\r\n two\r\n")).find("folded") != std::string::npos);
+  CHECK(words(post("X-A: b\rX-B: c\r\n")).find("CR inside") != std::string::npos);
+  CHECK(words("GET / HTTP/1.1\nHost: x\r\n\r\n").find("LF alone") != std::string::npos);
 }
 
 TEST_CASE("a TLS hello without line ends is refused by its first byte") {
