@@ -134,7 +134,9 @@ TEST_CASE("attempts: a policy counts its kind of failure apart") {
     CHECK(t.history.retries() == 3);
     CHECK(t.hears(start, timed_out()) == verdict::exhausted);
   }
-  SECTION("server errors") { CHECK(t.hears(start, failed(500)) == verdict::exhausted); }
+  SECTION("server errors") {
+    CHECK(t.hears(start, failed(500)) == verdict::exhausted);
+  }
   SECTION("429s are counted instead of waiting") {
     t.group.retries.rate_limit = 1;
     CHECK(t.hears(start, rate_limited()) == verdict::waits_again);

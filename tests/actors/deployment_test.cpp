@@ -143,16 +143,16 @@ TEST_CASE("deployment: what became of the tokens") {
     CHECK(b.own.settle(start, b.take(start, 400), result));
     return b.tokens(start);
   };
-  CHECK(left(success(), {}) == 600);           // unknown: the estimate stands
-  CHECK(left(success(), 0) == 1000);           // known to be none
-  CHECK(left(rejected(400), {}) == 1000);      // refused with an error: 0
-  CHECK(left(rate_limited(), {}) == 1000);     // the same
-  CHECK(left(failed(500), {}) == 1000);        // the same
-  CHECK(left(not_sent(), {}) == 1000);         // nothing sent: 0
-  CHECK(left(not_sent(), 300) == 1000);        // whatever is claimed
-  CHECK(left(cancelled(false), {}) == 1000);   // nothing sent: 0
-  CHECK(left(cancelled(true), 120) == 880);    // cut off: what was seen
-  CHECK(left(cancelled(true), {}) == 600);     // cut off, nothing told: the estimate stands
+  CHECK(left(success(), {}) == 600);         // unknown: the estimate stands
+  CHECK(left(success(), 0) == 1000);         // known to be none
+  CHECK(left(rejected(400), {}) == 1000);    // refused with an error: 0
+  CHECK(left(rate_limited(), {}) == 1000);   // the same
+  CHECK(left(failed(500), {}) == 1000);      // the same
+  CHECK(left(not_sent(), {}) == 1000);       // nothing sent: 0
+  CHECK(left(not_sent(), 300) == 1000);      // whatever is claimed
+  CHECK(left(cancelled(false), {}) == 1000); // nothing sent: 0
+  CHECK(left(cancelled(true), 120) == 880);  // cut off: what was seen
+  CHECK(left(cancelled(true), {}) == 600);   // cut off, nothing told: the estimate stands
 }
 
 TEST_CASE("deployment: usage above the estimate enters at the settle if the entry has left") {
@@ -169,8 +169,7 @@ TEST_CASE("deployment: usage above the estimate enters at the settle if the entr
 
 TEST_CASE("deployment: usage beyond all bounds closes it for its minute, no more") {
   books b(limits({}, 1000));
-  CHECK(b.own.settle(start, b.take(start, 10),
-                     success(std::numeric_limits<std::uint64_t>::max())));
+  CHECK(b.own.settle(start, b.take(start, 10), success(std::numeric_limits<std::uint64_t>::max())));
   CHECK(b.tokens(start) < 0);
   CHECK(b.tokens(after(seconds(60))) == 1000);
 }

@@ -79,14 +79,20 @@ TEST_CASE("eligibility: tags select those with a common one, else those tagged d
   group.deployments[0].tags = {"paid", "eu"};
   group.deployments[1].tags = {"free"};
   group.deployments[2].tags = {"default"};
-  SECTION("off unless asked for") { CHECK(look(group, tagged({"paid"})).where == set{0, 1, 2, 3}); }
+  SECTION("off unless asked for") {
+    CHECK(look(group, tagged({"paid"})).where == set{0, 1, 2, 3});
+  }
   group.tag_filtering = true;
   SECTION("one in common is enough") {
     CHECK(look(group, tagged({"eu", "moon"})).where == set{0});
     CHECK(look(group, tagged({"free", "paid"})).where == set{0, 1});
   }
-  SECTION("nobody has it") { CHECK(look(group, tagged({"moon"})).where == set{2}); }
-  SECTION("no tags: the default ones") { CHECK(look(group, tagged({})).where == set{2}); }
+  SECTION("nobody has it") {
+    CHECK(look(group, tagged({"moon"})).where == set{2});
+  }
+  SECTION("no tags: the default ones") {
+    CHECK(look(group, tagged({})).where == set{2});
+  }
   SECTION("no default: a tagged request goes nowhere, an untagged one anywhere") {
     group.deployments[2].tags.clear();
     CHECK(look(group, tagged({"moon"})).where.empty());

@@ -66,12 +66,11 @@ TEST_CASE("grant rate: random histories against a list") {
         alive += second + 60 > now ? 1 : 0;
       const auto ahead = random() % 200;
       const auto age = std::min<std::int64_t>(60, now - first + 1);
-      const auto exact = alive ? static_cast<double>(ahead) * static_cast<double>(age) /
-                                     static_cast<double>(alive)
-                               : 1e9;
-      const auto told = std::chrono::duration<double>(
-                            rate.time_for(after(milliseconds(now_ms)), ahead))
-                            .count();
+      const auto exact =
+          alive ? static_cast<double>(ahead) * static_cast<double>(age) / static_cast<double>(alive)
+                : 1e9;
+      const auto told =
+          std::chrono::duration<double>(rate.time_for(after(milliseconds(now_ms)), ahead)).count();
       REQUIRE(told >= std::min(60.0, std::max(1.0, exact)) - 1e-6);
       REQUIRE(told < std::min(60.0, std::max(1.0, exact)) + 1);
     }

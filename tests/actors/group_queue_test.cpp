@@ -667,7 +667,9 @@ TEST_CASE("queue: no deployment can serve it") {
 TEST_CASE("queue: hopeless under a Retry-After that ends after the deadline") {
   stage s(plain_group(1));
   const auto limited = s.offer(0, after(seconds(100)));
-  const auto waits = [&](duration deadline) { return s.offer(5, after(deadline)); };
+  const auto waits = [&](duration deadline) {
+    return s.offer(5, after(deadline));
+  };
   s.finish(limited, rate_limited(seconds(20)));
   const auto exactly = waits(seconds(20));
   const auto before = waits(seconds(20) - tick);
@@ -751,6 +753,19 @@ TEST_CASE("queue: all cool and a fallback is healthy: it goes there; merely full
   }
 }
 
+TEST_CASE("queue: its own Retry-After and a refusal elsewhere leave no hope") {
+  auto told = plain_group(2);
+  told.cooldown_time = duration::zero();
+  stage s(told);
+  const auto id = s.offer(0, after(seconds(10)));
+  s.finish(id, rate_limited(seconds(100)));
+  REQUIRE(s.order().size() == 2); // there is another deployment
+  s.finish(id, rejected(401));
+  REQUIRE(s.end_of(id));
+  CHECK(s.end_of(id)->end.code == end_code::rate_limited_beyond_deadline);
+  CHECK(s.end_of(id)->end.retry_after == seconds(100));
+}
+
 // --- Owners and operators -----------------------------------------------------------------------
 
 TEST_CASE("queue: a cancelled ticket leaves at once and in silence") {
@@ -807,6 +822,15 @@ TEST_CASE("queue: the operator moves a waiting ticket") {
   for (const auto id : {holder, c, b})
     s.finish(id, success());
   CHECK(s.order() == tickets{holder, c, b, a});
+}
+
+TEST_CASE("queue: one moved while it is granted comes back to its new place") {
+  stage s(one_at_a_time());
+  const auto id = s.offer(5);
+  const auto next = s.offer(5);
+  s.queue.move(id, 9);
+  s.finish(id, not_sent());
+  CHECK(s.order() == tickets{id, next});
 }
 
 TEST_CASE("queue: the operator cancels a waiting ticket, not a granted one") {
@@ -886,6 +910,68 @@ TEST_CASE("queue: a late word of an ended attempt changes nothing") {
 
 // --- Together -----------------------------------------------------------------------------------
 
+TEST_CASE("queue: random histories grant the best that waits, and leave no room unused") {
+  const std::uint32_t seed = 7013;
+  CAPTURE(seed);
+  std::mt19937 random(seed);
+  for (int round = 0; round < 100; ++round) {
+    CAPTURE(round);
+    auto told = plain_group(1 + random() % 3);
+    for (auto& d : told.deployments) {
+      d.max_parallel_requests = static_cast<std::uint32_t>(1 + random() % 3);
+      if (random() % 2)
+        d.rpm = 1 + random() % 30;
+    }
+    stage s(told);
+    std::map<ticket_id, std::int32_t> waiting;
+    std::map<ticket_id, std::int32_t> granted;
+    std::size_t read = 0;
+    const auto listen = [&] {
+      for (; read < s.news.size(); ++read)
+        if (const auto* g = std::get_if<grant>(&s.news[read].what)) {
+          // Ids rise with arrival here.
+          const auto best =
+              std::min_element(waiting.begin(), waiting.end(),
+                               [](const auto& a, const auto& b) { return a.second < b.second; });
+          REQUIRE(best != waiting.end());
+          REQUIRE(g->ticket == best->first);
+          granted.insert(*best);
+          waiting.erase(best);
+        }
+    };
+    for (int step = 0; step < 400; ++step) {
+      s.at(s.now - start + milliseconds(random() % 2500));
+      listen();
+      const auto action = random() % 8;
+      if (action < 4) {
+        const auto count = 1 + random() % 3; // some come together
+        for (std::size_t i = 0; i < count; ++i) {
+          const auto priority = static_cast<std::int32_t>(random() % 4) - 1;
+          waiting[s.next] = priority;
+          s.put(priority);
+        }
+      } else if (action == 4 && !waiting.empty()) {
+        auto& [id, priority] = *waiting.begin();
+        priority = static_cast<std::int32_t>(random() % 4) - 1;
+        REQUIRE(s.queue.move(id, priority));
+      } else if (!granted.empty()) {
+        const auto [id, priority] = *granted.begin();
+        granted.erase(granted.begin());
+        const bool unsent = random() % 3 == 0;
+        if (unsent)
+          waiting[id] = priority;
+        s.settle(s.granted(id)->id, unsent ? not_sent() : success());
+      }
+      s.serve();
+      listen();
+      REQUIRE(s.queue.waiting() == waiting.size());
+      if (!waiting.empty())
+        for (auto& books : s.books)
+          REQUIRE(books.current(s.now).slots == 0);
+    }
+  }
+}
+
 TEST_CASE("queue: random histories lose no ticket, grant none twice, and invert nothing") {
   const std::uint32_t seed = 7011;
   CAPTURE(seed);
@@ -931,6 +1017,10 @@ TEST_CASE("queue: random histories lose no ticket, grant none twice, and invert 
     auto now = duration::zero();
     for (int step = 0; step < 300; ++step) {
       now += milliseconds(random() % 2000);
+      if (random() % 8 == 0) {
+        s.board.set_healthy(1, random() % 2);
+        s.queue.fallback_healthy();
+      }
       s.at(now);
       listen();
       if (random() % 2) {
@@ -940,7 +1030,7 @@ TEST_CASE("queue: random histories lose no ticket, grant none twice, and invert 
         if (random() % 4)
           wanted.deadline = s.now + milliseconds(random() % 60000);
         model[s.next] = at::waiting;
-        s.put(wanted);
+        s.put(wanted, random() % 3 ? std::vector<group_index>{} : std::vector<group_index>{1});
         s.serve();
       } else if (!model.empty()) {
         const auto id = 1 + random() % (s.next - 1);
@@ -953,12 +1043,13 @@ TEST_CASE("queue: random histories lose no ticket, grant none twice, and invert 
         } else if (model[id] == at::granted) {
           const std::optional<duration> asked =
               random() % 2 ? std::optional<duration>{} : milliseconds(random() % 20000);
-          const outcome results[] = {success(50), success(300), rate_limited(asked), failed(500),
-                                     failed(503, asked), rejected(401), rejected(400), not_sent(),
-                                     cancelled(random() % 2 == 0)};
+          const outcome results[] = {
+              success(50),   success(300),       rate_limited(asked),
+              failed(500),   failed(503, asked), rejected(401),
+              rejected(400), not_sent(),         cancelled(random() % 2 == 0)};
           const auto& result = results[random() % 9];
-          const bool over = result.kind == outcome_kind::success ||
-                            result.kind == outcome_kind::cancelled;
+          const bool over =
+              result.kind == outcome_kind::success || result.kind == outcome_kind::cancelled;
           model[id] = over ? at::over : at::waiting;
           s.settle(holds.at(id), result);
           s.serve();

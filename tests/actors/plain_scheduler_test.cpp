@@ -175,14 +175,13 @@ TEST_CASE("plain scheduler: random history against a plain list") {
   std::vector<entry> model; // in order of arrival
   plain_scheduler line;
   const auto head = [&] {
-    return std::min_element(model.begin(), model.end(), [](const entry& a, const entry& b) {
-      return a.priority < b.priority;
-    });
+    return std::min_element(model.begin(), model.end(),
+                            [](const entry& a, const entry& b) { return a.priority < b.priority; });
   };
   for (int step = 0; step < 50000; ++step) {
     const auto id = std::to_string(random() % 60);
-    const auto found = std::find_if(model.begin(), model.end(),
-                                    [&](const entry& e) { return e.id == id; });
+    const auto found =
+        std::find_if(model.begin(), model.end(), [&](const entry& e) { return e.id == id; });
     const auto missing = model.empty() ? error::empty_queue : error::unknown_request;
     switch (random() % 4) {
     case 0: {

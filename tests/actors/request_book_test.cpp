@@ -20,7 +20,8 @@ struct listener : request_listener {
   std::vector<ending> ends;
   std::vector<std::uint32_t> positions;
   int waits_again = 0;
-  std::function<void()> then = [] {};
+  std::function<void()> then = [] {
+  };
 
   void on_grant(const grant& given) override {
     grants.push_back(given);
@@ -496,7 +497,8 @@ TEST_CASE("book: cancel after falling back names the new group") {
   CHECK(d.book.output().cancels[0].group == 5);
 }
 
-// --- Closing, and calls from inside callbacks -----------------------------------------------------
+// --- Closing, and calls from inside callbacks
+// -----------------------------------------------------
 
 TEST_CASE("book: closing settles what is held and takes back what waits, in silence") {
   desk d;
@@ -604,9 +606,9 @@ TEST_CASE("book: in random histories every grant is settled exactly once") {
     CAPTURE(round);
     desk d(settings);
     struct place {
-      bool over = false;     // as its owner knows
-      bool granted = false;  // the queue has a grant out on it
-      bool in_queue = true;  // the queue knows it
+      bool over = false;    // as its owner knows
+      bool granted = false; // the queue has a grant out on it
+      bool in_queue = true; // the queue knows it
     };
     std::map<ticket_id, place> model;
     std::map<grant_id, int> settled;
@@ -634,8 +636,8 @@ TEST_CASE("book: in random histories every grant is settled exactly once") {
         }
         break;
       case 1: {
-        const outcome results[] = {success(), failed(), rate_limited(), not_sent(), rejected(400),
-                                   cancelled()};
+        const outcome results[] = {success(),  failed(),      rate_limited(),
+                                   not_sent(), rejected(400), cancelled()};
         const auto which = random() % 6;
         const bool held = d.book.holds_grant(id);
         d.book.settle(id, results[which]);
