@@ -167,7 +167,8 @@ void model::failed(ticket& t, const grant& g, const outcome& result) {
     return; // reading: it may or may not count as "has had no attempt"
   }
   t.attempted = true;
-  t.last_status = result.status;
+  if (result.status != 0) // a connection that fails later does not make it unheard
+    t.last_status = result.status;
   t.last_timed_out = result.timed_out;
 
   const auto& rules = settings_.groups[g.group];
@@ -231,6 +232,7 @@ void model::note_open(deployment& d) {
 void model::begin_instant(time_point at) {
   now_ = at;
   ended_now_.clear();
+  newcomers_gone_.clear();
   for (auto& g : groups_) {
     for (auto& d : g.deployments) {
       d.health.tick(at);

@@ -106,6 +106,7 @@ private:
     bool last_timed_out = false;
     std::vector<group_index> visited;
     std::size_t list_position = 0; // fallbacks before this were passed
+    std::unordered_set<int> earlier_ends; // how it would have ended in the groups it left
   };
 
   struct deployment {
@@ -172,6 +173,7 @@ private:
   std::vector<ticket> live_; // waiting and granted
   std::unordered_set<ticket_id> ended_;
   std::unordered_set<ticket_id> ended_now_; // by their owners, at this instant
+  std::vector<ticket> newcomers_gone_;       // timed out at this instant
   std::vector<grant> running_;
   std::unordered_set<grant_id> grant_ids_;
   std::uint64_t arrivals_ = 0;

@@ -60,8 +60,11 @@ model::answer model::permitted_in(const ask& a, const std::vector<back_off>* own
       return !all[i].tpm || a.token_estimate <= *all[i].tpm;
     };
     if (may && !holds(d)) {
-      for (deployment_index i = 0; i < all.size(); ++i)
+      for (deployment_index i = 0; i < all.size(); ++i) {
         may &= i == d || !usable(i) || (!holds(i) && *all[i].tpm <= *all[d].tpm);
+        // reading: of several largest it may be one, or each.
+        yes &= i == d || !usable(i) || all[i].tpm != all[d].tpm;
+      }
     }
     yes &= may;
     no &= !may;

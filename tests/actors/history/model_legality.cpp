@@ -48,10 +48,22 @@ void model::enter_fallback(ticket& t, group_index to) {
     auto& d = groups_[to].deployments[i];
     d.health.maybe_reopened(wanted, d.window.in_flight());
   }
+  const auto would_end = [&](end_code code) { t.earlier_ends.insert(static_cast<int>(code)); };
+  if (t.why == cause::rejected || t.why == cause::excluded)
+    would_end(end_code::rejected);
+  if (t.why != cause::none && t.why != cause::rejected)
+    would_end(end_code::attempts_exhausted);
+  if (!any_permitted(t, answer::yes))
+    would_end(end_code::no_deployment);
+  if (maybe_hopeless(t))
+    would_end(end_code::rate_limited_beyond_deadline);
+  if (maybe_all_cooling(t))
+    would_end(end_code::all_cooling_down);
   t.visited.push_back(to);
   t.group = to;
   t.arrival = ++arrivals_;
   t.retries = 0;
+  t.attempted = false; // reading: "has had no attempt" here, or anywhere
   t.strikes_least = 0; // reading: the strikes may or may not begin anew
   t.failures = 0;
   t.why = cause::none;
@@ -241,7 +253,9 @@ void model::hear_waiting(const event& e) {
 
 void model::check_queue_full(ticket& t, const event& e) {
   const auto& rules = settings_.groups[t.group];
-  const auto length = waiting(t.group);
+  const auto gone = std::count_if(newcomers_gone_.begin(), newcomers_gone_.end(),
+                                  [&](const auto& o) { return o.group == t.group; });
+  const auto length = waiting(t.group) + static_cast<std::uint64_t>(gone);
   if (length <= rules.max_queue_size)
     object("full queue", name(e) + " got queue_full, but " + std::to_string(length - 1)
                            + " others wait and " + std::to_string(rules.max_queue_size) + " may");
@@ -272,12 +286,16 @@ void model::check_queue_full(ticket& t, const event& e) {
     return;
   if (t.attempted)
     object("full queue", name(e) + " was displaced though it had an attempt");
-  if (!e.ended.retry_after)
+  if (!e.ended.retry_after && e.ended.code == end_code::queue_full)
     object("full queue", name(e) + " was displaced without a Retry-After");
   ticket* newcomer = nullptr;
   for (auto& o : live_)
     if (o.id != t.id && o.newcomer && !o.displaced_one && o.group == t.group
         && o.now == phase::waiting && o.priority < t.priority)
+      newcomer = &o;
+  // reading: a newcomer whose deadline is now may displace another before it times out itself.
+  for (auto& o : newcomers_gone_)
+    if (!newcomer && !o.displaced_one && o.group == t.group && o.priority < t.priority)
       newcomer = &o;
   if (!newcomer)
     object("full queue", name(e) + " was displaced, but nobody strictly better came");
@@ -315,12 +333,35 @@ void model::hear_ending(const event& e) {
                          + " is not the last answer's " + std::to_string(t->last_status));
   };
   const bool known = t->group < groups_.size();
+  // "If b's queue is full the next is tried; then a's last error is the answer."
+  const bool earlier = t->earlier_ends.count(static_cast<int>(end.code)) > 0;
+  const bool displaced = std::any_of(live_.begin(), live_.end(), [&](const auto& o) {
+    return o.newcomer && o.group == t->group && o.now == phase::waiting && o.id != t->id;
+  }) || !newcomers_gone_.empty();
+  if (known && !t->newcomer && t->why == cause::none && earlier && displaced
+      && end.code != end_code::timed_out && !maybe_hopeless(*t)
+      && waiting(t->group) + newcomers_gone_.size() > settings_.groups[t->group].max_queue_size) {
+    check_queue_full(*t, e);
+    expect_last_answer();
+    finish(*t);
+    return;
+  }
+  if (known && t->newcomer && t->why == cause::none && earlier
+      && (waiting(t->group) > settings_.groups[t->group].max_queue_size
+          || !any_permitted(*t, answer::yes) || maybe_hopeless(*t))) {
+    expect_last_answer();
+    expect_no_fallback();
+    finish(*t);
+    return;
+  }
   if (!known && end.code != end_code::unknown_group)
     object("ending", name(e) + ": the group is unknown");
   switch (end.code) {
     case end_code::timed_out:
       if (t->asked.deadline > now_)
         object("deadline", name(e) + " timed out before its deadline " + show(t->asked.deadline));
+      if (t->newcomer)
+        newcomers_gone_.push_back(*t);
       break;
     case end_code::queue_full:
       // reading: one that is displaced from a fallback group ends, or tries the next.

@@ -805,7 +805,8 @@ private:
       return;
     }
     t.attempted = true;
-    t.status = result.status;
+    if (result.status != 0)
+      t.status = result.status;
     t.timed_out = result.timed_out;
     if (result.kind == outcome_kind::rejected) {
       const bool elsewhere
