@@ -16,7 +16,7 @@ public:
 
   void content(std::string_view value, int depth = 0) {
     // Deeper than any API nests; what lies below counts as text.
-    if (depth > 8) {
+    if (depth > 6) {
       out_.text_bytes += value.size();
       return;
     }
