@@ -86,9 +86,7 @@ awaitable<bool> connection::read_head(bool is_first) {
       }
       continue;
     }
-    if (wire_->input_ended() || home_.current_stage() == stage::aborting)
-      co_return false;
-    if (home_.current_stage() != stage::serving && !reader_.has_begun())
+    if (wire_->input_ended() || home_.current_stage() != stage::serving)
       co_return false;
     if (out_of_patience_) {
       if (reader_.has_begun()) {
@@ -192,6 +190,10 @@ awaitable<bool> connection::read_body(std::string& body, body_scanner& scanner, 
     }
     if (wire_->input_ended() || home_.current_stage() == stage::aborting)
       co_return false;
+    if (home_.current_stage() != stage::serving) {
+      refused = refusal_of(our_error::draining, &head);
+      co_return false;
+    }
     if (out_of_patience_) {
       refused = refusal_of(our_error::body_too_slow, &head);
       co_return false;

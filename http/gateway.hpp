@@ -47,7 +47,8 @@ struct gateway_options {
 };
 
 /// Once started it serves until drain() or end_now(), which any thread may call. start(), wait()
-/// and the destructor belong to one thread.
+/// and the destructor belong to one thread: CAF 0.17 waits for ever when an actor system dies on
+/// another than the one that made it.
 class gateway {
 public:
   gateway(std::shared_ptr<const config::settings> settings, gateway_options options,
