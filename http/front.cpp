@@ -61,11 +61,15 @@ std::string id_of(const front_tables& tables, const request_head& head) {
   return own.empty() ? tables.new_id() : std::string(own);
 }
 
-/// What every answer that is no call's tells.
-void tell(reply& answer, const front_tables& tables, std::string_view id) {
+void tell_id(reply& answer, std::string_view id) {
   gateway_facts told;
   told.request_id = id;
   add_gateway_fields(answer.fields, told);
+}
+
+/// What every answer that is no call's tells.
+void tell(reply& answer, const front_tables& tables, std::string_view id) {
+  tell_id(answer, id);
   if (tables.keys.has_keys())
     add_browser_fields(answer.fields);
 }
@@ -255,13 +259,17 @@ front::begin(time_point now, const request_head& head, std::string body, inspect
     return answer;
   };
   if (match.preflight) {
-    if (tables.keys.has_keys())
-      return answered(preflight_reply(
-          head.fields.value_or("access-control-request-headers", {}), match.allowed));
-    reply none;
-    none.status = 204;
-    none.fields.emplace_back("allow", std::string(match.allowed));
-    return answered(std::move(none));
+    reply allowed;
+    if (tables.keys.has_keys()) {
+      // It has a browser's fields of its own.
+      allowed = preflight_reply(head.fields.value_or("access-control-request-headers", {}),
+                                match.allowed);
+    } else {
+      allowed.status = 204;
+      allowed.fields.emplace_back("allow", std::string(match.allowed));
+    }
+    tell_id(allowed, id);
+    return allowed;
   }
   const auto who = match.is_open() ? visitor{} : tables.keys.check(head.fields);
   const auto facts = facts_for(match, id);

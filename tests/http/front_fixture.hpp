@@ -9,6 +9,7 @@
 
 #include "catch.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace vorrang::http::tests {
@@ -115,7 +116,11 @@ inline json error_of(const reply& answer) {
   return body["error"];
 }
 
+/// The value of a field, which must not be there twice.
 inline std::string field(const reply& answer, std::string_view name) {
+  CHECK(std::count_if(answer.fields.begin(), answer.fields.end(), [&](const header_field& each) {
+          return equal_ignoring_case(each.first, name);
+        }) <= 1);
   return std::string(find_field(answer.fields, name));
 }
 
