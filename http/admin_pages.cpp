@@ -83,14 +83,15 @@ json page_of(const queue_view& view, std::chrono::system_clock::time_point wall)
   json deployments = json::array();
   for (const auto& deployment : view.deployments)
     deployments.push_back(deployment_page(deployment));
-  return {{"model", view.name},
-          {"waiting", view.waiting},
-          {"offset", view.offset},
-          {"next_offset", next < view.waiting && !view.tickets.empty() ? json(next) : json(nullptr)},
-          {"oldest_wait_ms", milliseconds_of(view.oldest_wait)},
-          {"inversions", view.inversions},
-          {"tickets", std::move(tickets)},
-          {"deployments", std::move(deployments)}};
+  return {
+      {"model", view.name},
+      {"waiting", view.waiting},
+      {"offset", view.offset},
+      {"next_offset", next < view.waiting && !view.tickets.empty() ? json(next) : json(nullptr)},
+      {"oldest_wait_ms", milliseconds_of(view.oldest_wait)},
+      {"inversions", view.inversions},
+      {"tickets", std::move(tickets)},
+      {"deployments", std::move(deployments)}};
 }
 
 const deployment_report* find_report(const std::vector<queue_view>* views, std::size_t group,

@@ -204,8 +204,7 @@ bool admin_server::state::is_own_host(const httplib::Request& request) const {
   return names.holds(host) || host_of(host) == host_of(settings->gateway.admin_host);
 }
 
-bool admin_server::state::let_in(const httplib::Request& request,
-                                 httplib::Response& answer) const {
+bool admin_server::state::let_in(const httplib::Request& request, httplib::Response& answer) const {
   const bool reads = request.method == "GET" || request.method == "HEAD";
   const bool open = request.path == "/health/liveliness" || request.path == "/health/liveness" ||
                     request.path == "/health/readiness";
@@ -222,10 +221,9 @@ bool admin_server::state::let_in(const httplib::Request& request,
     answer_error(answer, 403, "permission_error", "This Host is no name of this machine");
     return false;
   }
-  if (request.has_header("Origin") &&
-      (request.get_header_value_count("Origin") != 1 ||
-       !names.is_own_origin(request.get_header_value("Origin"),
-                            request.get_header_value("Host")))) {
+  if (request.has_header("Origin") && (request.get_header_value_count("Origin") != 1 ||
+                                       !names.is_own_origin(request.get_header_value("Origin"),
+                                                            request.get_header_value("Host")))) {
     answer_error(answer, 403, "permission_error", "Pages of other origins may not use this port");
     return false;
   }
@@ -358,7 +356,9 @@ void admin_server::state::readiness(httplib::Response& answer) {
 void admin_server::state::set_routes() {
   using httplib::Request;
   using httplib::Response;
-  server.new_task_queue = [] { return new bounded_pool(threads_count); };
+  server.new_task_queue = [] {
+    return new bounded_pool(threads_count);
+  };
   server.set_socket_options([](auto socket) { set_socket_options(socket); });
   server.set_payload_max_length(body_bytes_max);
   server.set_keep_alive_max_count(100);
@@ -436,8 +436,8 @@ void admin_server::stop() {
   auto& own = *state_;
   if (!own.listener.joinable())
     return;
-  // httplib 0.11 forgets a stop() that comes before its listening has begun, and has nothing to wait
-  // for (wait_until_ready() came with 0.12): so it is told until it has ended.
+  // httplib 0.11 forgets a stop() that comes before its listening has begun, and has nothing to
+  // wait for (wait_until_ready() came with 0.12): so it is told until it has ended.
   std::unique_lock lock(own.mutex);
   while (!own.ended) {
     lock.unlock();

@@ -111,7 +111,7 @@ std::variant<mock_attempt, upstream_request> call::attempt(const grant& given, t
 head_verdict call::look_at_head(const answer_head& head) const {
   const bool good = head.status >= 200 && head.status < 300;
   return good && plan_->inspected.stream && head.is_event_stream() ? head_verdict::stream
-                                                                  : head_verdict::read_whole;
+                                                                   : head_verdict::read_whole;
 }
 
 judgement call::judge(answer_head head, std::string body,
@@ -145,8 +145,8 @@ judgement call::judge(answer_head head, std::string body,
                   })) {
     plan.sent_again = true;
     plan.tables->learned.add(plan.place, error.param);
-    result.again = std::make_unique<upstream_request>(
-        plan.render(plan.until, plan.until_is_the_deadline));
+    result.again =
+        std::make_unique<upstream_request>(plan.render(plan.until, plan.until_is_the_deadline));
     return result;
   }
   result.result = classify_answer(status, fields, error, wall);
@@ -213,8 +213,8 @@ upstream_request call_plan::render(time_point end, bool end_is_the_deadline) {
   request.deployment = deployment;
   request.until = end;
   request.until_is_the_deadline = end_is_the_deadline;
-  const auto& between = deployment->stream_timeout ? deployment->stream_timeout
-                                                   : settings().router.stream_timeout;
+  const auto& between =
+      deployment->stream_timeout ? deployment->stream_timeout : settings().router.stream_timeout;
   request.between_chunks = between ? duration(*between) : duration(terms.time_limit);
   if (!prepared.address)
     return request;
@@ -227,16 +227,16 @@ upstream_request call_plan::render(time_point end, bool end_is_the_deadline) {
   changes.drop = &deployment->additional_drop_params;
   changes.drop_also = &known.drop;
   changes.rename_max_tokens = known.rename_max_tokens;
-  changes.add_stream_usage = prepared.adds_stream_usage && inspected.stream &&
-                             (changes.api == body_api::chat || changes.api == body_api::completions);
+  changes.add_stream_usage =
+      prepared.adds_stream_usage && inspected.stream &&
+      (changes.api == body_api::chat || changes.api == body_api::completions);
   rewritten = rewrite_body(body, inspected, changes);
 
   std::string path(path_of(changes.api));
   if (route.to == route::count_tokens)
     path += "/count_tokens";
   const auto url = upstream_target(*deployment, *prepared.address, path, upstream_model);
-  head = render_upstream_head(*deployment, *prepared.address, url, client_fields,
-                              rewritten.size,
+  head = render_upstream_head(*deployment, *prepared.address, url, client_fields, rewritten.size,
                               settings().gateway.forward_client_headers_to_llm_api);
   request.address = &*prepared.address;
   request.head = head;

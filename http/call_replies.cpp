@@ -98,10 +98,9 @@ reply call_plan::last_words() const {
   answer.status = last->status;
   answer.fields.emplace_back("content-type", "application/json");
   header_fields passed;
-  std::copy_if(last->fields.begin(), last->fields.end(), std::back_inserter(passed),
-               [](const header_field& field) {
-                 return !equal_ignoring_case(field.first, "content-type");
-               });
+  std::copy_if(
+      last->fields.begin(), last->fields.end(), std::back_inserter(passed),
+      [](const header_field& field) { return !equal_ignoring_case(field.first, "content-type"); });
   add_upstream_fields(answer.fields, passed);
   answer.body = upstream_error_body(last->status, last->body, facts());
   return answer;
@@ -114,10 +113,10 @@ reply call::good_reply() {
 }
 
 reply call::last_reply() {
-  auto answer = plan_->deadline_passed
-                    ? error_reply({our_error::timed_out_calling, "Request timed out", {}},
-                                  plan_->facts())
-                    : plan_->last_words();
+  auto answer =
+      plan_->deadline_passed
+          ? error_reply({our_error::timed_out_calling, "Request timed out", {}}, plan_->facts())
+          : plan_->last_words();
   plan_->tell(answer);
   return answer;
 }
@@ -198,7 +197,8 @@ reply call::stream_head(const answer_head* head) const {
 std::string call::waiting_text(std::uint32_t position) const {
   if (plan_->route.is_anthropic())
     return "event: ping\ndata: {\"type\": \"ping\"}\n\n";
-  return position == 0 ? ": waiting\n\n" : ": waiting position=" + std::to_string(position) + "\n\n";
+  return position == 0 ? ": waiting\n\n"
+                       : ": waiting position=" + std::to_string(position) + "\n\n";
 }
 
 std::string call::early_text() const {

@@ -109,14 +109,14 @@ fault find_model(const front_tables& tables, const visitor& who, call_plan& plan
   plan.model = plan.route.model.empty() ? plan.inspected.model.value_or("") : plan.route.model;
   if (!who.may_use(plan.model))
     return {our_error::model_not_allowed,
-            "This key may not use the model " + plan.model + ". It may use: " +
-                tables.names_for(who),
+            "This key may not use the model " + plan.model +
+                ". It may use: " + tables.names_for(who),
             "model"};
   auto found = config::resolve(all, plan.model);
   if (!found)
     return {our_error::unknown_model,
-            "Invalid model name passed in model=" + plan.model + ". There are: " +
-                tables.names_for(who),
+            "Invalid model name passed in model=" + plan.model +
+                ". There are: " + tables.names_for(who),
             "model"};
   plan.target = std::move(*found);
   const auto& group = all.groups[plan.target.group];
@@ -198,8 +198,8 @@ std::optional<reply> estimate_of_tokens(call_plan& plan) {
     const auto place = group.deployments[i];
     if (plan.target.deployment && *plan.target.deployment != place)
       continue;
-    const auto speaks = plan.tables->deployments[place].endpoints &
-                        static_cast<std::uint8_t>(endpoint::messages);
+    const auto speaks =
+        plan.tables->deployments[place].endpoints & static_cast<std::uint8_t>(endpoint::messages);
     if (speaks != 0 && !all.deployments[place].mock) {
       plan.wanted.pinned = static_cast<deployment_index>(i);
       plan.needs_ticket = false;
@@ -248,9 +248,9 @@ std::optional<reply> front::judge_head(const request_head& head) const {
   return answer;
 }
 
-std::variant<reply, std::unique_ptr<call>>
-front::begin(time_point now, const request_head& head, std::string body, inspected_body inspected,
-             const gateway_state& gateway) const {
+std::variant<reply, std::unique_ptr<call>> front::begin(time_point now, const request_head& head,
+                                                        std::string body, inspected_body inspected,
+                                                        const gateway_state& gateway) const {
   const auto& tables = *state_->tables;
   auto match = find_route(head.method, head.path);
   auto id = id_of(tables, head);

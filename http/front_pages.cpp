@@ -58,8 +58,8 @@ reply page_reply(const front_tables& tables, const route_match& match, const req
     auto page = model_page(all, match.model, form, models_created_s, who.key);
     if (!page)
       return error(our_error::unknown_model_page,
-                   "The model " + match.model + " does not exist. There are: " +
-                       tables.names_for(who));
+                   "The model " + match.model +
+                       " does not exist. There are: " + tables.names_for(who));
     return json_reply(std::move(*page));
   }
   case route::model_info:

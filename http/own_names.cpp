@@ -52,8 +52,7 @@ std::string canonical(const std::string& host) {
   char text[INET6_ADDRSTRLEN] = {};
   if (inet_pton(AF_INET, host.c_str(), &four) == 1 && inet_ntop(AF_INET, &four, text, sizeof(text)))
     return text;
-  if (inet_pton(AF_INET6, host.c_str(), &six) == 1 &&
-      inet_ntop(AF_INET6, &six, text, sizeof(text)))
+  if (inet_pton(AF_INET6, host.c_str(), &six) == 1 && inet_ntop(AF_INET6, &six, text, sizeof(text)))
     return text;
   return host;
 }

@@ -11,8 +11,8 @@ namespace vorrang::http {
 
 namespace {
 
-/// Whether some `"key": "…"` holds a text that is not empty. Keys within texts are escaped there, so
-/// this needs no parser.
+/// Whether some `"key": "…"` holds a text that is not empty. Keys within texts are escaped there,
+/// so this needs no parser.
 bool has_text(std::string_view json, std::string_view quoted_key) {
   for (auto at = json.find(quoted_key); at != std::string_view::npos;
        at = json.find(quoted_key, at + 1)) {

@@ -15,10 +15,10 @@ bool begins_ignoring_case(std::string_view text, std::string_view beginning) {
 }
 
 bool holds_ignoring_case(std::string_view text, std::string_view part) {
-  const auto found = std::search(text.begin(), text.end(), part.begin(), part.end(),
-                                 [](char a, char b) {
-                                   return equal_ignoring_case({&a, 1}, {&b, 1});
-                                 });
+  const auto found =
+      std::search(text.begin(), text.end(), part.begin(), part.end(), [](char a, char b) {
+        return equal_ignoring_case({&a, 1}, {&b, 1});
+      });
   return found != text.end();
 }
 
@@ -31,8 +31,8 @@ bool is_either(const upstream_error& error, std::string_view name) {
 bool is_context_window_error(const upstream_error& error) {
   // OpenAI's code; then the sentences of OpenAI, vLLM, Anthropic, Mistral, Groq and Together.
   static constexpr std::array<std::string_view, 7> sentences = {
-      "maximum context length",    "context window",          "context length exceeded",
-      "prompt is too long",        "too many input tokens",   "longer than the model's context",
+      "maximum context length", "context window",        "context length exceeded",
+      "prompt is too long",     "too many input tokens", "longer than the model's context",
       "exceed context limit"};
   if (error.code == "context_length_exceeded" || error.type == "context_length_exceeded")
     return true;

@@ -99,7 +99,8 @@ reply last_words(tested_front& gateway, unsigned status, const std::string& body
 
 TEST_CASE("the request for a deployment", "[call]") {
   tested_front gateway(groups);
-  auto one = gateway.begun(post(body_of("m", R"(,"priority":1,"top_p":0.10)"), "traceparent: 00-a-b-01\r\n"));
+  auto one = gateway.begun(
+      post(body_of("m", R"(,"priority":1,"top_p":0.10)"), "traceparent: 00-a-b-01\r\n"));
   const auto sent = sent_by(*one);
   REQUIRE(sent.address != nullptr);
   CHECK(sent.address->host == "127.0.0.1");
@@ -165,7 +166,9 @@ TEST_CASE("an attempt ends with the deployment's timeout or the deadline", "[cal
 }
 
 TEST_CASE("outcomes of statuses", "[call]") {
-  const auto kind = [](unsigned status) { return judged(status, "{}").kind; };
+  const auto kind = [](unsigned status) {
+    return judged(status, "{}").kind;
+  };
   for (const auto status : {200U, 201U, 204U})
     CHECK(kind(status) == outcome_kind::success);
   CHECK(kind(429) == outcome_kind::rate_limited);
@@ -348,8 +351,8 @@ TEST_CASE("a connection that breaks after an answer leaves that answer", "[call]
 
 TEST_CASE("the last answer keeps status and words", "[call]") {
   tested_front gateway(groups);
-  auto answer = last_words(gateway, 422, error_body_of("wrong", "the_code", "the_param"),
-                           end_code::rejected);
+  auto answer =
+      last_words(gateway, 422, error_body_of("wrong", "the_code", "the_param"), end_code::rejected);
   CHECK(answer.status == 422);
   CHECK(error_of(answer)["message"] == "wrong");
   CHECK(error_of(answer)["param"] == "the_param");
@@ -381,8 +384,8 @@ TEST_CASE("the gateway's own credentials are not the client's business", "[call]
 
 TEST_CASE("a 408 repeats the upstream's last message", "[call]") {
   tested_front gateway(groups);
-  const auto answer = last_words(gateway, 429, error_body_of("Rate limit reached for x"),
-                                 end_code::timed_out);
+  const auto answer =
+      last_words(gateway, 429, error_body_of("Rate limit reached for x"), end_code::timed_out);
   CHECK(answer.status == 408);
   const auto message = error_of(answer)["message"].get<std::string>();
   CHECK(message.find("Request timed out while polling queue") == 0);
@@ -436,7 +439,8 @@ TEST_CASE("drop_params: a refused field is left out, once, and remembered", "[ca
                          const std::string& param) {
     auto other = gateway.begun(post(body_of("m", R"(,"seed":1)")));
     sent_by(*other, where);
-    return other->judge(upstream_head(400), error_body_of("no", code, param), wall).again != nullptr;
+    return other->judge(upstream_head(400), error_body_of("no", code, param), wall).again !=
+           nullptr;
   };
   CHECK(again(1, "unknown_parameter", "seed"));
   CHECK_FALSE(again(1, "unknown_parameter", "absent"));
@@ -491,7 +495,8 @@ TEST_CASE("a path that names the model fills it in upstream", "[call]") {
 
 TEST_CASE("embeddings are not streamed", "[call]") {
   tested_front gateway(groups);
-  auto one = gateway.begun(post(R"({"model":"m","input":"x","stream":true})", "", "/v1/embeddings"));
+  auto one =
+      gateway.begun(post(R"({"model":"m","input":"x","stream":true})", "", "/v1/embeddings"));
   CHECK_FALSE(one->stream_client());
   CHECK_FALSE(one->keep_alive_interval());
 }
@@ -556,8 +561,7 @@ TEST_CASE("a stream is for clients that want one", "[call]") {
   };
   CHECK(verdict(R"(,"stream":true)", head) == head_verdict::stream);
   CHECK(verdict("", head) == head_verdict::read_whole);
-  CHECK(verdict(R"(,"stream":true)",
-                upstream_head(500, {{"content-type", "text/event-stream"}})) ==
+  CHECK(verdict(R"(,"stream":true)", upstream_head(500, {{"content-type", "text/event-stream"}})) ==
         head_verdict::read_whole);
   CHECK(verdict(R"(,"stream":true)", upstream_head(200, {{"content-type", "application/json"}})) ==
         head_verdict::read_whole);
@@ -566,7 +570,8 @@ TEST_CASE("a stream is for clients that want one", "[call]") {
 TEST_CASE("usage is asked for where the client did not, and withheld", "[call]") {
   tested_front gateway(groups);
   const std::string chunk =
-      R"(data: {"model":"up","choices":[{"index":0,"delta":{"content":"Ha"}}]})" "\n\n";
+      R"(data: {"model":"up","choices":[{"index":0,"delta":{"content":"Ha"}}]})"
+      "\n\n";
   const std::string usage =
       R"(data: {"model":"up","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}})"
       "\n\n";
@@ -619,10 +624,13 @@ TEST_CASE("tokens of a stream without usage are its prompt and its deltas", "[ca
   tested_front gateway(groups);
   auto one = gateway.begun(post(body_of("falls", R"(,"stream":true)")));
   sent_by(*one);
-  one->relay().feed(R"(data: {"choices":[{"delta":{"role":"assistant","content":""}}]})" "\n\n");
+  one->relay().feed(R"(data: {"choices":[{"delta":{"role":"assistant","content":""}}]})"
+                    "\n\n");
   for (int i = 0; i < 3; ++i)
-    one->relay().feed(R"(data: {"choices":[{"delta":{"content": "\"a"}}]})" "\n\n");
-  one->relay().feed(R"(data: {"choices":[{"delta":{},"finish_reason":"stop"}]})" "\n\n");
+    one->relay().feed(R"(data: {"choices":[{"delta":{"content": "\"a"}}]})"
+                      "\n\n");
+  one->relay().feed(R"(data: {"choices":[{"delta":{},"finish_reason":"stop"}]})"
+                    "\n\n");
   REQUIRE(one->wanted().prompt_estimate > 0);
   CHECK(one->judge_stream(std::nullopt, false).result.tokens == one->wanted().prompt_estimate + 3U);
 }
@@ -705,13 +713,13 @@ model_list:
   whole.body = "{\n \"a\": 1\n}";
   CHECK(chat->as_events(whole) == "data: {  \"a\": 1 }\n\ndata: [DONE]\n\n");
 
-  auto messages = gateway.begun(
-      post(body_of("m", R"(,"stream":true,"max_tokens":1)"), "", "/v1/messages"));
+  auto messages =
+      gateway.begun(post(body_of("m", R"(,"stream":true,"max_tokens":1)"), "", "/v1/messages"));
   CHECK(messages->waiting_text(3).find("event: ping\ndata: {") == 0);
   const auto failed = messages->as_events(messages->end_reply(ended(end_code::draining)));
   CHECK(failed.find("event: error\ndata: {\"type\":\"error\"") == 0);
-  auto responses = gateway.begun(
-      post(R"({"model":"m","input":"x","stream":true})", "", "/v1/responses"));
+  auto responses =
+      gateway.begun(post(R"({"model":"m","input":"x","stream":true})", "", "/v1/responses"));
   CHECK(responses->as_events(responses->end_reply(ended(end_code::draining)))
             .find("event: error\ndata: {") == 0);
 }
@@ -727,8 +735,8 @@ vorrang_settings: {max_queue_size: 5}
     CHECK(engine.groups[g].max_queue_size == 5);
     REQUIRE(engine.groups[g].deployments.size() == settings->groups[g].deployments.size());
     for (std::size_t d = 0; d < engine.groups[g].deployments.size(); ++d) {
-      const auto* found = find_deployment(*settings, static_cast<group_index>(g),
-                                          static_cast<deployment_index>(d));
+      const auto* found =
+          find_deployment(*settings, static_cast<group_index>(g), static_cast<deployment_index>(d));
       REQUIRE(found != nullptr);
       CHECK(found->id == engine.groups[g].deployments[d].id);
       CHECK(place_in_group(*settings, g, settings->groups[g].deployments[d]) == d);

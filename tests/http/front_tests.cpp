@@ -73,8 +73,7 @@ TEST_CASE("keys decide who is let in", "[front]") {
     CHECK(error_of(none)["type"] == "authentication_error");
     CHECK(gateway.answer(get(path, bearer("sk-wrong"))).status == 401);
   }
-  for (const auto& path :
-       {"/", "/health/liveliness", "/health/liveness", "/health/readiness"}) {
+  for (const auto& path : {"/", "/health/liveliness", "/health/liveness", "/health/readiness"}) {
     INFO(path);
     CHECK(gateway.answer(get(path)).status == 200);
   }
@@ -381,9 +380,9 @@ TEST_CASE("the content type matters only without a key", "[front]") {
   const auto with = [](const std::string& kind, const std::string& more) {
     return request{"POST", "/v1/chat/completions", kind + more, chat(""), "localhost"};
   };
-  for (const auto* kind : {"Content-Type: text/plain\r\n", "",
-                           "Content-Type: application/x-www-form-urlencoded\r\n",
-                           "Content-Type: text/json; a=application/json\r\n"}) {
+  for (const auto* kind :
+       {"Content-Type: text/plain\r\n", "", "Content-Type: application/x-www-form-urlencoded\r\n",
+        "Content-Type: text/json; a=application/json\r\n"}) {
     INFO(kind);
     CHECK(open.answer(with(kind, "")).status == 415);
     CHECK(open.judged_by_head);
@@ -454,7 +453,9 @@ TEST_CASE("health tells what traffic has shown", "[front]") {
 
 TEST_CASE("readiness follows draining and Redis", "[front]") {
   tested_front gateway(models);
-  const auto status = [&] { return gateway.answer(get("/health/readiness")).status; };
+  const auto status = [&] {
+    return gateway.answer(get("/health/readiness")).status;
+  };
   CHECK(status() == 200);
   gateway.state.redis_reachable = false;
   CHECK(status() == 200); // local mode is allowed
@@ -501,8 +502,9 @@ TEST_CASE("Anthropic's paths get Anthropic's errors", "[front]") {
   CHECK(body["error"]["type"] == "invalid_request_error");
   CHECK(body["request_id"] == field(refused, "x-vorrang-request-id"));
   const auto head = head_of(post("{}", "", "/v1/messages"));
-  CHECK(json::parse(gateway.rules.refuse({our_error::body_too_large, {}, {}}, &head).body)["type"] ==
-        "error");
+  CHECK(
+      json::parse(gateway.rules.refuse({our_error::body_too_large, {}, {}}, &head).body)["type"] ==
+      "error");
 }
 
 TEST_CASE("tokens are counted by an upstream that can, else estimated", "[front]") {
