@@ -22,7 +22,9 @@ attempt_history::verdict attempt_history::record(time_point now, deployment_inde
   const auto& report = result.result;
   if (report.kind == outcome_kind::not_sent)
     return verdict::waits_again;
-  last_status_ = report.status;
+  // "The last upstream answer": a connection that fails later does not make it unheard.
+  if (report.status != 0)
+    last_status_ = report.status;
   last_timed_out_ = report.timed_out;
   last_retry_after_ = report.retry_after;
   context_window_ = report.context_window;
@@ -75,8 +77,8 @@ void attempt_history::back_off(time_point now, place& here, const outcome& resul
     wait = std::min<duration>(back_off_first * (1u << doublings), back_off_max);
     std::uniform_real_distribution<double> less(0, back_off_jitter);
     wait -= std::chrono::duration_cast<duration>(wait * less(random));
-    ++here.back_offs;
   }
+  ++here.back_offs;
   here.asked_to_wait = result.retry_after.has_value();
   here.back_off_until = now + std::max(wait, group.least_back_off);
 }

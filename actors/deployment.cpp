@@ -112,7 +112,8 @@ room deployment::current(time_point now) {
   }
   const bool has_capacity = slots > 0;
   result.cooling = health_.cooling();
-  result.reopening = health_.reopening();
+  result.may_open = health_.may_open();
+  result.phase = health_.phase();
   if (result.cooling) {
     result.cooling_until = health_.cooling_until();
     result.retry_after_until = health_.retry_after_until();

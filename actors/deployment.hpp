@@ -28,7 +28,10 @@ struct room {
   /// Of the last failed, rate limited or refused attempt; 0: none yet, or no HTTP answer.
   std::uint16_t last_failure_status = 0;
   bool cooling = false;
-  bool reopening = false;
+  /// Re-opening after a cooldown, and it has seen a success.
+  bool may_open = false;
+  /// Names this cooldown or opening, for deployment::open_fully.
+  std::uint32_t phase = 0;
   time_point cooling_until{};
   /// In the past unless the upstream asked to be left alone until then.
   time_point retry_after_until{};
@@ -36,6 +39,9 @@ struct room {
   time_point probe_at = never;
   /// When the rpm or tpm window gives something back; `never` if nothing is in it.
   time_point window_return = never;
+
+  /// Some room is left in slots, rpm and tpm.
+  bool has_capacity() const noexcept { return slots > 0 && tokens > 0; }
 };
 
 /// One grant as the queue reports it to the deployment.
@@ -69,6 +75,9 @@ public:
 
   /// Settles a grant; nothing if it is unknown or settled already.
   std::optional<attempt_result> settle(time_point now, grant_id id, outcome result);
+
+  /// Re-opening (of this phase) held nobody back: it is over.
+  void open_fully(std::uint32_t phase) noexcept { health_.open_fully(phase); }
 
   room current(time_point now);
 

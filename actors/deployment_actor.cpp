@@ -44,6 +44,10 @@ deployment_actor::behavior_type deployment_keeper(pointer self, directory_ptr di
         if (self->state.books->head(self->clock().now(), id))
           report(self);
       },
+      [=](open_atom, std::uint32_t phase) {
+        self->state.books->open_fully(phase);
+        report(self);
+      },
       [=](tick_atom, std::uint64_t generation) {
         if (self->state.tick.fired(generation))
           report(self);

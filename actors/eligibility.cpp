@@ -25,13 +25,16 @@ deployment_set filter(const group_settings& group, const deployment_set& from, K
 }
 
 /// With tag filtering: a common tag; where nobody has one, the default ones. A request without
-/// tags goes to the default ones, and to all if there are none.
+/// tags may go to all where the group has no default ones (as LiteLLM does).
 deployment_set by_tags(const group_settings& group, const deployment_set& from, const ask& wanted) {
+  const auto is_default = [](const auto& d) {
+    return contains(d.tags, "default");
+  };
+  if (wanted.tags.empty() &&
+      std::none_of(group.deployments.begin(), group.deployments.end(), is_default))
+    return from;
   auto tagged = filter(group, from, [&](const auto& d) { return has_common_tag(d, wanted); });
-  if (!tagged.empty())
-    return tagged;
-  auto defaults = filter(group, from, [](const auto& d) { return contains(d.tags, "default"); });
-  return defaults.empty() && wanted.tags.empty() ? from : defaults;
+  return tagged.empty() ? filter(group, from, is_default) : tagged;
 }
 
 deployment_set by_tokens(const group_settings& group, const deployment_set& from, const ask& wanted,
@@ -63,7 +66,8 @@ deployment_set eligible_deployments(const group_settings& group, const ask& want
                     [&](const auto& d) { return &d == group.deployments.data() + wanted.pinned; });
   const auto api = static_cast<std::uint8_t>(wanted.api);
   result = filter(group, result, [&](const auto& d) { return (d.endpoints & api) != 0; });
-  if (group.tag_filtering)
+  // Who names a deployment has chosen already.
+  if (group.tag_filtering && wanted.pinned == no_index)
     result = by_tags(group, result, wanted);
   if (group.pre_call_checks && wanted.prompt_estimate > 0)
     result = filter(group, result, [&](const auto& d) {

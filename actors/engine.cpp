@@ -268,8 +268,8 @@ open_request::event open_request::next() {
         desk ? std::unique_lock(desk->mutex) : std::unique_lock<std::mutex>();
     std::lock_guard own(state_->mutex);
     // Nothing is on its way for a request that nobody knows any more.
-    const bool known = desk && (desk->listeners.count(state_->ticket) > 0 ||
-                                desk->left.count(state_->ticket) > 0);
+    const bool known =
+        desk && (desk->listeners.count(state_->ticket) > 0 || desk->left.count(state_->ticket) > 0);
     if (!state_->granted && !state_->end && !known)
       return none;
   }

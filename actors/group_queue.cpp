@@ -50,13 +50,15 @@ void group_queue::offer(time_point now, owner_index owner, ticket_offer&& offere
   }
   if (draining_)
     return end(now, slot, end_code::draining, std::nullopt);
+  if (offered.wanted.group != self_)
+    return end(now, slot, end_code::unknown_group, std::nullopt);
   if (bases_[records_[slot].base].empty())
     return end(now, slot, end_code::no_deployment, std::nullopt);
   auto code = end_code::timed_out;
   duration retry_after{};
   if (!cooling_.empty() && hopeless(now, slot, code, retry_after))
     return end(now, slot, code, retry_after);
-  ++newcomers_;
+  newcomers_.push_back({offered.id, line_.arrival(slot), offered.attempts > 0});
 }
 
 void group_queue::cancel(ticket_id ticket) {
@@ -92,7 +94,7 @@ void group_queue::room_changed(time_point now, deployment_index which, const roo
   const bool was_cooling = view.figures().cooling;
   view.update(figures);
   const auto& fresh = view.figures();
-  if (!fresh.cooling && fresh.slots > 0)
+  if (!fresh.cooling && fresh.has_capacity())
     open_.insert(which);
   else
     open_.erase(which);
@@ -100,6 +102,10 @@ void group_queue::room_changed(time_point now, deployment_index which, const roo
     cooling_.insert(which);
   else
     cooling_.erase(which);
+  if (fresh.may_open)
+    may_open_.insert(which);
+  else
+    may_open_.erase(which);
   if (fresh.cooling && (!was_cooling || fresh.retry_after_until > asked_to_wait_before))
     look_for_hopeless_ = true;
   for (const auto& result : results)
@@ -154,6 +160,7 @@ void group_queue::serve(time_point now) {
   if (look_for_hopeless_)
     end_hopeless(now);
   grant_in_order(now);
+  end_reopening();
   refuse_newcomers(now);
   publish();
 }
@@ -201,6 +208,12 @@ bool group_queue::grant_head(time_point now, slot_index slot, const deployment_s
   }
   if (eligible.empty() || !eligible.within(cooling_))
     return false;
+  // A cooldown that ends at this moment is over, even if its deployment has not said so yet.
+  bool all_cool = true;
+  eligible.for_each(
+      [&](deployment_index i) { all_cool &= views_[i].figures().cooling_until > now; });
+  if (!all_cool)
+    return false;
   auto probed = no_index;
   eligible.for_each([&](deployment_index i) {
     const auto& figures = views_[i].figures();
@@ -234,7 +247,7 @@ void group_queue::give(time_point now, slot_index slot, deployment_index where,
   line_.leave(slot);
   const bool probe = reason == grant_reason::head_of_line;
   views_[where].take(ticket.token_estimate, probe);
-  if (views_[where].figures().slots == 0)
+  if (!views_[where].figures().has_capacity())
     open_.erase(where);
   output_.takes.push_back({where, {ticket.granted, ticket.id, now, ticket.token_estimate, probe}});
   grant given;
@@ -355,7 +368,7 @@ void group_queue::expire(time_point now) {
 }
 
 void group_queue::end(time_point now, slot_index slot, end_code code,
-                      std::optional<duration> retry_after) {
+                      std::optional<duration> retry_after, bool displaced) {
   const auto& ticket = records_[slot];
   ended result;
   result.end.ticket = ticket.id;
@@ -376,6 +389,8 @@ void group_queue::end(time_point now, slot_index slot, end_code code,
                          code == end_code::no_deployment ||
                          code == end_code::rate_limited_beyond_deadline ||
                          code == end_code::all_cooling_down;
+  result.displaced = displaced;
+  result.priority = line_.priority(slot);
   const auto owner = ticket.owner;
   forget(slot);
   output_.verdicts.push_back({owner, std::move(result)});
@@ -448,14 +463,43 @@ void group_queue::end_hopeless(time_point now) {
     end(now, slot, how.first, how.second);
 }
 
+// Each newcomer that still waits where there is no place sends one away: the worst of those that
+// have had no attempt, which may be itself.
 void group_queue::refuse_newcomers(time_point now) {
-  for (; newcomers_ > 0 && line_.size() > settings_.max_queue_size; --newcomers_) {
+  const auto waits = [&](const newcomer& one) {
+    const auto found = slots_.find(one.ticket);
+    return found != slots_.end() && line_.waiting(found->second);
+  };
+  auto standing = std::count_if(newcomers_.begin(), newcomers_.end(), waits);
+  for (; standing > 0 && line_.size() > settings_.max_queue_size; --standing) {
     const auto worst = line_.worst_unattempted();
     if (worst == waiting_line::no_slot)
       break;
-    end(now, worst, end_code::queue_full, rate_.time_for(now, line_.size()));
+    end(now, worst, end_code::queue_full, rate_.time_for(now, line_.size()),
+        line_.arrival(worst) < newcomers_.front().arrival);
   }
-  newcomers_ = 0;
+  // Those that had attempts in other groups are displaced no more, now that they are in.
+  for (const auto& one : newcomers_)
+    if (one.tried_elsewhere && waits(one))
+      line_.mark_attempted(slots_.find(one.ticket)->second);
+  newcomers_.clear();
+}
+
+// Spec, "Re-opening": until nobody is held back by it.
+void group_queue::end_reopening() {
+  if (may_open_.empty())
+    return;
+  deployment_set wanted;
+  for (waiting_line::lane_index lane = 0; lane < line_.lanes(); ++lane)
+    if (!line_.lane_empty(lane))
+      wanted |= line_.lane_eligible(lane);
+  const auto candidates = may_open_;
+  candidates.for_each([&](deployment_index i) {
+    if (views_[i].figures().slots == 0 && wanted.contains(i))
+      return;
+    output_.opened.push_back({i, views_[i].figures().phase});
+    may_open_.erase(i);
+  });
 }
 
 // --- What others may know -------------------------------------------------------------------

@@ -40,6 +40,10 @@ struct ended {
   bool may_fall_back = false;
   /// … because the prompt is longer than the model's context.
   bool context_window = false;
+  /// A better one took its place in a full queue (it was not turned away at the door).
+  bool displaced = false;
+  /// As it was last: the operator may have moved the ticket.
+  std::int32_t priority = 0;
 };
 struct place_in_line {
   ticket_id ticket = 0;
@@ -63,9 +67,15 @@ struct queue_output {
     deployment_index deployment;
     grant_id grant;
   };
+  /// A deployment whose re-opening holds nobody back.
+  struct open_wide {
+    deployment_index deployment;
+    std::uint32_t phase;
+  };
   std::vector<for_owner> verdicts;
   std::vector<for_deployment> takes;
   std::vector<orphan> orphans;
+  std::vector<open_wide> opened;
   /// Groups to hear from once they become healthy.
   std::vector<group_index> watched;
 
@@ -73,6 +83,7 @@ struct queue_output {
     verdicts.clear();
     takes.clear();
     orphans.clear();
+    opened.clear();
     watched.clear();
   }
 };
@@ -184,7 +195,8 @@ private:
 
   // Endings.
   void expire(time_point now);
-  void end(time_point now, slot_index slot, end_code code, std::optional<duration> retry_after);
+  void end(time_point now, slot_index slot, end_code code, std::optional<duration> retry_after,
+           bool displaced = false);
   void end_hopeless(time_point now);
   bool hopeless(time_point now, slot_index slot, end_code& code, duration& retry_after);
   void refuse_newcomers(time_point now);
@@ -198,6 +210,7 @@ private:
   void give(time_point now, slot_index slot, deployment_index where, grant_reason reason);
   bool fits(const record& ticket, const deployment_view& view) const noexcept;
   void count_inversions(slot_index slot, deployment_index where);
+  void end_reopening();
   void publish();
 
   const group_settings& settings_;
@@ -211,6 +224,8 @@ private:
   /// Deployments that can take something now, and those that cool down.
   deployment_set open_;
   deployment_set cooling_;
+  /// Those that re-open and have seen a success since.
+  deployment_set may_open_;
   /// Sets of deployments as settings allow them to tickets; few.
   std::vector<deployment_set> bases_;
   std::priority_queue<back_off_end> back_offs_;
@@ -222,7 +237,13 @@ private:
   std::uint64_t events_ = 0;
   std::uint64_t grants_ = 0;
   std::uint64_t inversions_ = 0;
-  std::size_t newcomers_ = 0;
+  struct newcomer {
+    ticket_id ticket;
+    std::uint64_t arrival;
+    bool tried_elsewhere;
+  };
+  /// Offered since the last serve().
+  std::vector<newcomer> newcomers_;
   std::size_t with_fallback_ = 0;
   bool look_for_hopeless_ = false;
   bool draining_ = false;

@@ -49,36 +49,29 @@ void health::settle(time_point now, const stamp& attempt, const outcome& result)
     --reopening_in_flight_;
   }
 
+  if (stale(attempt)) {
+    // Granted before the cooldown began: it may lengthen it, and says nothing else.
+    if (cooling_ && result.retry_after && result.kind != outcome_kind::success)
+      cool(now, result, false);
+    return;
+  }
   switch (result.kind) {
   case outcome_kind::success:
-    if (!attempt.healed && !stale(attempt))
+    if (!attempt.healed)
       succeed(now, attempt);
     break;
   case outcome_kind::rate_limited:
-    if (stale(attempt)) {
-      if (result.retry_after)
-        cool(now, result, false);
-    } else {
-      fail(now, result, failure_kind::rate_limit);
-    }
+    fail(now, result, failure_kind::rate_limit);
     break;
   case outcome_kind::rejected:
-    if (result.status != 401 && result.status != 403 && result.status != 404)
-      break;
-    if (!stale(attempt))
+    if (result.status == 401 || result.status == 403 || result.status == 404)
       fail(now, result, failure_kind::refusal);
-    else if (result.retry_after)
-      cool(now, result, false);
     break;
   case outcome_kind::failed:
-    if (stale(attempt)) {
-      if (result.retry_after)
-        cool(now, result, false);
-    } else if (result.timed_out || result.status == 408) {
+    if (result.timed_out || result.status == 408)
       fail(now, result, failure_kind::timeout);
-    } else {
+    else
       fail(now, result, result.status >= 500 ? failure_kind::server_error : failure_kind::other);
-    }
     break;
   case outcome_kind::not_sent:
   case outcome_kind::cancelled:
@@ -114,9 +107,9 @@ void health::reopen(std::uint32_t limit) {
 
 void health::succeed(time_point now, const stamp& attempt) {
   if (cooling_) {
-    // Only a probe is granted while a deployment cools. A refusal or a Retry-After that came
-    // meanwhile from elsewhere still holds.
-    if (!attempt.probe || no_probe_until_ > now)
+    // Only a probe is granted while a deployment cools; its success ends the cooldown, whatever
+    // attempts of before have lengthened it by meanwhile.
+    if (!attempt.probe)
       return;
     cooling_ = false;
     ++phase_;
@@ -126,7 +119,8 @@ void health::succeed(time_point now, const stamp& attempt) {
   }
   if (attempt.probe)
     failures_.clear();
-  if (reopening() && attempt.phase == phase_) {
+  if (reopening()) {
+    // Also a probe's that outlived its cooldown.
     failures_.clear();
     reopening_limit_ = reopening_limit_ >= reopening_done ? 0 : reopening_limit_ * 2;
   }
@@ -154,7 +148,9 @@ void health::fail(time_point now, const outcome& result, failure_kind kind) {
   const bool asked_to_wait = result.retry_after.has_value();
   const bool refused = kind == failure_kind::refusal;
   const auto own_allowance = allowance(kind);
-  const bool at_once = (kind == failure_kind::rate_limit || refused) && !own_allowance;
+  const bool at_once =
+      (kind == failure_kind::rate_limit || refused || (asked_to_wait && result.status == 503)) &&
+      !own_allowance;
 
   while (!failures_.empty() && failures_.front().at + failure_window <= now)
     failures_.pop_front();

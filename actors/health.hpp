@@ -50,6 +50,15 @@ public:
   /// What may still be granted before re-opening is over.
   std::uint32_t reopening_room() const noexcept;
   bool reopening() const noexcept { return reopening_limit_ != 0; }
+  /// Re-opening has seen a success: it is over as soon as it holds nobody back.
+  bool may_open() const noexcept { return reopening() && reopening_limit_ > 1; }
+  /// Which cooldown or opening this is; rises with each begin and end.
+  std::uint32_t phase() const noexcept { return phase_; }
+  /// Re-opening held nobody back; nothing if that was said of an earlier phase.
+  void open_fully(std::uint32_t phase) noexcept {
+    if (phase == phase_ && !cooling_)
+      reopening_limit_ = 0;
+  }
 
 private:
   enum class failure_kind : std::uint8_t { other, timeout, server_error, rate_limit, refusal };

@@ -87,6 +87,7 @@ CAF_ADD_ATOM(vorrang_engine, vorrang, cancel_atom, "cancel")
 CAF_ADD_ATOM(vorrang_engine, vorrang, take_atom, "take")
 CAF_ADD_ATOM(vorrang_engine, vorrang, settle_atom, "settle")
 CAF_ADD_ATOM(vorrang_engine, vorrang, head_atom, "head")
+CAF_ADD_ATOM(vorrang_engine, vorrang, open_atom, "open")
 CAF_ADD_ATOM(vorrang_engine, vorrang, room_atom, "room")
 CAF_ADD_ATOM(vorrang_engine, vorrang, verdict_atom, "verdict")
 CAF_ADD_ATOM(vorrang_engine, vorrang, tick_atom, "tick")
@@ -141,6 +142,8 @@ using deployment_actor = caf::typed_actor<
     caf::reacts_to<settle_atom, settle_batch>,
     // A 2xx head arrived for a grant.
     caf::reacts_to<head_atom, grant_id>,
+    // Re-opening of this phase holds nobody back.
+    caf::reacts_to<open_atom, std::uint32_t>,
     // Time has passed; the number tells a stale timer from the latest.
     caf::reacts_to<tick_atom, std::uint64_t>>;
 

@@ -41,6 +41,8 @@ void send_takes(pointer self, const queue_output& output) {
       }
     self->send(row[which], take_atom_v, std::move(batch));
   }
+  for (const auto& [which, phase] : output.opened)
+    self->send(row[which], open_atom_v, phase);
   for (const auto& lost : output.orphans) {
     settle_batch batch;
     batch.settles.push_back({lost.grant, outcome{}});
@@ -69,7 +71,7 @@ void serve(pointer self) {
   const auto now = self->clock().now();
   line.serve(now);
   auto& output = line.output();
-  if (!output.takes.empty() || !output.orphans.empty())
+  if (!output.takes.empty() || !output.orphans.empty() || !output.opened.empty())
     send_takes(self, output);
   if (!output.verdicts.empty())
     send_verdicts(self, output);

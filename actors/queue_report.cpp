@@ -10,7 +10,7 @@ deployment_report report_deployment(const deployment_settings& told, const room&
   deployment_report result;
   result.id = told.id;
   result.cooling = figures.cooling;
-  result.full = !figures.cooling && figures.slots == 0;
+  result.full = !figures.cooling && !figures.has_capacity();
   result.healthy = !result.cooling && !result.full;
   result.in_flight = figures.in_flight;
   result.max_parallel_requests = told.max_parallel_requests;

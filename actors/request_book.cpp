@@ -58,8 +58,11 @@ ticket_id request_book::open(time_point now, ask wanted, request_listener& liste
   ticket_offer offer;
   offer.id = tag_ | (static_cast<ticket_id>(fresh.generation) << generation_shift) | place;
   offer.since = now;
-  const auto& group = settings_.groups[wanted.group];
-  if (wanted.may_fall_back &&
+  // The first queue tells the owner of a group that does not exist.
+  if (wanted.group >= settings_.groups.size())
+    fresh.group = 0;
+  const auto& group = settings_.groups[fresh.group];
+  if (fresh.group == wanted.group && wanted.may_fall_back &&
       !(group.fallbacks.empty() && group.context_window_fallbacks.empty())) {
     fresh.way = std::make_unique<journey>();
     fresh.way->wanted = wanted;
@@ -162,11 +165,19 @@ void request_book::on_end(const ended& how) {
   if (found->way && fall_back(*found, how))
     return found->listener->on_waiting_again();
   auto end = how.end;
-  // Only full queues were met since the last group failed: that failure is the answer.
-  if (end.code == end_code::queue_full && found->way && found->way->last_error) {
-    const auto waited = end.waited;
+  // Where the last groups only turned it away, the error of the one before them is the answer.
+  const bool turned_away =
+      (end.code == end_code::queue_full && !how.displaced) ||
+      (end.status == 0 &&
+       (end.code == end_code::no_deployment || end.code == end_code::unknown_group ||
+        end.code == end_code::rate_limited_beyond_deadline ||
+        end.code == end_code::all_cooling_down));
+  if (turned_away && found->way && found->way->last_error &&
+      (end.code == end_code::queue_full || found->way->last_error->status != 0)) {
     end = *found->way->last_error;
-    end.waited = waited;
+    end.attempts = how.end.attempts;
+    end.retries = how.end.retries;
+    end.waited = how.end.waited;
     end.fallbacks = how.end.fallbacks;
   }
   auto& listener = *found->listener;
@@ -176,10 +187,11 @@ void request_book::on_end(const ended& how) {
 
 bool request_book::fall_back(request& failed, const ended& how) {
   auto& way = *failed.way;
-  const bool full = how.end.code == end_code::queue_full && failed.fallbacks > 0;
+  const bool full = how.end.code == end_code::queue_full && !how.displaced && failed.fallbacks > 0;
   if (!how.may_fall_back && !full)
     return false;
-  if (!full)
+  // What an upstream has said outranks that nobody could be asked.
+  if (!full && (how.end.status != 0 || !way.last_error))
     way.last_error = how.end;
   if (failed.fallbacks == 0 && how.context_window && !way.next_for_long_prompts.empty())
     way.next = std::move(way.next_for_long_prompts);
@@ -196,6 +208,7 @@ bool request_book::fall_back(request& failed, const ended& how) {
   offer.wanted = way.wanted;
   offer.wanted.group = next;
   offer.wanted.pinned = no_index;
+  offer.wanted.priority = how.priority;
   offer.since = failed.since;
   offer.attempts = how.end.attempts;
   offer.retries = how.end.retries;

@@ -81,6 +81,7 @@ struct group_settings {
 
 /// Everything the engine is told.
 struct engine_settings {
+  /// At least one.
   std::vector<group_settings> groups;
   /// For jitter and for simple_shuffle; the same seed and the same events give the same grants.
   std::uint64_t seed = 0x9e3779b97f4a7c15;

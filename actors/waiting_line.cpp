@@ -54,6 +54,13 @@ void waiting_line::rejoin(slot_index ticket, const deployment_set& eligible, boo
   join(ticket, eligible);
 }
 
+void waiting_line::mark_attempted(slot_index ticket) {
+  auto& marked = nodes_[ticket];
+  marked.attempted = true;
+  if (marked.worst_at != npos)
+    worst_.erase(marked.worst_at);
+}
+
 void waiting_line::change_eligible(slot_index ticket, const deployment_set& eligible) {
   const auto lane = lane_for(eligible);
   auto& changed = nodes_[ticket];

@@ -46,6 +46,9 @@ public:
   /// more.
   void rejoin(slot_index ticket, const deployment_set& eligible, bool attempted);
 
+  /// It has had an attempt elsewhere: it is displaced no more.
+  void mark_attempted(slot_index ticket);
+
   /// Waits for other deployments from now on.
   void change_eligible(slot_index ticket, const deployment_set& eligible);
 

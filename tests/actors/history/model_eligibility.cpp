@@ -70,6 +70,9 @@ model::answer model::permitted_in(const ask& a, const std::vector<back_off>* own
     no &= !may;
   }
   if (no) {
+    // reading: who pins a deployment has chosen, whatever its tags.
+    if (rules.tag_filtering && pinned)
+      return answer::maybe;
     // reading: without tags, and without a deployment tagged `default`, any may do (as LiteLLM).
     if (rules.tag_filtering && a.tags.empty()
         && std::none_of(all.begin(), all.end(),

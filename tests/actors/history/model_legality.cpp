@@ -51,7 +51,8 @@ void model::enter_fallback(ticket& t, group_index to) {
   const auto would_end = [&](end_code code) { t.earlier_ends.insert(static_cast<int>(code)); };
   if (t.why == cause::rejected || t.why == cause::excluded)
     would_end(end_code::rejected);
-  if (t.why != cause::none && t.why != cause::rejected)
+  // "a's last error is the answer", whatever made it leave a.
+  if ((t.why != cause::none && t.why != cause::rejected) || t.last_status != 0)
     would_end(end_code::attempts_exhausted);
   if (!any_permitted(t, answer::yes))
     would_end(end_code::no_deployment);
@@ -403,8 +404,6 @@ void model::hear_ending(const event& e) {
     case end_code::all_cooling_down:
       if (t->list_position == 0)
         object("fallback", name(e) + " left for a fallback group, but never came to one");
-      if (end.status != 0)
-        object("fallback", name(e) + " hides an upstream's answer");
       break;
     default: object("ending", name(e) + ": nobody asked for this end");
   }
