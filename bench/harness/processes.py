@@ -1,0 +1,58 @@
+"""Servers on free loopback ports, stopped by the process that started them."""
+import contextlib
+import http.client
+import socket
+import subprocess
+import time
+
+
+def free_ports(count):
+    """Ports that were free a moment ago; all different."""
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in held]
+    for each in held:
+        each.close()
+    return ports
+
+
+def ask(port, method, path, body=None):
+    """Status and body of one request; ConnectionError and the like if nobody answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def listens(port, process):
+    """Waits until something does; False if the process ends before, or takes 20 s."""
+    until = time.monotonic() + 20
+    while process.poll() is None and time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@contextlib.contextmanager
+def server(command, ports, log):
+    """Runs a command until the block ends; begins once something listens on each port."""
+    with open(log, "wb") as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
+                                   stderr=subprocess.STDOUT)
+    try:
+        for port in ports:
+            if not listens(port, process):
+                raise RuntimeError(f"{command[0]} does not serve port {port}:\n"
+                                   + log.read_text(errors="replace")[-2000:])
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

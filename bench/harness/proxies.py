@@ -1,0 +1,215 @@
+"""Requests per second through nginx, HAProxy and Vorrang, before the same upstream, in turns."""
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from harness import report
+from harness.processes import ask, free_ports, server
+
+# Vorrang's share of nginx's `proxy_pass`, which looks into no body and keeps no queue.
+share_of_nginx_min = 0.85
+
+path = "/v1/chat/completions"
+question = json.dumps({
+    "model": "small-chat",
+    "priority": 5,
+    "messages": [{"role": "system", "content": "You are a helpful assistant."},
+                 {"role": "user", "content": "What is the capital of France?"}],
+    "temperature": 0.2,
+    "max_tokens": 64,
+})
+answer = json.dumps({
+    "id": "chatcmpl-1", "object": "chat.completion", "created": 1700000000, "model": "small-chat",
+    "choices": [{"index": 0, "finish_reason": "stop",
+                 "message": {"role": "assistant", "content": "The capital of France is Paris."}}],
+    "usage": {"prompt_tokens": 24, "completion_tokens": 8, "total_tokens": 32},
+})
+
+lua = """
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.body = [[%s]]
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format("RESULT %%d %%d %%d %%d %%d\\n", summary.requests, summary.duration,
+    latency:percentile(50), latency:percentile(99),
+    errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+end
+"""
+
+nginx_frame = """
+%(user)s
+daemon off;
+worker_processes %(threads)d;
+pid %(folder)s/%(name)s.pid;
+error_log %(folder)s/%(name)s.error.log;
+events { worker_connections 4096; }
+http {
+  access_log off;
+  keepalive_timeout 75;
+  keepalive_requests 1000000000;
+  client_body_temp_path %(folder)s/%(name)s.body;
+  proxy_temp_path %(folder)s/%(name)s.proxy;
+  fastcgi_temp_path %(folder)s/%(name)s.fastcgi;
+  uwsgi_temp_path %(folder)s/%(name)s.uwsgi;
+  scgi_temp_path %(folder)s/%(name)s.scgi;
+%(inside)s
+}
+"""
+
+upstream_inside = """
+  default_type application/json;
+  server {
+    listen 127.0.0.1:%d backlog=4096;
+    location / { return 200 '%s'; }
+  }
+"""
+
+proxy_inside = """
+  upstream models {
+    server 127.0.0.1:%d;
+    keepalive 128;
+    keepalive_requests 1000000000;
+  }
+  server {
+    listen 127.0.0.1:%d backlog=4096;
+    location / {
+      proxy_pass http://models;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+    }
+  }
+"""
+
+haproxy_text = """
+global
+  nbthread %d
+  maxconn 4096
+defaults
+  mode http
+  option http-keep-alive
+  http-reuse always
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+frontend front
+  bind 127.0.0.1:%d
+  default_backend models
+backend models
+  server one 127.0.0.1:%d
+"""
+
+vorrang_text = """
+model_list:
+  - model_name: small-chat
+    litellm_params:
+      model: openai/small-chat
+      api_base: http://127.0.0.1:%d/v1
+      api_key: sk-bench
+vorrang_settings:
+  admin_port: 0
+"""
+
+
+def tool(name):
+    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin")
+    if not found:
+        raise RuntimeError(f"{name} is not installed; ./dev bench installs it")
+    return found
+
+
+def nginx(folder, name, threads, inside):
+    text = nginx_frame % {"user": "user root;" if os.geteuid() == 0 else "", "threads": threads,
+                          "folder": folder, "name": name, "inside": inside}
+    file = folder / f"{name}.conf"
+    file.write_text(text)
+    return [tool("nginx"), "-p", str(folder), "-c", str(file), "-e", str(folder / f"{name}.early.log")]
+
+
+def start_all(stack, folder, options):
+    """Name → port. All stand before the first measurement; the idle ones cost nothing."""
+    upstream, by_nginx, by_haproxy, by_vorrang = free_ports(4)
+    haproxy_file = folder / "haproxy.cfg"
+    haproxy_file.write_text(haproxy_text % (options.threads, by_haproxy, upstream))
+    vorrang_file = folder / "vorrang.yaml"
+    vorrang_file.write_text(vorrang_text % upstream)
+    commands = [
+        ("upstream", upstream,
+         nginx(folder, "upstream", options.threads, upstream_inside % (upstream, answer))),
+        ("nginx", by_nginx, nginx(folder, "nginx", options.threads, proxy_inside % (upstream, by_nginx))),
+        ("haproxy", by_haproxy, [tool("haproxy"), "-db", "-f", str(haproxy_file)]),
+        ("vorrang", by_vorrang,
+         [str(options.gateway), "--config", str(vorrang_file), "--port", str(by_vorrang),
+          "--threads", str(options.threads), "--log-level", "warning"]),
+    ]
+    for name, port, command in commands:
+        stack.enter_context(server(command, [port], folder / f"{name}.log"))
+        status, body = ask(port, "POST", path, question)
+        if status != 200 or json.loads(body) != json.loads(answer):
+            raise RuntimeError(f"{name} answers {status}: {body[:200]!r}")
+    return {"no proxy": upstream, "nginx": by_nginx, "haproxy": by_haproxy, "vorrang": by_vorrang}
+
+
+def load(script, port, options, seconds):
+    done = subprocess.run(
+        [tool("wrk"), f"-t{options.threads}", f"-c{options.connections}", f"-d{seconds:g}s",
+         "-s", str(script), f"http://127.0.0.1:{port}{path}"],
+        capture_output=True, text=True, check=False)
+    for line in done.stdout.splitlines():
+        if line.startswith("RESULT "):
+            requests, microseconds, p50, p99, errors = map(int, line.split()[1:])
+            if errors:
+                raise RuntimeError(f"port {port}: {errors} of {requests} requests failed")
+            return {"per_second": requests / microseconds * 1e6, "p50_us": p50, "p99_us": p99}
+    raise RuntimeError("wrk failed:\n" + done.stdout + done.stderr)
+
+
+def versions():
+    return {
+        "nginx": report.output_of(tool("nginx"), "-v"),
+        "haproxy": report.output_of(tool("haproxy"), "-v"),
+    }
+
+
+def run(options):
+    facts = report.circumstances(options.gateway.parent)
+    facts.update(versions())
+    facts["load"] = (f"wrk, {options.connections} connections, {options.rounds} rounds of "
+                     f"{options.seconds:g} s in turns, {options.threads} thread(s) for each program")
+    report.print_circumstances("http", facts, "./dev bench http")
+    results = {}
+    with tempfile.TemporaryDirectory(prefix="vorrang-bench-") as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        script = folder / "chat.lua"
+        script.write_text(lua % question)
+        ports = start_all(stack, folder, options)
+        names = list(ports)
+        for each in names:
+            load(script, ports[each], options, 1)  # pools fill, pages are touched
+        for turn in range(options.rounds):
+            for i in range(len(names)):
+                each = names[(turn + i) % len(names)]
+                results.setdefault(each, []).append(load(script, ports[each], options, options.seconds))
+    print_results(results)
+    report.save(options.results, "http", facts, results)
+
+
+def print_results(results):
+    def middle(name, figure):
+        return report.median_and_mad([each[figure] for each in results[name]])
+
+    by_nginx = middle("nginx", "per_second")[0]
+    rows = []
+    for name in results:
+        rate, spread = middle(name, "per_second")
+        share = rate / by_nginx
+        is_ours = name == "vorrang"
+        rows.append([name, f"{rate:,.0f}", f"{spread:,.0f}", f"{middle(name, 'p50_us')[0] / 1000:.2f} ms",
+                     f"{middle(name, 'p99_us')[0] / 1000:.2f} ms", f"{share:.2f}",
+                     f"≥ {share_of_nginx_min}" if is_ours else "",
+                     report.reached(share, share_of_nginx_min) if is_ours else ""])
+    report.print_table(["gateway", "requests/s", "MAD", "p50", "p99", "of nginx", "aim", ""], rows)

@@ -1,0 +1,105 @@
+"""Where and with what it was measured, medians, and tables with the aim beside each figure."""
+import json
+import os
+import platform
+import statistics
+import subprocess
+from datetime import datetime, timezone
+from pathlib import Path
+
+root = Path(__file__).resolve().parent.parent.parent
+
+
+def output_of(*command):
+    """The first line of what a command prints, or `unknown`."""
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    lines = (done.stdout or done.stderr).strip().splitlines()
+    return lines[0].strip() if done.returncode == 0 and lines else "unknown"
+
+
+def processor():
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
+def commit():
+    changed = "" if output_of("git", "status", "--porcelain", "-uno") == "unknown" else " with changes"
+    return output_of("git", "rev-parse", "--short=12", "HEAD") + changed
+
+
+def compiler(build):
+    """The compiler and flags of a build folder, from CMake's cache."""
+    found = {}
+    cache = build / "CMakeCache.txt"
+    if cache.exists():
+        for line in cache.read_text().splitlines():
+            key, _, value = line.partition("=")
+            found[key.partition(":")[0]] = value
+    kind = found.get("CMAKE_BUILD_TYPE", "")
+    flags = found.get(f"CMAKE_CXX_FLAGS_{kind.upper()}", "")
+    sanitizers = found.get("VORRANG_SANITIZE", "")
+    name = output_of(found.get("CMAKE_CXX_COMPILER", "c++"), "--version")
+    return " ".join(part for part in (name, kind, flags, sanitizers) if part)
+
+
+def circumstances(build):
+    release = dict(
+        line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
+    )
+    return {
+        "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "system": release.get("PRETTY_NAME", "").strip('"') + ", Linux " + platform.release(),
+        "compiler": compiler(build),
+        "commit": commit(),
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "load before": "%.2f" % os.getloadavg()[0],
+    }
+
+
+def median_and_mad(values):
+    """The median, and the median of the distances from it."""
+    middle = statistics.median(values)
+    return middle, statistics.median(abs(value - middle) for value in values)
+
+
+def reached(value, aim, at_least=True):
+    """`reached`, or by how much it was missed."""
+    if value >= aim if at_least else value <= aim:
+        return "reached"
+    return f"missed: {value / aim:.2f} of it" if at_least else f"missed: {value / aim:.2f} times it"
+
+
+def print_circumstances(name, facts, command):
+    print(f"\n{name}: {command}")
+    for key, value in facts.items():
+        print(f"  {key}: {value}")
+    if float(facts["load before"]) > 0.5:
+        print("  NOT QUIET: something else runs on this machine; do not quote these figures")
+    print()
+
+
+def print_table(head, rows):
+    """In Markdown, with aligned columns, so that it can be pasted into docs/performance.md."""
+    cells = [head, *[[str(cell) for cell in row] for row in rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    for number, row in enumerate(cells):
+        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |")
+        if number == 0:
+            print("|" + "|".join("-" * (width + 2) for width in widths) + "|")
+
+
+def save(folder, name, facts, results):
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps({"circumstances": facts, "results": results}, indent=2) + "\n")
+    try:
+        shown = path.relative_to(root)
+    except ValueError:
+        shown = path
+    print(f"\nall figures: {shown}")
