@@ -51,7 +51,7 @@ TEST_CASE("eligibility: a pin names the only one") {
   CHECK(look(plain_group(3), wanted).where.empty());
 }
 
-TEST_CASE("eligibility: a pin overrides no other rule") {
+TEST_CASE("eligibility: a pinned deployment must speak the endpoint") {
   auto group = plain_group(2);
   group.deployments[1].endpoints = static_cast<std::uint8_t>(endpoint::chat);
   ask wanted;
@@ -98,6 +98,16 @@ TEST_CASE("eligibility: tags select those with a common one, else those tagged d
     CHECK(look(group, tagged({"moon"})).where.empty());
     CHECK(look(group, tagged({})).where == set{0, 1, 2, 3});
   }
+}
+
+TEST_CASE("eligibility: who names a deployment has chosen already, tags or not") {
+  auto group = plain_group(2);
+  group.tag_filtering = true;
+  group.deployments[0].tags = {"paid"};
+  group.deployments[1].tags = {"default"};
+  auto wanted = tagged({"moon"});
+  wanted.pinned = 0;
+  CHECK(look(group, wanted).where == set{0});
 }
 
 TEST_CASE("eligibility: long prompts pass over small models, with pre-call checks") {
@@ -190,16 +200,15 @@ TEST_CASE("eligibility: random groups against the rules, one deployment at a tim
         return has(group.deployments[i].tags, tag);
       });
     };
-    for (deployment_index i = 0; i < count; ++i)
-      if (allowed(i)) {
-        common |= shares(i);
-        defaults |= has(group.deployments[i].tags, "default");
-      }
+    for (deployment_index i = 0; i < count; ++i) {
+      common |= allowed(i) && shares(i);
+      defaults |= has(group.deployments[i].tags, "default"); // in the whole group
+    }
     for (deployment_index i = 0; i < count; ++i) {
       if (!allowed(i))
         continue;
       const auto& d = group.deployments[i];
-      if (group.tag_filtering) {
+      if (group.tag_filtering && wanted.pinned == no_index) {
         if (common && !shares(i))
           continue;
         if (!common && (defaults || !wanted.tags.empty()) && !has(d.tags, "default"))

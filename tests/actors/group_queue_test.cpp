@@ -14,14 +14,6 @@ namespace {
 
 constexpr nanoseconds tick{1};
 
-/// Re-opening that holds nobody back is over.
-template <class Output, class Books>
-void open_fully(const Output& out, Books& books) {
-  if constexpr (requires { out.opened; })
-    for (const auto& [which, phase] : out.opened)
-      books[which].open_fully(phase);
-}
-
 struct heard {
   owner_index owner;
   verdict what;
@@ -62,7 +54,8 @@ struct stage {
       held[t.what.id] = t.deployment;
     }
     const auto orphans = out.orphans;
-    open_fully(out, books);
+    for (const auto& [which, phase] : out.opened)
+      books[which].open_fully(phase);
     out.clear();
     for (const auto& o : orphans)
       settle(o.grant, cancelled(false));
@@ -534,6 +527,33 @@ TEST_CASE("queue: no probe under a Retry-After; then one grant, then two") {
   CHECK(s.order().size() == 2);
   s.finish(2, success());
   CHECK(s.order().size() == 4);
+}
+
+TEST_CASE("queue: re-opening is over when it holds nobody back") {
+  stage s(plain_group(1));
+  s.finish(s.offer(0), rate_limited());
+  s.queue.cancel(1);
+  s.at(seconds(5));
+  const auto first = s.offer(5);
+  CHECK(s.granted(first));
+  const auto held_back = s.offer(5);
+  CHECK_FALSE(s.granted(held_back));
+  s.queue.cancel(held_back);
+  s.finish(first, success()); // two may go now, and nobody waits
+  for (int i = 0; i < 100; ++i)
+    CHECK(s.granted(s.offer(5)));
+}
+
+TEST_CASE("queue: a ticket for another group is refused") {
+  stage s(plain_group(1));
+  ticket_offer offer;
+  offer.id = 5;
+  offer.wanted.group = 99;
+  offer.since = s.now;
+  s.queue.offer(s.now, 0, std::move(offer));
+  s.serve();
+  REQUIRE(s.ended_with(5, end_code::unknown_group));
+  CHECK_FALSE(s.end_of(5)->may_fall_back);
 }
 
 // --- A full queue -------------------------------------------------------------------------------

@@ -89,11 +89,7 @@ struct desk {
   void end(ticket_id ticket, end_code code, std::uint16_t status = 0, group_index group = 0,
            bool may_fall_back = true, bool context_window = false) {
     ended how;
-    const auto keep_priority = [](auto& of) {
-      if constexpr (requires { of.priority; })
-        of.priority = 4; // as the ticket had it in that queue
-    };
-    keep_priority(how);
+    how.priority = 4; // as the ticket had it in that queue
     how.end.ticket = ticket;
     how.end.code = code;
     how.end.status = status;
@@ -127,6 +123,17 @@ TEST_CASE("book: opening offers the ticket to its group") {
   CHECK(d.book.size() == 1);
   CHECK(d.book.group_of(id) == 2);
   CHECK_FALSE(d.book.holds_grant(id));
+}
+
+TEST_CASE("book: a group that does not exist is refused by a queue, not by a crash") {
+  desk d;
+  const auto id = d.open(99);
+  REQUIRE(d.book.output().offers.size() == 1);
+  CHECK(d.book.output().offers[0].group < d.settings.groups.size());
+  CHECK(d.book.output().offers[0].ticket.wanted.group == 99);
+  d.end(id, end_code::unknown_group, 0, 0, false);
+  REQUIRE(d.told.ends.size() == 1);
+  CHECK(d.told.ends[0].code == end_code::unknown_group);
 }
 
 TEST_CASE("book: names differ between books, and are not used again") {
