@@ -41,6 +41,15 @@ public:
     return boost::asio::async_initiate<const token&, void()>(park, use_token);
   }
 
+  /// Gives way once: what the loop's lists hold now runs first.
+  awaitable<> give_way() {
+    auto park = [this](auto handler) {
+      parked_.emplace(std::move(handler));
+      runs_.run_soon(soon_);
+    };
+    return boost::asio::async_initiate<const token&, void()>(park, use_token);
+  }
+
   /// Resumes the coroutine inside the call, if one is parked. For handlers that the loop itself
   /// called; others use wake_soon().
   void wake() {

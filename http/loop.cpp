@@ -1,5 +1,6 @@
 #include "http/loop.hpp"
 
+#include "http/hangup_watch.hpp"
 #include "http/log.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -40,6 +41,7 @@ struct loop::parts {
   asio::io_context context{1};
   timer deadline{context};
   timer tick{context};
+  std::unique_ptr<hangup_watch> hangups;
 };
 
 loop::loop(std::size_t index, loop_times times)
@@ -126,6 +128,12 @@ void loop::arm_timer() {
     const finally again([this] { arm_timer(); });
     timed_.ring_due(steady::now());
   });
+}
+
+hangup_watch& loop::hangups() {
+  if (!parts_->hangups)
+    parts_->hangups = std::make_unique<hangup_watch>(parts_->context);
+  return *parts_->hangups;
 }
 
 void loop::run() {

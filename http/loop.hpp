@@ -16,6 +16,8 @@ class io_context;
 
 namespace vorrang::http {
 
+class hangup_watch;
+
 /// The constant times that connections are given; each has one list in a loop.
 enum class patience : std::uint8_t {
   head = 0,        ///< until a request's head is complete
@@ -63,6 +65,9 @@ public:
 
   /// Rings `which` at `due`. To cancel: which.cancel().
   void run_at(timed_call& which, time_point due);
+
+  /// For connections that cannot be read from; made when it is first asked for.
+  hangup_watch& hangups();
 
   /// Runs handlers until stop(); exceptions of handlers are counted, logged and survived.
   void run();

@@ -1,5 +1,6 @@
 #include "http/relay.hpp"
 
+#include "config/settings.hpp"
 #include "http/connection.hpp"
 #include "http/exchange.hpp"
 
@@ -180,6 +181,12 @@ awaitable<relay::pass> relay::attempt(const grant& given) {
   if (!judged.good && !judged.over)
     co_return pass::again;
   leave();
+  if (client_.home().rules().settings().gateway.max_queue_size == 0) {
+    // Grant now or 429: a client that has its answer must find the slot free. First the gate sends
+    // the settle, then the actors hear of it.
+    co_await client_.place.give_way();
+    co_await client_.place.give_way();
+  }
   auto whole = judged.good ? call_.good_reply() : call_.last_reply();
   co_await answer(std::move(whole), judged.good);
   co_return pass::over;

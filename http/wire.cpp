@@ -1,10 +1,13 @@
 #include "http/wire.hpp"
 
+#include "http/hangup_watch.hpp"
+
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace vorrang::http {
 
@@ -128,9 +131,30 @@ void wire::keep_reading(std::size_t bytes_min) {
   }
   if (end_ < capacity_)
     read_more();
+  else
+    watch_end();
+}
+
+void wire::watch_end() {
+  if (watched_ != 0)
+    return;
+  auto ended = [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self || !self->open_)
+      return;
+    self->input_ended_ = true; // what is in the buffer was sent before, and is of no use now
+    self->report();
+  };
+  watched_ = runs_.hangups().add(socket_.native_handle(), std::move(ended));
+}
+
+void wire::forget_end() {
+  if (watched_ != 0)
+    runs_.hangups().forget(std::exchange(watched_, 0), socket_.native_handle());
 }
 
 void wire::read_more() {
+  forget_end();
   reading_ = true;
   socket_.async_read_some(asio::buffer(buffer_.get() + end_, capacity_ - end_),
                           [self = shared_from_this()](const error_code& error, std::size_t count) {
@@ -214,6 +238,7 @@ void wire::close() {
   input_ended_ = true;
   rest_.clear();
   stall_.unlink();
+  forget_end();
   error_code ignored;
   socket_.close(ignored);
 }

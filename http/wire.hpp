@@ -51,8 +51,8 @@ public:
   std::string_view input() const noexcept { return {buffer_.get() + begin_, end_ - begin_}; }
   void consume(std::size_t count) noexcept;
   /// Keeps a read pending, into a buffer of at least `bytes_min`. Nothing happens if one is
-  /// pending already, at the end of input, or if the buffer is full (it grows to bytes_max, when
-  /// more was asked for).
+  /// pending already, or at the end of input. A full buffer grows to bytes_max; when it is full
+  /// then, the end of the connection is seen without reading.
   void keep_reading(std::size_t bytes_min);
 
   /// Sends `pieces`, now as far as the kernel takes them, the rest as it comes. The bytes must stay
@@ -76,6 +76,8 @@ private:
   void write_rest();
   void fail() noexcept;
   void take_sent(std::size_t count);
+  void watch_end();
+  void forget_end();
 
   loop& runs_;
   socket socket_;
@@ -91,6 +93,7 @@ private:
 
   std::vector<std::string_view> rest_; ///< what the kernel has not taken yet
   std::uint64_t bytes_written_ = 0;
+  std::uint64_t watched_ = 0; ///< by the loop's hangup_watch
 
   bool open_ = false;
   bool connecting_ = false;

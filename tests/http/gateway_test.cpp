@@ -16,6 +16,8 @@ using std::chrono::milliseconds;
 
 namespace {
 
+constexpr std::size_t wire_bytes_max = 32 * 1024; // wire::bytes_max, whose header is heavy
+
 const std::string answer_body = R"({"id":"1","object":"chat.completion","model":"x","choices":[]})";
 
 std::string with_length(const std::string& body, const std::string& fields = {}) {
@@ -324,6 +326,22 @@ TEST_CASE("a client that hangs up while it waits loses its ticket") {
     client.send(many);
     REQUIRE(all.waits_for(&gate_book::opened, ++gone));
     client.end_output();
+    REQUIRE(all.waits_for(&gate_book::cancelled, gone));
+  }
+  SECTION("with more behind it than the buffer may hold") {
+    // Not more than the kernel takes, or the FIN would not leave the client.
+    auto client = all.client();
+    client.send(post(ask_of("mock")));
+    REQUIRE(all.waits_for(&gate_book::opened, ++gone));
+    client.send(std::string(wire_bytes_max + 8'000, 'x'));
+    client.end_output();
+    REQUIRE(all.waits_for(&gate_book::cancelled, gone));
+  }
+  SECTION("by a RST with more behind it than the kernel takes") {
+    auto client = all.client();
+    client.send(post(ask_of("mock")) + std::string(200'000, 'x'));
+    REQUIRE(all.waits_for(&gate_book::opened, ++gone));
+    client.reset();
     REQUIRE(all.waits_for(&gate_book::cancelled, gone));
   }
   REQUIRE(all.book->granted == 0);
