@@ -180,6 +180,8 @@ void request_book::on_end(const ended& how) {
     end.waited = how.end.waited;
     end.fallbacks = how.end.fallbacks;
   }
+  if (end.status == 0 && found->way && found->way->last_error)
+    end.status = found->way->last_error->status;
   auto& listener = *found->listener;
   release(*found);
   listener.on_end(end);

@@ -38,6 +38,9 @@ public:
   const engine_directory& directory() const { return *directory_; }
   const request_actor& owner() const { return owner_; }
 
+  /// Called each time the owner has heard all that was said to it.
+  std::function<void()> after_round;
+
   /// Delivers everything until nothing moves any more at this instant.
   void quiet() {
     do {
@@ -45,6 +48,8 @@ public:
       time_.run();
       auto verdicts = std::exchange(inbox_->verdicts, {});
       book_.deliver(now(), verdicts);
+      if (after_round)
+        after_round();
     } while (!book_.output().empty() || !inbox_->verdicts.empty());
   }
 

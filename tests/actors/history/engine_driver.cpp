@@ -2,6 +2,7 @@
 
 #include "../virtual_engine.hpp"
 
+#include <algorithm>
 #include <map>
 
 namespace vorrang::history {
@@ -9,7 +10,9 @@ namespace {
 
 class engine_driver final : public driver {
 public:
-  explicit engine_driver(const engine_settings& settings) : engine_(settings) {}
+  explicit engine_driver(const engine_settings& settings) : engine_(settings) {
+    engine_.after_round = [this] { tell_round(); };
+  }
 
   time_point now() const override { return engine_.now(); }
   time_point next_event() const override { return engine_.next_event(); }
@@ -19,6 +22,7 @@ public:
     auto listener = std::make_unique<ears>(*this);
     auto& heard = *listener;
     heard.ticket = engine_.book().open(now(), what, heard);
+    heard.group = engine_.book().group_of(heard.ticket);
     const auto id = heard.ticket;
     listeners_[id] = std::move(listener);
     engine_.quiet();
@@ -92,7 +96,10 @@ private:
       event heard;
       heard.kind = event_kind::waiting_again;
       heard.group = driver.engine_.book().group_of(ticket);
-      driver.hear(heard, ticket);
+      heard.ticket = ticket;
+      heard.at = driver.now();
+      const auto from = std::exchange(group, heard.group);
+      driver.round_.push_back({heard, from, from != heard.group});
     }
     void on_end(const ending& end) override {
       event heard;
@@ -105,12 +112,37 @@ private:
 
     engine_driver& driver;
     ticket_id ticket = 0;
+    group_index group = no_index;
   };
 
   void hear(event heard, ticket_id ticket) {
     heard.ticket = ticket;
     heard.at = now();
-    events_.push_back(std::move(heard));
+    const auto from = heard.group;
+    round_.push_back({std::move(heard), from, false});
+  }
+
+  /// Puts what was heard in one round into an order in which it can have happened. Each queue
+  /// spoke in its own order; one that moved left its queue there, and came to the next one after
+  /// all that this one had said in the round.
+  void tell_round() {
+    while (!round_.empty()) {
+      auto next = round_.begin();
+      for (auto one = round_.begin(); one != round_.end(); ++one) {
+        const auto speaks_before = [&](group_index group, auto end) {
+          return std::any_of(round_.begin(), end,
+                             [&](const said& other) { return other.from == group; });
+        };
+        if (speaks_before(one->from, one))
+          continue;
+        if (one->moved && speaks_before(one->what.group, round_.end()))
+          continue;
+        next = one;
+        break;
+      }
+      events_.push_back(next->what);
+      round_.erase(next);
+    }
   }
 
   /// The grant, if the book still holds it.
@@ -130,6 +162,14 @@ private:
   std::map<ticket_id, grant_id> current_;
   std::map<grant_id, bool> settled_;
   std::vector<event> events_;
+
+  struct said {
+    event what;
+    /// Whose queue said it.
+    group_index from;
+    bool moved;
+  };
+  std::vector<said> round_;
 };
 
 } // namespace

@@ -423,14 +423,14 @@ void health_model::quiet(bool surely_waits, bool maybe_waits, std::uint64_t in_f
   });
 }
 
-void health_model::maybe_reopened(bool surely_waits, std::uint64_t in_flight) {
+void health_model::maybe_reopened() {
   if (std::none_of(worlds_.begin(), worlds_.end(),
                    [](const auto& w) { return w.limit && w.success_since_end; }))
     return;
   each([&](health_world world, auto& out) {
     out.push_back(world);
-    const bool holds = surely_waits && world.limit && in_flight >= *world.limit;
-    if (world.success_since_end && !holds)
+    // reading: those who wait may be held back by something else (tokens, old attempts).
+    if (world.success_since_end)
       world.limit.reset();
     out.push_back(std::move(world));
   });

@@ -98,7 +98,7 @@ public:
   void quiet(bool surely_waits, bool maybe_waits, std::uint64_t in_flight);
 
   /// As quiet(), but in the middle of an instant: re-opening may be over by now, or not.
-  void maybe_reopened(bool surely_waits, std::uint64_t in_flight);
+  void maybe_reopened();
 
   /// The earliest moment after `now` at which a reading changes by itself.
   time_point next_change(time_point now) const;

@@ -49,19 +49,20 @@ model::answer model::permitted_in(const ask& a, const std::vector<back_off>* own
       return !narrow
           || (speaks(i) && short_enough(i) && !excluded(i) && (!pinned || a.pinned == i));
     };
-    bool may = true;
-    if (rules.tag_filtering) {
-      bool common = false;
-      for (deployment_index i = 0; i < all.size(); ++i)
-        common |= usable(i) && has_common_tag(all[i], a.tags);
-      may = has_common_tag(all[d], common ? a.tags : default_tag);
-    }
+    bool common = false;
+    for (deployment_index i = 0; i < all.size(); ++i)
+      common |= usable(i) && has_common_tag(all[i], a.tags);
+    const auto tagged = [&](deployment_index i) {
+      return !rules.tag_filtering || has_common_tag(all[i], common ? a.tags : default_tag);
+    };
+    bool may = tagged(d);
     const auto holds = [&](deployment_index i) {
       return !all[i].tpm || a.token_estimate <= *all[i].tpm;
     };
     if (may && !holds(d)) {
       for (deployment_index i = 0; i < all.size(); ++i) {
-        may &= i == d || !usable(i) || (!holds(i) && *all[i].tpm <= *all[d].tpm);
+        may &= i == d || !usable(i) || (narrow && !tagged(i))
+            || (!holds(i) && *all[i].tpm <= *all[d].tpm);
         // reading: of several largest it may be one, or each.
         yes &= i == d || !usable(i) || all[i].tpm != all[d].tpm;
       }

@@ -41,13 +41,8 @@ void model::enter_fallback(ticket& t, group_index to) {
   const auto place = static_cast<std::size_t>(place_of(to) - list.begin());
   t.list_position = std::max(t.list_position, place + 1);
   // reading: where nobody was held back before this one came, re-opening may be over by now.
-  for (deployment_index i = 0; i < groups_[to].deployments.size(); ++i) {
-    const bool wanted = std::any_of(live_.begin(), live_.end(), [&](const auto& o) {
-      return o.now == phase::waiting && o.group == to && eligible(o, i) == answer::yes;
-    });
-    auto& d = groups_[to].deployments[i];
-    d.health.maybe_reopened(wanted, d.window.in_flight());
-  }
+  for (auto& d : groups_[to].deployments)
+    d.health.maybe_reopened();
   const auto would_end = [&](end_code code) { t.earlier_ends.insert(static_cast<int>(code)); };
   if (t.why == cause::rejected || t.why == cause::excluded)
     would_end(end_code::rejected);
@@ -292,7 +287,8 @@ void model::check_queue_full(ticket& t, const event& e) {
   ticket* newcomer = nullptr;
   for (auto& o : live_)
     if (o.id != t.id && o.newcomer && !o.displaced_one && o.group == t.group
-        && o.now == phase::waiting && o.priority < t.priority)
+        && o.now == phase::waiting && o.priority < t.priority
+        && (!newcomer || better(o, *newcomer)))
       newcomer = &o;
   // reading: a newcomer whose deadline is now may displace another before it times out itself.
   for (auto& o : newcomers_gone_)
@@ -368,8 +364,10 @@ void model::hear_ending(const event& e) {
       // reading: one that is displaced from a fallback group ends, or tries the next.
       if (t->why == cause::none && (t->asked.group == t->group || !t->newcomer))
         check_queue_full(*t, e);
-      else
-        expect_no_fallback();
+      else if (std::none_of(live_.begin(), live_.end(), [&](const auto& o) {
+                 return o.group == t->group && o.newcomer && o.priority < t->priority;
+               }))
+        expect_no_fallback(); // else it may have been displaced within this instant
       break;
     case end_code::rate_limited_beyond_deadline:
       if (!maybe_hopeless(*t) && t->why == cause::none)
@@ -379,7 +377,9 @@ void model::hear_ending(const event& e) {
       expect_no_fallback();
       break;
     case end_code::attempts_exhausted:
-      if (t->why == cause::none && !(t->attempts > 0 && !any_permitted(*t, answer::yes)))
+      // reading: where a fallback group gives it up unasked, that or the last error is the answer.
+      if (t->why == cause::none && !(t->attempts > 0 && !any_permitted(*t, answer::yes))
+          && t->earlier_ends.count(static_cast<int>(end_code::attempts_exhausted)) == 0)
         object("retries", name(e) + " was given up with attempts left");
       expect_last_answer();
       if (end.timed_out != t->last_timed_out)
@@ -387,7 +387,7 @@ void model::hear_ending(const event& e) {
       expect_no_fallback();
       break;
     case end_code::rejected:
-      if (t->why != cause::rejected && t->why != cause::excluded)
+      if (t->why != cause::rejected && t->why != cause::excluded && !earlier)
         object("retries", name(e) + " was rejected by nobody");
       expect_last_answer();
       expect_no_fallback();
