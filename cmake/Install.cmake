@@ -1,4 +1,5 @@
-# cmake --install and find_package(vorrang): vorrang::config and vorrang::engine, static.
+# cmake --install and find_package(vorrang): vorrang::config, vorrang::engine and, with the gateway,
+# vorrang::router; static.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -24,6 +25,22 @@ foreach(room_and_name "config config" "actors engine")
           COMPONENT development FILES_MATCHING PATTERN "*.hpp")
   list(APPEND vorrang_exported vorrang_${name})
 endforeach()
+
+# Of http/ only the Router is for others; the libraries below it come along.
+if(TARGET vorrang_router)
+  foreach(name http_core front loops router)
+    set_target_properties(vorrang_${name} PROPERTIES
+      EXPORT_NAME ${name}
+      INTERFACE_INCLUDE_DIRECTORIES
+        "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>;$<INSTALL_INTERFACE:${vorrang_header_dir}>")
+    list(APPEND vorrang_exported vorrang_${name})
+  endforeach()
+  install(FILES
+    ${PROJECT_SOURCE_DIR}/http/router.hpp
+    ${PROJECT_SOURCE_DIR}/http/router_asio.hpp
+    ${PROJECT_SOURCE_DIR}/http/router_options.hpp
+    DESTINATION ${vorrang_header_dir}/http COMPONENT development)
+endif()
 
 if(TARGET vorrang)
   set_target_properties(vorrang PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})

@@ -78,9 +78,8 @@ struct router::parts {
   }
 
   ~parts() {
-    on_each_loop([this](std::size_t index, const std::function<void()>& done) {
-      loops[index]->end(done);
-    });
+    on_each_loop(
+        [this](std::size_t index, const std::function<void()>& done) { loops[index]->end(done); });
     stop_engine(engine);
     engine.reset();
     system.reset(); // awaits the actors, then stops the loops
@@ -125,8 +124,8 @@ std::variant<reply, router_order> router::parts::accept(completion_kind kind,
   if (!order.claim->grow(text.size()))
     return rules.refuse({our_error::queue_bytes_full, {}, {}}, nullptr);
   gateway_state state;
-  auto begun = begin_completion(rules, std::chrono::steady_clock::now(), kind, std::move(text),
-                                state);
+  auto begun =
+      begin_completion(rules, std::chrono::steady_clock::now(), kind, std::move(text), state);
   if (auto* refused = std::get_if<reply>(&begun))
     return std::move(*refused);
   order.what = std::move(std::get<std::unique_ptr<call>>(begun));

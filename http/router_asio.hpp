@@ -56,17 +56,16 @@ auto completion_on_asio(router& by, completion_request request, begin_completion
 /// router::acompletion() for Asio; `by` outlives the call.
 template <class Token>
 auto acompletion(router& by, completion_request request, Token&& token) {
-  return detail::completion_on_asio(
-      by, std::move(request),
-      static_cast<detail::begin_completion>(&router::acompletion), std::forward<Token>(token));
+  return detail::completion_on_asio(by, std::move(request),
+                                    static_cast<detail::begin_completion>(&router::acompletion),
+                                    std::forward<Token>(token));
 }
 
 /// router::atext_completion() for Asio; `by` outlives the call.
 template <class Token>
 auto atext_completion(router& by, completion_request request, Token&& token) {
   return detail::completion_on_asio(
-      by, std::move(request),
-      static_cast<detail::begin_completion>(&router::atext_completion),
+      by, std::move(request), static_cast<detail::begin_completion>(&router::atext_completion),
       std::forward<Token>(token));
 }
 

@@ -47,8 +47,7 @@ struct router_order {
 /// Speaks for one request to the gate, plays mocks, tells a carrier's news to the call, and hands
 /// out the result. Passive; belongs to the thread of its place. Whatever happens to it, its ticket
 /// is settled or cancelled and its owner hears of it: the destructor sees to that.
-class router_job final : public request_listener,
-                         public std::enable_shared_from_this<router_job> {
+class router_job final : public request_listener, public std::enable_shared_from_this<router_job> {
 public:
   router_job(router_place& place, router_order order);
   ~router_job() override;

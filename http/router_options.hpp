@@ -3,6 +3,7 @@
 // All members have initializers: designated ones may leave out any of them without a warning.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>

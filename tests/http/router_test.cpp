@@ -9,8 +9,8 @@
 #include "catch.hpp"
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -270,7 +270,9 @@ TEST_CASE("a stream that breaks in its midst is an error after its chunks") {
   auto request = ask_for("real");
   request.stream = true;
   std::size_t chunks = 0;
-  request.on_chunk = [&](std::string_view) { ++chunks; };
+  request.on_chunk = [&](std::string_view) {
+    ++chunks;
+  };
   const auto result = router->acompletion(request).get();
   // A reset may overtake the chunk; then the call is tried again, and breaks again.
   REQUIRE_FALSE(succeeded(result));
@@ -281,7 +283,9 @@ TEST_CASE("a chunk's callback that throws ends the call as cancelled, and nothin
   const auto router = make(mock_entry());
   auto request = ask_for("gpt-3.5-turbo");
   request.stream = true;
-  request.on_chunk = [](std::string_view) { throw std::runtime_error("enough"); };
+  request.on_chunk = [](std::string_view) {
+    throw std::runtime_error("enough");
+  };
   const auto result = router->acompletion(request).get();
   REQUIRE_FALSE(succeeded(result));
   CHECK(std::get<completion_error>(result).status == 499);
@@ -422,8 +426,8 @@ TEST_CASE("a cancelled Asio operation cancels its call") {
     status = std::get<completion_error>(result).status;
   };
   acompletion(*router, ask_for("gpt-3.5-turbo"),
-              boost::asio::bind_cancellation_slot(
-                  signal.slot(), boost::asio::bind_executor(context, handler)));
+              boost::asio::bind_cancellation_slot(signal.slot(),
+                                                  boost::asio::bind_executor(context, handler)));
   boost::asio::post(context, [&] { signal.emit(boost::asio::cancellation_type::terminal); });
   context.run();
   CHECK(status == 499);

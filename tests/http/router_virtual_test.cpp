@@ -69,8 +69,8 @@ public:
                                    completion_kind kind = completion_kind::chat) {
     auto body = render_body(request, kind, *rules);
     REQUIRE(std::holds_alternative<std::string>(body));
-    auto begun = begin_completion(*rules, engine.now(), kind,
-                                  std::move(std::get<std::string>(body)), {});
+    auto begun =
+        begin_completion(*rules, engine.now(), kind, std::move(std::get<std::string>(body)), {});
     REQUIRE(std::holds_alternative<std::unique_ptr<vorrang::http::call>>(begun));
     router_order order;
     order.what = std::move(std::get<std::unique_ptr<vorrang::http::call>>(begun));
@@ -88,8 +88,8 @@ public:
 
   /// Until `at` seconds, timers of engine and jobs in their order.
   void run_until(double at) {
-    const auto end = began + std::chrono::duration_cast<duration>(
-                                 std::chrono::duration<double>(at));
+    const auto end =
+        began + std::chrono::duration_cast<duration>(std::chrono::duration<double>(at));
     engine.quiet();
     while (timers.first() <= end) {
       engine.advance_to(std::max(timers.first(), engine.now()));
