@@ -400,7 +400,8 @@ bool health_model::refute_owed_probe(time_point now) {
   return true;
 }
 
-void health_model::quiet(bool surely_waits, bool maybe_waits, std::uint64_t in_flight) {
+void health_model::quiet(bool surely_waits, bool maybe_waits,
+                         const std::vector<std::uint64_t>& in_flight_serials) {
   if (std::none_of(worlds_.begin(), worlds_.end(),
                    [](const auto& w) { return w.limit && w.success_since_end; })) {
     for (auto& world : worlds_)
@@ -408,7 +409,11 @@ void health_model::quiet(bool surely_waits, bool maybe_waits, std::uint64_t in_f
     return;
   }
   each([&](health_world world, auto& out) {
-    const bool holds = surely_waits && world.limit && in_flight >= *world.limit;
+    // Those from before the cooldown surely hold nobody back: at most, they may.
+    const auto since = std::count_if(in_flight_serials.begin(), in_flight_serials.end(),
+                                     [&](auto serial) { return serial >= world.limit_from_serial; });
+    const bool holds
+      = surely_waits && world.limit && static_cast<std::uint64_t>(since) >= *world.limit;
     const bool just_now = std::exchange(world.success_now, false);
     if (!world.limit || !world.success_since_end || holds) {
       out.push_back(std::move(world));

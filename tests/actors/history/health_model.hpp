@@ -95,7 +95,8 @@ public:
 
   /// A quiet moment: "until nobody is held back by it". Whether a ticket waits
   /// that wants this deployment.
-  void quiet(bool surely_waits, bool maybe_waits, std::uint64_t in_flight);
+  void quiet(bool surely_waits, bool maybe_waits,
+             const std::vector<std::uint64_t>& in_flight_serials);
 
   /// As quiet(), but in the middle of an instant: re-opening may be over by now, or not.
   void maybe_reopened();

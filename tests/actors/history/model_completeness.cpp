@@ -62,7 +62,7 @@ void model::check_group(group_index index) {
     auto wanted = answer::no;
     for (const auto* t : line)
       wanted = std::max(wanted, eligible(*t, i));
-    d.health.quiet(wanted == answer::yes, wanted != answer::no, d.window.in_flight());
+    d.health.quiet(wanted == answer::yes, wanted != answer::no, d.window.in_flight_serials());
   }
 }
 
