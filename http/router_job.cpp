@@ -61,7 +61,6 @@ void router_job::drain() {
 }
 
 // The gate
-// ----------------------------------------------------------------------------------------
 
 void router_job::on_grant(const grant& given) {
   if (is_over_)
@@ -101,7 +100,6 @@ void router_job::leave() {
 }
 
 // A mock
-// ------------------------------------------------------------------------------------------
 
 void router_job::play() {
   if (!may_send()) {
@@ -141,7 +139,6 @@ void router_job::play_now() {
 }
 
 // An upstream
-// -------------------------------------------------------------------------------------
 
 bool router_job::may_send() {
   return is_open_ && place_.gate().begin_sending(ticket_);
@@ -221,7 +218,6 @@ bool router_job::pass_on_events(bool is_end) {
 }
 
 // What came of it
-// ---------------------------------------------------------------------------------
 
 void router_job::judged(judgement what) {
   if (what.again) {
