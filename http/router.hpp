@@ -63,7 +63,7 @@ struct completion_request {
 struct completion_facts {
   /// The deployment of the last attempt; empty if there was none.
   std::string model_id;
-  /// From the call to its last grant, or to its end without one.
+  /// From taking its ticket (a moment after the call) to its last grant, or to its end without one.
   std::chrono::nanoseconds waited{};
   /// Attempts in all, those that counted as retries, and groups that were fallen back to.
   std::uint32_t attempts = 0, retries = 0, fallbacks = 0;
