@@ -13,6 +13,7 @@ import threading
 import time
 
 DEFAULT_TIMEOUT_S = 20.0
+TCP_ESTABLISHED = 1
 
 
 class Reply:
@@ -131,8 +132,17 @@ class _Connection(asyncio.Protocol):
             return
         method, target, headers, body, used = request
         self.buffer = self.buffer[used:]
-        self.call = self.provider._arrived(self.connection_id, method, target, headers, body)
-        self.task = asyncio.ensure_future(self._answer(self.call))
+        self.call = self.provider._arrived(self, method, target, headers, body)
+        if self.call.running:
+            self.task = asyncio.ensure_future(self._answer(self.call))
+
+    def has_ended(self):
+        """Whether the other side has closed or reset, as the kernel sees it now."""
+        raw = self.transport.get_extra_info("socket")
+        try:
+            return raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[0] != TCP_ESTABLISHED
+        except OSError:
+            return True
 
     async def _answer(self, call):
         reply = call.reply
@@ -239,7 +249,7 @@ class Provider:
         self.port = None
         self._running = 0
         self._open = set()
-        self._changed = threading.Condition()
+        self._changed = threading.Condition()  # reentrant
         self._loop = None
         self._thread = None
 
@@ -336,17 +346,28 @@ class Provider:
             self._open.discard(connection)
             self._changed.notify_all()
 
-    def _arrived(self, connection_id, method, target, headers, body):
+    def _note_silent_ends(self):
+        """The kernel may know of an end that the loop has not reported yet. Who hung up before the
+        call that just arrived was sent does not count as running beside it."""
+        for connection in self._open:
+            if connection.call is not None and connection.call.running and connection.has_ended():
+                self._closed(connection.call)
+
+    def _arrived(self, connection, method, target, headers, body):
         with self._changed:
-            call = Call(len(self.calls), connection_id, method, target, headers, body)
+            self._note_silent_ends()
+            call = Call(len(self.calls), connection.connection_id, method, target, headers, body)
             call.release_event = asyncio.Event()
             if self.script:
                 call.reply = self.script.pop(0)
             else:
                 call.reply = self.answer(call) if callable(self.answer) else self.answer
             self.calls.append(call)
-            self._running += 1
-            self.running_max = max(self.running_max, self._running)
+            if connection.has_ended():  # sent and given up before it was read here
+                call.closed_at = time.monotonic()
+            else:
+                self._running += 1
+                self.running_max = max(self.running_max, self._running)
             self._changed.notify_all()
             return call
 
