@@ -29,7 +29,7 @@ void health::head(time_point now, stamp& attempt) {
   tick(now);
   if (!attempt.probe || attempt.healed || stale(attempt))
     return;
-  succeed(now, attempt);
+  succeed(attempt);
   attempt.healed = true;
   if (reopening()) {
     // It is the first of those that the re-opened deployment has in flight.
@@ -58,7 +58,7 @@ void health::settle(time_point now, const stamp& attempt, const outcome& result)
   switch (result.kind) {
   case outcome_kind::success:
     if (!attempt.healed)
-      succeed(now, attempt);
+      succeed(attempt);
     break;
   case outcome_kind::rate_limited:
     fail(now, result, failure_kind::rate_limit);
@@ -105,7 +105,7 @@ void health::reopen(std::uint32_t limit) {
   reopening_in_flight_ = 0;
 }
 
-void health::succeed(time_point now, const stamp& attempt) {
+void health::succeed(const stamp& attempt) {
   if (cooling_) {
     // Only a probe is granted while a deployment cools; its success ends the cooldown, whatever
     // attempts of before have lengthened it by meanwhile.

@@ -69,7 +69,7 @@ private:
 
   void cool(time_point now, const outcome& result, bool may_probe);
   void reopen(std::uint32_t limit);
-  void succeed(time_point now, const stamp& attempt);
+  void succeed(const stamp& attempt);
   void fail(time_point now, const outcome& result, failure_kind kind);
   bool stale(const stamp& attempt) const noexcept { return attempt.phase < began_; }
   std::optional<std::uint32_t> allowance(failure_kind kind) const noexcept;

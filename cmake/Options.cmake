@@ -17,6 +17,9 @@ set(VORRANG_SANITIZE "" CACHE STRING "Value for -fsanitize=, e.g. address,undefi
 # what they link, but carries nothing outside this build.
 add_library(vorrang_options INTERFACE)
 set(vorrang_warnings -Wall -Wextra -Wshadow -Wconversion -Wno-mismatched-new-delete)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  list(APPEND vorrang_warnings -Wno-restrict) # false for std::string + literal (GCC bug 105651)
+endif()
 if(VORRANG_SANITIZE MATCHES "thread")
   list(APPEND vorrang_warnings -Wno-tsan) # Asio's fences
 endif()

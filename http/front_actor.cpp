@@ -82,8 +82,7 @@ struct front_desk::parts {
 
   /// Nothing if the answer did not come in time.
   template <class Answer, class Atom, class Question>
-  std::optional<Answer> ask(Atom verb, group_index group, Question question,
-                            time_point deadline) {
+  std::optional<Answer> ask(Atom verb, group_index group, Question question, time_point deadline) {
     asked<Question, Answer> wanted{group, std::move(question)};
     auto answer = wanted.answer->get_future();
     caf::anon_send(self, verb, std::move(wanted));
@@ -106,7 +105,9 @@ front_desk::front_desk(caf::actor_system& system, std::shared_ptr<engine_directo
   parts_->self = system.spawn(front_keeper, parts_->engine);
 }
 
-front_desk::~front_desk() { caf::anon_send_exit(parts_->self, caf::exit_reason::user_shutdown); }
+front_desk::~front_desk() {
+  caf::anon_send_exit(parts_->self, caf::exit_reason::user_shutdown);
+}
 
 std::vector<std::string> front_desk::groups() {
   std::vector<std::string> names;
@@ -140,8 +141,7 @@ std::optional<change_result> front_desk::move(const std::string& group, ticket_i
   const auto found = parts_->find(group);
   if (!found)
     return change_result::unknown_ticket;
-  const auto done =
-      parts_->ask<bool>(move_atom_v, *found, move_ticket{ticket, priority}, deadline);
+  const auto done = parts_->ask<bool>(move_atom_v, *found, move_ticket{ticket, priority}, deadline);
   if (!done)
     return std::nullopt;
   return *done ? change_result::done : change_result::unknown_ticket;
@@ -153,6 +153,8 @@ operator_desk::readiness front_desk::ready() {
   return result;
 }
 
-void front_desk::end_waiting() { caf::anon_send(parts_->self, drain_atom_v); }
+void front_desk::end_waiting() {
+  caf::anon_send(parts_->self, drain_atom_v);
+}
 
 } // namespace vorrang::http

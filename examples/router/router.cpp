@@ -28,16 +28,19 @@
 
 int main() {
   auto [router, problems, warnings] = vorrang::router::make({
-      .model_list = {
+      .model_list =
           {
-              .model_name = "gpt-3.5-turbo",
-              .litellm_params = {
-                  .model = "gpt-3.5-turbo",
-                  .mock_response = "Hello world this is Macintosh!", // fakes the LLM API call
-                  .rpm = 1,
+              {
+                  .model_name = "gpt-3.5-turbo",
+                  .litellm_params =
+                      {
+                          .model = "gpt-3.5-turbo",
+                          .mock_response =
+                              "Hello world this is Macintosh!", // fakes the LLM API call
+                          .rpm = 1,
+                      },
               },
           },
-      },
       .timeout = 2, // timeout request if takes > 2s
       .routing_strategy = "usage-based-routing-v2",
       .polling_interval = 0.03, // nothing is polled: grants come by event
@@ -50,7 +53,8 @@ int main() {
   // Four calls at once, the most urgent first.
   std::vector<std::future<vorrang::completion_result>> calls;
   for (int priority : {0, 1, 2, 3})
-    calls.push_back(router->acompletion({ // ADDS TO QUEUE + WAITS FOR ITS GRANT + MAKES CALL
+    calls.push_back(router->acompletion({
+        // ADDS TO QUEUE + WAITS FOR ITS GRANT + MAKES CALL
         .model = "gpt-3.5-turbo",
         .messages = {{.role = "user", .content = "Hey!"}},
         .priority = priority, // LOWER IS BETTER

@@ -141,7 +141,8 @@ TEST_CASE("rpm: 1 lets one go each minute, the most urgent first") {
     tickets.push_back(f.open(heard[priority], priority, 200s));
   for (int second = 0; second <= 200; ++second) {
     for (auto& one : heard)
-      if (one.grants.size() == 1 && granted_at[static_cast<std::size_t>(&one - heard)] == duration{})
+      if (one.grants.size() == 1 &&
+          granted_at[static_cast<std::size_t>(&one - heard)] == duration{})
         granted_at[static_cast<std::size_t>(&one - heard)] = one.grants[0].at - start + 1ns;
     f.engine.advance(1s);
   }
@@ -200,7 +201,8 @@ TEST_CASE("an unsent grant goes back after ten seconds, its rpm unit included") 
 TEST_CASE("an owner that dies leaves nothing behind") {
   fixture f(one_deployment(one_slot()));
   auto dying = f.engine.time().system().spawn([](request_actor::pointer) {
-    return request_actor::behavior_type{[](verdict_atom, const verdict_batch&) {}};
+    return request_actor::behavior_type{[](verdict_atom, const verdict_batch&) {
+    }};
   });
   offer_batch offers;
   offers.owner = dying;

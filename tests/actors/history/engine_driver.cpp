@@ -11,7 +11,9 @@ namespace {
 class engine_driver final : public driver {
 public:
   explicit engine_driver(const engine_settings& settings) : engine_(settings) {
-    engine_.after_round = [this] { tell_round(); };
+    engine_.after_round = [this] {
+      tell_round();
+    };
   }
 
   time_point now() const override { return engine_.now(); }

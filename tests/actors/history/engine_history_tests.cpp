@@ -28,9 +28,9 @@ TEST_CASE("the engine chooses by weight") {
 
 // Not run by itself: `engine_history_tests "[triage]"` shows what breaks, and how often.
 TEST_CASE("which rules break", "[.][triage]") {
-  const auto text = triage(from_environment("VORRANG_HISTORY_SEED", 1),
-                           from_environment("VORRANG_HISTORY_EVENTS", 1'000'000),
-                           make_engine_driver);
+  const auto text =
+      triage(from_environment("VORRANG_HISTORY_SEED", 1),
+             from_environment("VORRANG_HISTORY_EVENTS", 1'000'000), make_engine_driver);
   std::fputs(text.c_str(), stderr);
   CHECK(text.empty());
 }

@@ -23,11 +23,8 @@ enum class mood : std::uint8_t { mixed, well, failing, limiting };
 class player {
 public:
   player(std::uint64_t seed, const driver_factory& factory, model_options options, bool verbose)
-    : random_(seed * 0x9e3779b97f4a7c15 + 1),
-      settings_(random_settings(random_)),
-      system_(factory(settings_)),
-      model_(settings_, system_->now(), options),
-      verbose_(verbose) {
+      : random_(seed * 0x9e3779b97f4a7c15 + 1), settings_(random_settings(random_)),
+        system_(factory(settings_)), model_(settings_, system_->now(), options), verbose_(verbose) {
     for (const auto& g : settings_.groups)
       for (const auto& d : g.deployments)
         tpm_ |= d.tpm.has_value();
@@ -59,7 +56,8 @@ public:
   /// Everything settles to empty: no slot, no ticket, no timer stays behind.
   void drain() {
     std::fill(moods_.begin(), moods_.end(), mood::well);
-    for (int i = 0; i < 400 && !(model_.running().empty() && model_.waiting_tickets().empty()); ++i) {
+    for (int i = 0; i < 400 && !(model_.running().empty() && model_.waiting_tickets().empty());
+         ++i) {
       while (!model_.running().empty()) {
         outcome result;
         result.kind = outcome_kind::success;
@@ -111,18 +109,18 @@ private:
 
   void hear(const event& e) {
     switch (e.kind) {
-      case event_kind::granted:
-        say("  > ", show(e.at), " grant ", e.granted.id, ": ticket ", e.ticket, ", group ", e.group,
-            ", deployment ", e.granted.deployment,
-            e.granted.reason == grant_reason::head_of_line ? ", probe" : "");
-        break;
-      case event_kind::waiting_again:
-        say("  > ", show(e.at), " ticket ", e.ticket, " waits in group ", e.group);
-        break;
-      case event_kind::ended:
-        say("  > ", show(e.at), " ticket ", e.ticket, " ends: code ",
-            static_cast<int>(e.ended.code), ", status ", e.ended.status);
-        break;
+    case event_kind::granted:
+      say("  > ", show(e.at), " grant ", e.granted.id, ": ticket ", e.ticket, ", group ", e.group,
+          ", deployment ", e.granted.deployment,
+          e.granted.reason == grant_reason::head_of_line ? ", probe" : "");
+      break;
+    case event_kind::waiting_again:
+      say("  > ", show(e.at), " ticket ", e.ticket, " waits in group ", e.group);
+      break;
+    case event_kind::ended:
+      say("  > ", show(e.at), " ticket ", e.ticket, " ends: code ", static_cast<int>(e.ended.code),
+          ", status ", e.ended.status);
+      break;
     }
   }
 
@@ -139,14 +137,15 @@ private:
       throw violation("2.9", "the system's own meter counts an inversion");
     for (group_index g = 0; g < settings_.groups.size(); ++g) {
       if (const auto n = system_->waiting(g); n && *n != model_.waiting(g))
-        throw violation("2.6", "group " + std::to_string(g) + ": " + std::to_string(*n)
-                                 + " are said to wait, but " + std::to_string(model_.waiting(g))
-                                 + " do");
+        throw violation("2.6", "group " + std::to_string(g) + ": " + std::to_string(*n) +
+                                   " are said to wait, but " + std::to_string(model_.waiting(g)) +
+                                   " do");
       for (deployment_index d = 0; d < settings_.groups[g].deployments.size(); ++d)
         if (const auto n = system_->in_flight(g, d); n && *n != model_.in_flight(g, d))
-          throw violation("2.6", "group " + std::to_string(g) + ", deployment " + std::to_string(d)
-                                   + ": " + std::to_string(*n) + " said to be in flight, but "
-                                   + std::to_string(model_.in_flight(g, d)) + " are");
+          throw violation("2.6", "group " + std::to_string(g) + ", deployment " +
+                                     std::to_string(d) + ": " + std::to_string(*n) +
+                                     " said to be in flight, but " +
+                                     std::to_string(model_.in_flight(g, d)) + " are");
     }
   }
 
@@ -173,10 +172,18 @@ private:
     a.priority = priority();
     const auto now = system_->now();
     switch (below(8)) {
-      case 0: a.deadline = now; break;
-      case 1: a.deadline = now + 1ns * (1 + below(50'000'000)); break;
-      case 2: a.deadline = one_in(6) ? now - 1ms : now + duration(1ms * below(3'000)); break;
-      default: a.deadline = patience_ == 0 ? never : now + duration(1us * (1 + below(90'000'000 * patience_)));
+    case 0:
+      a.deadline = now;
+      break;
+    case 1:
+      a.deadline = now + 1ns * (1 + below(50'000'000));
+      break;
+    case 2:
+      a.deadline = one_in(6) ? now - 1ms : now + duration(1ms * below(3'000));
+      break;
+    default:
+      a.deadline =
+          patience_ == 0 ? never : now + duration(1us * (1 + below(90'000'000 * patience_)));
     }
     a.token_estimate = tpm_ ? static_cast<std::uint32_t>(1 + below(one_in(6) ? 400 : 60)) : 0;
     a.prompt_estimate = static_cast<std::uint32_t>(below(60));
@@ -185,7 +192,7 @@ private:
       a.tags.push_back(one_in(2) ? "a" : "b");
     if (one_in(15) && a.group < settings_.groups.size())
       a.pinned = static_cast<deployment_index>(
-        below(settings_.groups[a.group].deployments.size() + (one_in(10) ? 1 : 0)));
+          below(settings_.groups[a.group].deployments.size() + (one_in(10) ? 1 : 0)));
     a.may_fall_back = !one_in(6);
     return a;
   }
@@ -209,13 +216,20 @@ private:
 
   std::optional<duration> retry_after() {
     switch (below(9)) {
-      case 0: return duration(0);
-      case 1: return duration(-1s);
-      case 2: return 1ms * (1 + below(900));
-      case 3: return duration(1s * (1 + below(12)));
-      case 4: return 1ns * (1 + below(9'000'000'000));
-      case 5: return one_in(8) ? duration(5000s) : duration(1s * (20 + below(60)));
-      default: return std::nullopt;
+    case 0:
+      return duration(0);
+    case 1:
+      return duration(-1s);
+    case 2:
+      return 1ms * (1 + below(900));
+    case 3:
+      return duration(1s * (1 + below(12)));
+    case 4:
+      return 1ns * (1 + below(9'000'000'000));
+    case 5:
+      return one_in(8) ? duration(5000s) : duration(1s * (20 + below(60)));
+    default:
+      return std::nullopt;
     }
   }
 
@@ -333,16 +347,17 @@ private:
   void cancel() {
     const auto waiting = model_.waiting_tickets();
     switch (below(4)) {
-      case 0:
-      case 1:
-        if (!waiting.empty())
-          do_cancel(waiting[below(waiting.size())]);
-        break;
-      case 2:
-        if (!model_.running().empty())
-          do_cancel(model_.running()[below(model_.running().size())].ticket);
-        break;
-      default: do_cancel(seen_.empty() || one_in(4) ? 1'000'000'000 : seen_[below(seen_.size())]);
+    case 0:
+    case 1:
+      if (!waiting.empty())
+        do_cancel(waiting[below(waiting.size())]);
+      break;
+    case 2:
+      if (!model_.running().empty())
+        do_cancel(model_.running()[below(model_.running().size())].ticket);
+      break;
+    default:
+      do_cancel(seen_.empty() || one_in(4) ? 1'000'000'000 : seen_[below(seen_.size())]);
     }
   }
 
@@ -397,25 +412,34 @@ private:
     const auto next = one_in(2) ? system_->next_event() : model_.next_instant();
     if (next != never && next - system_->now() < 2h && !one_in(3)) {
       switch (below(5)) {
-        case 0: return advance_to(next - 1ns);
-        case 1: return advance_to(next + 1ns);
-        case 2: return advance_to(next + 1ms * below(500));
-        default: return advance_to(next);
+      case 0:
+        return advance_to(next - 1ns);
+      case 1:
+        return advance_to(next + 1ns);
+      case 2:
+        return advance_to(next + 1ms * below(500));
+      default:
+        return advance_to(next);
       }
     }
     switch (below(12)) {
-      case 0: return advance_to(after(1ns * below(1'000)));
-      case 1:
-      case 2:
-      case 3: return advance_to(after(1us * below(100'000)));
-      case 4:
-      case 5:
-      case 6:
-      case 7: return advance_to(after(1us * below(2'000'000)));
-      case 8:
-      case 9:
-      case 10: return advance_to(after(1us * below(12'000'000)));
-      default: return advance_to(after(1us * below(90'000'000)));
+    case 0:
+      return advance_to(after(1ns * below(1'000)));
+    case 1:
+    case 2:
+    case 3:
+      return advance_to(after(1us * below(100'000)));
+    case 4:
+    case 5:
+    case 6:
+    case 7:
+      return advance_to(after(1us * below(2'000'000)));
+    case 8:
+    case 9:
+    case 10:
+      return advance_to(after(1us * below(12'000'000)));
+    default:
+      return advance_to(after(1us * below(90'000'000)));
     }
   }
 
@@ -438,7 +462,9 @@ private:
 
 std::string describe(const engine_settings& settings) {
   std::ostringstream out;
-  const auto seconds = [](duration d) { return std::chrono::duration<double>(d).count(); };
+  const auto seconds = [](duration d) {
+    return std::chrono::duration<double>(d).count();
+  };
   const auto maybe = [&](const char* what, const auto& value) {
     if (value)
       out << ' ' << what << '=' << +*value;
@@ -492,9 +518,9 @@ report play(std::uint64_t seed, std::uint64_t steps, const driver_factory& facto
     result.ok = false;
     result.rule = broken.rule;
     if (verbose)
-      result.text = "seed " + std::to_string(seed) + ", step " + std::to_string(p.steps) + " of "
-                  + std::to_string(steps) + ", rule " + broken.rule + ": " + broken.what() + "\n"
-                  + describe(p.settings()) + p.story();
+      result.text = "seed " + std::to_string(seed) + ", step " + std::to_string(p.steps) + " of " +
+                    std::to_string(steps) + ", rule " + broken.rule + ": " + broken.what() + "\n" +
+                    describe(p.settings()) + p.story();
   }
   result.steps = p.steps;
   result.events = p.events;

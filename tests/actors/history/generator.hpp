@@ -1,4 +1,5 @@
-// Seeded random histories: settings, arrivals, cancels, moves, completions, failures, jumps of time.
+// Seeded random histories: settings, arrivals, cancels, moves, completions, failures, jumps of
+// time.
 #pragma once
 
 #include "model.hpp"

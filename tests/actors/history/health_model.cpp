@@ -11,10 +11,10 @@ constexpr duration sliding_minute = std::chrono::seconds(60);
 constexpr std::size_t worlds_max = 48;
 
 bool triggers_at_once(const outcome& result) {
-  return result.kind == outcome_kind::rate_limited
-      || (result.kind == outcome_kind::rejected
-          && (result.status == 401 || result.status == 403 || result.status == 404))
-      || (result.status == 503 && effective_retry_after(result));
+  return result.kind == outcome_kind::rate_limited ||
+         (result.kind == outcome_kind::rejected &&
+          (result.status == 401 || result.status == 403 || result.status == 404)) ||
+         (result.status == 503 && effective_retry_after(result));
 }
 
 bool is_failure(const outcome& result) {
@@ -30,10 +30,8 @@ std::optional<duration> effective_retry_after(const outcome& result) {
 }
 
 health_model::health_model(const group_settings& group, const deployment_settings& deployment)
-  : cooldown_time_(deployment.cooldown_time.value_or(group.cooldown_time)),
-    first_spacing_(group.probe_spacing),
-    allowed_fails_(group.allowed_fails),
-    worlds_(1) {}
+    : cooldown_time_(deployment.cooldown_time.value_or(group.cooldown_time)),
+      first_spacing_(group.probe_spacing), allowed_fails_(group.allowed_fails), worlds_(1) {}
 
 void health_model::set(std::vector<health_world> next) {
   worlds_.clear();
@@ -46,8 +44,7 @@ void health_model::set(std::vector<health_world> next) {
     worlds_.assign(1, health_world{});
 }
 
-void health_model::each(
-  const std::function<void(health_world, std::vector<health_world>&)>& step) {
+void health_model::each(const std::function<void(health_world, std::vector<health_world>&)>& step) {
   if (lost_)
     return;
   std::vector<health_world> next;
@@ -74,8 +71,8 @@ void health_model::tick(time_point now) {
 bool health_model::world_allows(const health_world& world, time_point now, bool probe,
                                 const std::vector<std::uint64_t>& in_flight_serials) const {
   if (probe)
-    return world.cooling && !world.unauthorised && world.retry_after_end <= now && !world.probe
-        && now >= world.probe_from;
+    return world.cooling && !world.unauthorised && world.retry_after_end <= now && !world.probe &&
+           now >= world.probe_from;
   if (world.cooling)
     return false;
   if (!world.limit)
@@ -332,18 +329,18 @@ bool health_model::surely_open(std::uint64_t in_flight) const {
 }
 
 bool health_model::surely_cooling() const {
-  return !lost_
-      && std::all_of(worlds_.begin(), worlds_.end(), [](const auto& w) { return w.cooling; });
+  return !lost_ &&
+         std::all_of(worlds_.begin(), worlds_.end(), [](const auto& w) { return w.cooling; });
 }
 
 bool health_model::maybe_cooling() const {
-  return lost_
-      || std::any_of(worlds_.begin(), worlds_.end(), [](const auto& w) { return w.cooling; });
+  return lost_ ||
+         std::any_of(worlds_.begin(), worlds_.end(), [](const auto& w) { return w.cooling; });
 }
 
 bool health_model::maybe_open() const {
-  return lost_
-      || std::any_of(worlds_.begin(), worlds_.end(), [](const auto& w) { return !w.cooling; });
+  return lost_ ||
+         std::any_of(worlds_.begin(), worlds_.end(), [](const auto& w) { return !w.cooling; });
 }
 
 bool health_model::surely_owes_probe(time_point now) const {
@@ -360,8 +357,8 @@ bool health_model::surely_limited_beyond(time_point deadline) const {
 
 bool health_model::maybe_limited_beyond(time_point deadline) const {
   return lost_ || std::any_of(worlds_.begin(), worlds_.end(), [&](const auto& world) {
-    return world.cooling && world.retry_after_end != time_point{} && world.end >= deadline;
-  });
+           return world.cooling && world.retry_after_end != time_point{} && world.end >= deadline;
+         });
 }
 
 time_point health_model::latest_end() const {
@@ -410,10 +407,11 @@ void health_model::quiet(bool surely_waits, bool maybe_waits,
   }
   each([&](health_world world, auto& out) {
     // Those from before the cooldown surely hold nobody back: at most, they may.
-    const auto since = std::count_if(in_flight_serials.begin(), in_flight_serials.end(),
-                                     [&](auto serial) { return serial >= world.limit_from_serial; });
-    const bool holds
-      = surely_waits && world.limit && static_cast<std::uint64_t>(since) >= *world.limit;
+    const auto since =
+        std::count_if(in_flight_serials.begin(), in_flight_serials.end(),
+                      [&](auto serial) { return serial >= world.limit_from_serial; });
+    const bool holds =
+        surely_waits && world.limit && static_cast<std::uint64_t>(since) >= *world.limit;
     const bool just_now = std::exchange(world.success_now, false);
     if (!world.limit || !world.success_since_end || holds) {
       out.push_back(std::move(world));

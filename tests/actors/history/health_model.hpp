@@ -68,7 +68,8 @@ public:
   bool granted(time_point now, const health_attempt& attempt,
                const std::vector<std::uint64_t>& in_flight_serials);
   /// Whether granted() would be true.
-  bool allows(time_point now, bool probe, const std::vector<std::uint64_t>& in_flight_serials) const;
+  bool allows(time_point now, bool probe,
+              const std::vector<std::uint64_t>& in_flight_serials) const;
 
   void head(time_point now, const health_attempt& attempt);
   /// The attempt is over. Not called for settles that change nothing.

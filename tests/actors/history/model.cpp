@@ -29,7 +29,7 @@ std::string show(time_point at) {
 }
 
 model::model(const engine_settings& settings, time_point start, model_options options)
-  : settings_(settings), options_(options), now_(start) {
+    : settings_(settings), options_(options), now_(start) {
   groups_.reserve(settings_.groups.size());
   for (const auto& g : settings_.groups) {
     group next;
@@ -119,8 +119,8 @@ void model::head_arrived(grant_id id) {
 }
 
 void model::settled(grant_id id, const outcome& result) {
-  const auto found
-    = std::find_if(running_.begin(), running_.end(), [&](const auto& g) { return g.id == id; });
+  const auto found =
+      std::find_if(running_.begin(), running_.end(), [&](const auto& g) { return g.id == id; });
   if (found == running_.end())
     return; // a second or late one changes nothing
   const grant g = *found;
@@ -164,7 +164,7 @@ void model::failed(ticket& t, const grant& g, const outcome& result) {
   t.maybe_attempted = true;
   if (result.kind == outcome_kind::not_sent) {
     --t.attempts; // nothing was tried
-    return; // reading: it may or may not count as "has had no attempt"
+    return;       // reading: it may or may not count as "has had no attempt"
   }
   t.attempted = true;
   if (result.status != 0) // a connection that fails later does not make it unheard
@@ -223,10 +223,10 @@ void model::failed(ticket& t, const grant& g, const outcome& result) {
 
 void model::note_open(deployment& d) {
   const auto& own = d.settings;
-  d.was_open = d.was_open
-      || (d.health.maybe_open()
-          && (!own.max_parallel_requests || d.window.in_flight() < *own.max_parallel_requests)
-          && (!own.rpm || d.window.units_least(now_) < *own.rpm) && (!own.tpm || *own.tpm > 0));
+  d.was_open = d.was_open ||
+               (d.health.maybe_open() &&
+                (!own.max_parallel_requests || d.window.in_flight() < *own.max_parallel_requests) &&
+                (!own.rpm || d.window.units_least(now_) < *own.rpm) && (!own.tpm || *own.tpm > 0));
 }
 
 void model::begin_instant(time_point at) {
@@ -248,7 +248,8 @@ void model::heard(const std::vector<event>& events, time_point now) {
   for (;;) {
     const auto at = next < events.size() ? events[next].at : now;
     if (at < now_ || at > now)
-      object("time", "an event is dated " + show(at) + ", outside " + show(now_) + " to " + show(now));
+      object("time",
+             "an event is dated " + show(at) + ", outside " + show(now_) + " to " + show(now));
     for (auto between = next_instant(); between < at; between = next_instant()) {
       begin_instant(between);
       check_quiet();
@@ -258,9 +259,15 @@ void model::heard(const std::vector<event>& events, time_point now) {
     for (; next < events.size() && events[next].at == at; ++next) {
       const auto& e = events[next];
       switch (e.kind) {
-        case event_kind::granted: hear_grant(e); break;
-        case event_kind::waiting_again: hear_waiting(e); break;
-        case event_kind::ended: hear_ending(e); break;
+      case event_kind::granted:
+        hear_grant(e);
+        break;
+      case event_kind::waiting_again:
+        hear_waiting(e);
+        break;
+      case event_kind::ended:
+        hear_ending(e);
+        break;
       }
     }
     check_quiet();

@@ -21,7 +21,7 @@ namespace vorrang::history {
 /// A broken rule.
 struct violation : std::runtime_error {
   violation(std::string broken_rule, const std::string& what)
-    : std::runtime_error(what), rule(std::move(broken_rule)) {}
+      : std::runtime_error(what), rule(std::move(broken_rule)) {}
   /// "2.1" … "2.10", or a word: "cooldown", "probe", "deadline" …
   std::string rule;
 };
@@ -84,7 +84,7 @@ private:
     time_point offered_at{};
     std::uint64_t offered_sequence = 0;
     phase now = phase::waiting;
-    bool newcomer = true;     // came into its group at this instant
+    bool newcomer = true; // came into its group at this instant
     bool displaced_one = false;
     bool returned = false;    // came back at this instant, by an attempt that was sent
     bool unannounced = false; // waits, and no waiting_again was heard yet
@@ -105,13 +105,13 @@ private:
     std::uint16_t last_status = 0;
     bool last_timed_out = false;
     std::vector<group_index> visited;
-    std::size_t list_position = 0; // fallbacks before this were passed
+    std::size_t list_position = 0;        // fallbacks before this were passed
     std::unordered_set<int> earlier_ends; // how it would have ended in the groups it left
   };
 
   struct deployment {
     deployment(const group_settings& group, const deployment_settings& own)
-      : settings(own), window(own), health(group, own) {}
+        : settings(own), window(own), health(group, own) {}
     const deployment_settings& settings;
     window_model window;
     health_model health;
@@ -173,7 +173,7 @@ private:
   std::vector<ticket> live_; // waiting and granted
   std::unordered_set<ticket_id> ended_;
   std::unordered_set<ticket_id> ended_now_; // by their owners, at this instant
-  std::vector<ticket> newcomers_gone_;       // timed out at this instant
+  std::vector<ticket> newcomers_gone_;      // timed out at this instant
   std::vector<grant> running_;
   std::unordered_set<grant_id> grant_ids_;
   std::uint64_t arrivals_ = 0;

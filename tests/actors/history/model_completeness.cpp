@@ -16,9 +16,9 @@ void model::check_fallback_wakes(const ticket& t) {
     return;
   for (auto g : fallbacks_left(t, true))
     if (surely_tryable(t, g) && surely_healthy_for(t, g))
-      object("fallback", "ticket " + std::to_string(t.id) + " waits in group "
-                           + std::to_string(t.group) + ", where all cool, though group "
-                           + std::to_string(g) + " has a healthy deployment");
+      object("fallback", "ticket " + std::to_string(t.id) + " waits in group " +
+                             std::to_string(t.group) + ", where all cool, though group " +
+                             std::to_string(g) + " has a healthy deployment");
 }
 
 void model::check_group(group_index index) {
@@ -27,8 +27,7 @@ void model::check_group(group_index index) {
   for (const auto& t : live_)
     if (t.group == index && t.now == phase::waiting)
       line.push_back(&t);
-  std::sort(line.begin(), line.end(),
-            [&](const auto* a, const auto* b) { return better(*a, *b); });
+  std::sort(line.begin(), line.end(), [&](const auto* a, const auto* b) { return better(*a, *b); });
 
   std::vector<bool> taken(g.deployments.size());
   for (const auto* t : line) {
@@ -47,9 +46,9 @@ void model::check_group(group_index index) {
       auto& d = g.deployments[i];
       if (e != answer::yes || !d.window.surely_fits(now_, t->asked.token_estimate))
         continue;
-      const auto where = "ticket " + std::to_string(t->id) + " waits in group "
-                       + std::to_string(index) + ", and it is the best for deployment "
-                       + std::to_string(i);
+      const auto where = "ticket " + std::to_string(t->id) + " waits in group " +
+                         std::to_string(index) + ", and it is the best for deployment " +
+                         std::to_string(i);
       if (!d.health.refute_open(d.window.in_flight()))
         object("2.5", where + ", which is healthy");
       if (all_cooling && !may_leave && !d.health.refute_owed_probe(now_))

@@ -33,10 +33,12 @@ model::answer model::permitted_in(const ask& a, const std::vector<back_off>* own
     return (all[i].endpoints & static_cast<std::uint8_t>(a.api)) != 0;
   };
   const auto short_enough = [&](deployment_index i) {
-    return !rules.pre_call_checks || !all[i].max_input_tokens
-        || a.prompt_estimate <= *all[i].max_input_tokens;
+    return !rules.pre_call_checks || !all[i].max_input_tokens ||
+           a.prompt_estimate <= *all[i].max_input_tokens;
   };
-  const auto excluded = [&](deployment_index i) { return own && (*own)[i].excluded; };
+  const auto excluded = [&](deployment_index i) {
+    return own && (*own)[i].excluded;
+  };
   if (!speaks(d) || !short_enough(d) || excluded(d))
     return answer::no;
 
@@ -46,8 +48,8 @@ model::answer model::permitted_in(const ask& a, const std::vector<back_off>* own
   bool no = true;
   for (const bool narrow : {false, true}) {
     const auto usable = [&](deployment_index i) {
-      return !narrow
-          || (speaks(i) && short_enough(i) && !excluded(i) && (!pinned || a.pinned == i));
+      return !narrow ||
+             (speaks(i) && short_enough(i) && !excluded(i) && (!pinned || a.pinned == i));
     };
     bool common = false;
     for (deployment_index i = 0; i < all.size(); ++i)
@@ -61,8 +63,8 @@ model::answer model::permitted_in(const ask& a, const std::vector<back_off>* own
     };
     if (may && !holds(d)) {
       for (deployment_index i = 0; i < all.size(); ++i) {
-        may &= i == d || !usable(i) || (narrow && !tagged(i))
-            || (!holds(i) && *all[i].tpm <= *all[d].tpm);
+        may &= i == d || !usable(i) || (narrow && !tagged(i)) ||
+               (!holds(i) && *all[i].tpm <= *all[d].tpm);
         // reading: of several largest it may be one, or each.
         yes &= i == d || !usable(i) || all[i].tpm != all[d].tpm;
       }
@@ -75,9 +77,9 @@ model::answer model::permitted_in(const ask& a, const std::vector<back_off>* own
     if (rules.tag_filtering && pinned)
       return answer::maybe;
     // reading: without tags, and without a deployment tagged `default`, any may do (as LiteLLM).
-    if (rules.tag_filtering && a.tags.empty()
-        && std::none_of(all.begin(), all.end(),
-                        [](const auto& other) { return has_common_tag(other, default_tag); }))
+    if (rules.tag_filtering && a.tags.empty() &&
+        std::none_of(all.begin(), all.end(),
+                     [](const auto& other) { return has_common_tag(other, default_tag); }))
       return answer::maybe;
     return answer::no;
   }
@@ -112,11 +114,12 @@ std::vector<group_index> model::fallbacks_left(const ticket& t, bool surely) con
   const auto& rules = settings_.groups[t.asked.group];
   const bool by_context = t.context_window && !rules.context_window_fallbacks.empty();
   const auto add = [&](const std::vector<group_index>& list, std::size_t from) {
-    for (std::size_t i = from; i < (surely ? std::min<std::size_t>(list.size(), 4) : list.size()); ++i)
-      if (list[i] < groups_.size()
-          && std::find(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(i), list[i])
-               == list.begin() + static_cast<std::ptrdiff_t>(i)
-          && std::find(t.visited.begin(), t.visited.end(), list[i]) == t.visited.end())
+    for (std::size_t i = from; i < (surely ? std::min<std::size_t>(list.size(), 4) : list.size());
+         ++i)
+      if (list[i] < groups_.size() &&
+          std::find(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(i), list[i]) ==
+              list.begin() + static_cast<std::ptrdiff_t>(i) &&
+          std::find(t.visited.begin(), t.visited.end(), list[i]) == t.visited.end())
         left.push_back(list[i]);
   };
   if (surely) {
@@ -140,8 +143,8 @@ bool model::surely_tryable(const ticket& t, group_index g) const {
   if (waiting(g) >= to.settings->max_queue_size)
     return false;
   for (deployment_index d = 0; d < to.deployments.size(); ++d)
-    if (permitted_in(t.asked, nullptr, g, d) == answer::yes
-        && !to.deployments[d].health.maybe_limited_beyond(t.asked.deadline))
+    if (permitted_in(t.asked, nullptr, g, d) == answer::yes &&
+        !to.deployments[d].health.maybe_limited_beyond(t.asked.deadline))
       return true;
   return false;
 }
@@ -150,9 +153,9 @@ bool model::surely_healthy_for(const ticket& t, group_index g) const {
   const auto& to = groups_[g];
   for (deployment_index i = 0; i < to.deployments.size(); ++i) {
     const auto& d = to.deployments[i];
-    if (permitted_in(t.asked, nullptr, g, i) != answer::yes
-        || !d.health.surely_open(d.window.in_flight())
-        || !d.window.surely_fits(now_, t.asked.token_estimate))
+    if (permitted_in(t.asked, nullptr, g, i) != answer::yes ||
+        !d.health.surely_open(d.window.in_flight()) ||
+        !d.window.surely_fits(now_, t.asked.token_estimate))
       continue;
     const bool wanted = std::any_of(live_.begin(), live_.end(), [&](const auto& other) {
       return other.now == phase::waiting && other.group == g && eligible(other, i) != answer::no;
@@ -191,8 +194,8 @@ bool model::maybe_hopeless(const ticket& t) const {
   for (deployment_index d = 0; d < all.size(); ++d) {
     const auto& own = t.deployments[d];
     // reading: the ticket's own back-off by a Retry-After, where cooldowns are off, counts too.
-    if (permitted(t, d) == answer::yes && !all[d].health.maybe_limited_beyond(t.asked.deadline)
-        && !(own.retry_after && own.by >= t.asked.deadline))
+    if (permitted(t, d) == answer::yes && !all[d].health.maybe_limited_beyond(t.asked.deadline) &&
+        !(own.retry_after && own.by >= t.asked.deadline))
       return false;
   }
   return true;
@@ -202,12 +205,12 @@ bool model::surely_grantable(const ticket& t) const {
   const auto& all = groups_[t.group].deployments;
   for (deployment_index i = 0; i < all.size(); ++i) {
     const auto& d = all[i];
-    if (eligible(t, i) != answer::yes || !d.health.surely_open(d.window.in_flight())
-        || !d.window.surely_fits(now_, t.asked.token_estimate))
+    if (eligible(t, i) != answer::yes || !d.health.surely_open(d.window.in_flight()) ||
+        !d.window.surely_fits(now_, t.asked.token_estimate))
       continue;
     const bool kept = std::any_of(live_.begin(), live_.end(), [&](const auto& other) {
-      return other.now == phase::waiting && other.group == t.group && other.id != t.id
-          && better(other, t) && eligible(other, i) != answer::no;
+      return other.now == phase::waiting && other.group == t.group && other.id != t.id &&
+             better(other, t) && eligible(other, i) != answer::no;
     });
     if (!kept)
       return true;

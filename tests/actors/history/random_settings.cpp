@@ -61,14 +61,15 @@ engine_settings random_settings(std::mt19937_64& random) {
     s.strategy = static_cast<routing_strategy>(1 + d.below(4));
     s.num_retries = static_cast<std::uint32_t>(d.one_in(2) ? 2 : d.below(4));
     s.allowed_fails = static_cast<std::uint32_t>(d.one_in(2) ? 3 : d.below(5));
-    s.cooldown_time = d.one_in(8) ? duration(0) : d.one_in(3) ? duration(5s)
-                                                              : duration(200ms * (1 + d.below(50)));
+    s.cooldown_time = d.one_in(8)   ? duration(0)
+                      : d.one_in(3) ? duration(5s)
+                                    : duration(200ms * (1 + d.below(50)));
     if (d.one_in(6))
       s.least_back_off = 100ms * d.below(30);
     if (d.one_in(4))
       s.probe_spacing = 1ms * (1 + d.below(400));
-    s.max_queue_size
-      = d.one_in(8) ? 0u : static_cast<std::uint32_t>(d.one_in(3) ? 1 + d.below(5) : 10000);
+    s.max_queue_size =
+        d.one_in(8) ? 0u : static_cast<std::uint32_t>(d.one_in(3) ? 1 + d.below(5) : 10000);
     s.tag_filtering = d.one_in(5);
     s.pre_call_checks = d.one_in(5);
     for (std::uint64_t f = 0; f < groups + 1; ++f) {

@@ -75,7 +75,7 @@ struct toy_ticket {
 class toy final : public driver {
 public:
   toy(const engine_settings& settings, fault what)
-    : settings_(settings), fault_(what), random_(settings.seed) {
+      : settings_(settings), fault_(what), random_(settings.seed) {
     for (const auto& g : settings_.groups) {
       groups_.emplace_back();
       for (const auto& d : g.deployments)
@@ -198,11 +198,11 @@ public:
   }
 
   void settle(grant_id id, const outcome& result) override {
-    auto found = std::find_if(running_.begin(), running_.end(),
-                              [&](const auto& g) { return g.id == id; });
+    auto found =
+        std::find_if(running_.begin(), running_.end(), [&](const auto& g) { return g.id == id; });
     if (found == running_.end()) {
-      if (is(fault::late_settle_counts_as_failure) && last_freed_ && id <= grants_made_
-          && result.kind == outcome_kind::failed)
+      if (is(fault::late_settle_counts_as_failure) && last_freed_ && id <= grants_made_ &&
+          result.kind == outcome_kind::failed)
         last_freed_->failures.push_back(now_);
       if (fault_ == fault::settle_twice_frees_twice && id <= grants_made_ && last_freed_) {
         last_freed_->freed += 1;
@@ -218,12 +218,15 @@ public:
     health_of(g, d, id, result);
     auto& t = *find(g.ticket);
     switch (result.kind) {
-      case outcome_kind::success:
-        ++d.answers;
-        forget(t);
-        break;
-      case outcome_kind::cancelled: forget(t); break;
-      default: after_failure(t, g, d, result);
+    case outcome_kind::success:
+      ++d.answers;
+      forget(t);
+      break;
+    case outcome_kind::cancelled:
+      forget(t);
+      break;
+    default:
+      after_failure(t, g, d, result);
     }
     if (fault_ != fault::lost_wake_on_settle)
       run();
@@ -247,20 +250,20 @@ private:
     if (is(fault::window_1_ns_long))
       return duration(60s) + 1ns;
     return is(fault::window_59_9_s) ? duration(59'900ms)
-         : is(fault::window_61_s)   ? duration(61s)
+           : is(fault::window_61_s) ? duration(61s)
                                     : duration(60s);
   }
   time_point expiry(const toy_ticket& t) const {
     if (t.deadline == never)
       return never;
-    return is(fault::deadline_late) ? t.deadline + 1ms
-         : is(fault::deadline_early) ? t.deadline - 1ms
-                                     : t.deadline;
+    return is(fault::deadline_late)    ? t.deadline + 1ms
+           : is(fault::deadline_early) ? t.deadline - 1ms
+                                       : t.deadline;
   }
 
   toy_ticket* find(ticket_id id) {
-    auto found = std::find_if(tickets_.begin(), tickets_.end(),
-                              [&](const auto& t) { return t.id == id; });
+    auto found =
+        std::find_if(tickets_.begin(), tickets_.end(), [&](const auto& t) { return t.id == id; });
     return found == tickets_.end() ? nullptr : &*found;
   }
   void forget(toy_ticket& t) { tickets_.erase(tickets_.begin() + (&t - tickets_.data())); }
@@ -281,7 +284,8 @@ private:
     e.ended.timed_out = t.timed_out;
     e.ended.attempts = t.attempts;
     e.ended.retries = t.retries_all;
-    if ((code == end_code::queue_full && !is(fault::displaced_without_retry_after)) || code == end_code::rate_limited_beyond_deadline)
+    if ((code == end_code::queue_full && !is(fault::displaced_without_retry_after)) ||
+        code == end_code::rate_limited_beyond_deadline)
       e.ended.retry_after = 1s;
     if (!is(fault::ending_lost) || random_() % 4 != 0)
       tell(e);
@@ -299,8 +303,9 @@ private:
   }
 
   std::uint64_t length(group_index g) const {
-    return static_cast<std::uint64_t>(std::count_if(tickets_.begin(), tickets_.end(),
-      [&](const auto& t) { return t.waiting && t.group == g; }));
+    return static_cast<std::uint64_t>(
+        std::count_if(tickets_.begin(), tickets_.end(),
+                      [&](const auto& t) { return t.waiting && t.group == g; }));
   }
 
   bool before(const toy_ticket& a, const toy_ticket& b) const {
@@ -342,11 +347,9 @@ private:
     auto* still = find(id);
     if (!still || !still->waiting)
       return;
-    const auto most = settings_.groups[g].max_queue_size + (is(fault::queue_one_longer) ? 1u : 0u)
-                    + (is(fault::queue_of_0_parks)
-                           && settings_.groups[g].max_queue_size == 0
-                         ? 10u
-                         : 0u);
+    const auto most =
+        settings_.groups[g].max_queue_size + (is(fault::queue_one_longer) ? 1u : 0u) +
+        (is(fault::queue_of_0_parks) && settings_.groups[g].max_queue_size == 0 ? 10u : 0u);
     if (length(g) > most) {
       if (!first) {
         fail_for_good(*still, still->failing);
@@ -364,36 +367,38 @@ private:
   void make_room(toy_ticket& newcomer) {
     toy_ticket* worst = nullptr;
     for (auto& t : tickets_) {
-      if (!t.waiting || t.group != newcomer.group || t.id == newcomer.id
-          || (t.attempted && !is(fault::displaces_attempted)))
+      if (!t.waiting || t.group != newcomer.group || t.id == newcomer.id ||
+          (t.attempted && !is(fault::displaces_attempted)))
         continue;
       if (!worst || (is(fault::displaces_best) ? before(t, *worst) : before(*worst, t)))
         worst = &t;
     }
-    const bool displaces = worst && !is(fault::displaces_never)
-                        && (is(fault::displaces_equal) ? worst->priority >= newcomer.priority
+    const bool displaces = worst && !is(fault::displaces_never) &&
+                           (is(fault::displaces_equal) ? worst->priority >= newcomer.priority
                                                        : worst->priority > newcomer.priority);
     end(displaces ? *worst : newcomer, end_code::queue_full);
   }
 
   const std::vector<group_index>& list_of(const toy_ticket& t, const group_settings& rules) const {
-    return t.context && !is(fault::context_list_ignored) && !rules.context_window_fallbacks.empty() ? rules.context_window_fallbacks
-                                                                : rules.fallbacks;
+    return t.context && !is(fault::context_list_ignored) && !rules.context_window_fallbacks.empty()
+               ? rules.context_window_fallbacks
+               : rules.fallbacks;
   }
 
   /// True if the ticket is in another group, or has ended there.
   bool fall_back(toy_ticket& t) {
-    if ((!t.asked.may_fall_back && !is(fault::fallback_although_forbidden))
-        || is(fault::fallback_never) || (t.visited.size() >= 5 && !is(fault::fallback_six_groups)))
+    if ((!t.asked.may_fall_back && !is(fault::fallback_although_forbidden)) ||
+        is(fault::fallback_never) || (t.visited.size() >= 5 && !is(fault::fallback_six_groups)))
       return false;
-    const auto& rules = settings_.groups[is(fault::fallback_follows_its_own) ? t.group : t.asked.group];
+    const auto& rules =
+        settings_.groups[is(fault::fallback_follows_its_own) ? t.group : t.asked.group];
     auto list = list_of(t, rules);
     if (is(fault::fallback_last_first))
       std::reverse(list.begin(), list.end());
     for (auto g : list) {
       const bool seen = is(fault::fallback_twice)
-                          ? g == t.group
-                          : std::find(t.visited.begin(), t.visited.end(), g) != t.visited.end();
+                            ? g == t.group
+                            : std::find(t.visited.begin(), t.visited.end(), g) != t.visited.end();
       if (seen || g >= groups_.size())
         continue;
       enter(t, g);
@@ -415,13 +420,14 @@ private:
     const auto& own = rules.deployments[d];
     if (!fresh && t.excluded[d] && !is(fault::excluded_tried_again))
       return false;
-    if (t.asked.pinned != no_index && g == t.asked.group && t.asked.pinned != d
-        && !is(fault::pin_ignored))
+    if (t.asked.pinned != no_index && g == t.asked.group && t.asked.pinned != d &&
+        !is(fault::pin_ignored))
       return false;
-    if ((own.endpoints & static_cast<std::uint8_t>(t.asked.api)) == 0 && !is(fault::endpoint_ignored))
+    if ((own.endpoints & static_cast<std::uint8_t>(t.asked.api)) == 0 &&
+        !is(fault::endpoint_ignored))
       return false;
-    if (rules.pre_call_checks && own.max_input_tokens && !is(fault::pre_call_check_ignored)
-        && t.asked.prompt_estimate > *own.max_input_tokens)
+    if (rules.pre_call_checks && own.max_input_tokens && !is(fault::pre_call_check_ignored) &&
+        t.asked.prompt_estimate > *own.max_input_tokens)
       return false;
     if (rules.tag_filtering && !is(fault::tags_ignored)) {
       const auto tagged = [](const deployment_settings& x, const std::string& tag) {
@@ -460,14 +466,14 @@ private:
 
   std::uint64_t flying(const toy_deployment& d) const {
     const auto running = static_cast<std::uint64_t>(std::count_if(
-      d.attempts.begin(), d.attempts.end(), [](const auto& a) { return a.running; }));
+        d.attempts.begin(), d.attempts.end(), [](const auto& a) { return a.running; }));
     return running + d.leaked - std::min(d.freed, running + d.leaked);
   }
 
   std::uint64_t units(const toy_deployment& d) const {
     return static_cast<std::uint64_t>(
-      std::count_if(d.attempts.begin(), d.attempts.end(),
-                    [&](const auto& a) { return a.unit && now_ - a.at < window(); }));
+        std::count_if(d.attempts.begin(), d.attempts.end(),
+                      [&](const auto& a) { return a.unit && now_ - a.at < window(); }));
   }
 
   std::uint64_t tokens(const toy_deployment& d) const {
@@ -482,11 +488,12 @@ private:
   bool fits(const toy_ticket& t, const toy_deployment& d) const {
     const auto& own = *d.own;
     const auto more = is(fault::rpm_plus_one) ? 1u : 0u;
-    if (own.max_parallel_requests
-        && !(is(fault::parallel_of_0_is_unlimited) && *own.max_parallel_requests == 0)
-        && flying(d) >= *own.max_parallel_requests + (is(fault::parallel_plus_one) ? 1u : 0u))
+    if (own.max_parallel_requests &&
+        !(is(fault::parallel_of_0_is_unlimited) && *own.max_parallel_requests == 0) &&
+        flying(d) >= *own.max_parallel_requests + (is(fault::parallel_plus_one) ? 1u : 0u))
       return false;
-    if (own.rpm && !(is(fault::rpm_of_0_is_unlimited) && *own.rpm == 0) && units(d) >= *own.rpm + more)
+    if (own.rpm && !(is(fault::rpm_of_0_is_unlimited) && *own.rpm == 0) &&
+        units(d) >= *own.rpm + more)
       return false;
     if (!own.tpm || is(fault::tpm_ignored))
       return true;
@@ -498,23 +505,22 @@ private:
   }
 
   bool open(const toy_deployment& d) const {
-    return (!d.cooling || is(fault::cooldown_ignored))
-        && (!d.limit || flying(d) < *d.limit || is(fault::reopening_unlimited));
+    return (!d.cooling || is(fault::cooldown_ignored)) &&
+           (!d.limit || flying(d) < *d.limit || is(fault::reopening_unlimited));
   }
 
   bool probe_due(const toy_deployment& d) const {
-    return d.cooling && (!d.unauthorised || is(fault::probe_after_401))
-        && (!d.limited || is(fault::probe_under_retry_after))
-        && (d.probes.empty() || is(fault::two_probes)) && now_ >= d.probe_due
-        && !is(fault::probe_never);
+    return d.cooling && (!d.unauthorised || is(fault::probe_after_401)) &&
+           (!d.limited || is(fault::probe_under_retry_after)) &&
+           (d.probes.empty() || is(fault::two_probes)) && now_ >= d.probe_due &&
+           !is(fault::probe_never);
   }
 
   // ---- granting ----
 
   bool anybody_for(group_index g, deployment_index d) const {
-    return std::any_of(tickets_.begin(), tickets_.end(), [&](const auto& t) {
-      return t.waiting && t.group == g && eligible(t, d);
-    });
+    return std::any_of(tickets_.begin(), tickets_.end(),
+                       [&](const auto& t) { return t.waiting && t.group == g && eligible(t, d); });
   }
 
   bool serve_one(group_index g) {
@@ -523,8 +529,7 @@ private:
     for (const auto& t : tickets_)
       if (t.waiting && t.group == g)
         line.push_back(t.id);
-    std::sort(line.begin(), line.end(),
-              [&](auto a, auto b) { return before(*find(a), *find(b)); });
+    std::sort(line.begin(), line.end(), [&](auto a, auto b) { return before(*find(a), *find(b)); });
     std::vector<bool> kept(all.size());
     for (auto id : line) {
       auto& t = *find(id);
@@ -539,13 +544,13 @@ private:
           continue;
         if (fits(t, all[d]) && open(all[d]))
           healthy.push_back(d);
-        else if (fits(t, all[d]) && probe_due(all[d])
-                 && (probe == no_index
-                     || (is(fault::probe_at_last_ending) ? all[d].end > all[probe].end
-                                                         : all[d].end < all[probe].end)))
+        else if (fits(t, all[d]) && probe_due(all[d]) &&
+                 (probe == no_index ||
+                  (is(fault::probe_at_last_ending) ? all[d].end > all[probe].end
+                                                   : all[d].end < all[probe].end)))
           probe = d;
-        if (is(fault::probe_for_second_best) && all[d].cooling && id == line.front()
-            && line.size() > 1) {
+        if (is(fault::probe_for_second_best) && all[d].cooling && id == line.front() &&
+            line.size() > 1) {
           probe = no_index;
           continue;
         }
@@ -571,8 +576,8 @@ private:
   /// True if anything was granted.
   bool serve(group_index g) {
     for (const auto& d : groups_[0])
-      if (is(fault::groups_share_a_lock) && g != 0 && d.own->max_parallel_requests
-          && flying(d) >= *d.own->max_parallel_requests)
+      if (is(fault::groups_share_a_lock) && g != 0 && d.own->max_parallel_requests &&
+          flying(d) >= *d.own->max_parallel_requests)
         return false;
     bool any = false;
     while (serve_one(g))
@@ -597,18 +602,20 @@ private:
                                [&](auto a, auto b) { return figure(all[a]) < figure(all[b]); });
     };
     switch (settings_.groups[g].strategy) {
-      case routing_strategy::least_busy:
-        if (!is(fault::least_busy_ignored))
-          return least([&](const auto& d) { return flying(d); });
-        break;
-      case routing_strategy::usage_based:
-        if (!is(fault::usage_ignored))
-          return least([&](const auto& d) {
-            return std::pair(tokens(d), is(fault::usage_forgets_requests) ? 0 : units(d));
-          });
-        break;
-      case routing_strategy::simple_shuffle: return shuffle(all, from);
-      default: break;
+    case routing_strategy::least_busy:
+      if (!is(fault::least_busy_ignored))
+        return least([&](const auto& d) { return flying(d); });
+      break;
+    case routing_strategy::usage_based:
+      if (!is(fault::usage_ignored))
+        return least([&](const auto& d) {
+          return std::pair(tokens(d), is(fault::usage_forgets_requests) ? 0 : units(d));
+        });
+      break;
+    case routing_strategy::simple_shuffle:
+      return shuffle(all, from);
+    default:
+      break;
     }
     return from[random_() % from.size()];
   }
@@ -617,8 +624,8 @@ private:
                            const std::vector<deployment_index>& from) {
     std::vector<double> weights;
     const auto use = [&](auto&& figure) {
-      if (weights.empty()
-          && std::any_of(from.begin(), from.end(), [&](auto d) { return figure(d).has_value(); }))
+      if (weights.empty() &&
+          std::any_of(from.begin(), from.end(), [&](auto d) { return figure(d).has_value(); }))
         for (auto d : from)
           weights.push_back(static_cast<double>(figure(d).value_or(0)));
     };
@@ -634,8 +641,8 @@ private:
     for (std::size_t i = 0; i < from.size(); ++i)
       if (weights[i] > 0 && (at -= weights[i]) < 0)
         return from[i];
-    return from[static_cast<std::size_t>(std::max_element(weights.begin(), weights.end())
-                                         - weights.begin())];
+    return from[static_cast<std::size_t>(std::max_element(weights.begin(), weights.end()) -
+                                         weights.begin())];
   }
 
   void give(toy_ticket& t, deployment_index index, grant_reason reason) {
@@ -684,8 +691,8 @@ private:
       used = 0;
     } else if (result.tokens) {
       used = *result.tokens;
-    } else if (result.kind == outcome_kind::rate_limited || result.kind == outcome_kind::rejected
-               || result.status != 0) {
+    } else if (result.kind == outcome_kind::rate_limited || result.kind == outcome_kind::rejected ||
+               result.status != 0) {
       if (result.kind != outcome_kind::success && result.kind != outcome_kind::cancelled)
         used = 0;
     }
@@ -711,11 +718,10 @@ private:
 
   void health_of(const grant& g, toy_deployment& d, grant_id id, const outcome& result) {
     const auto& rules = settings_.groups[g.group];
-    const auto cooldown = is(fault::cooldown_never)
-                            ? duration::zero()
-                        : is(fault::cooldown_of_deployment_ignored)
-                            ? rules.cooldown_time
-                            : d.own->cooldown_time.value_or(rules.cooldown_time);
+    const auto cooldown = is(fault::cooldown_never) ? duration::zero()
+                          : is(fault::cooldown_of_deployment_ignored)
+                              ? rules.cooldown_time
+                              : d.own->cooldown_time.value_or(rules.cooldown_time);
     const auto serial = std::find_if(d.attempts.begin(), d.attempts.end(), [&](const auto& a) {
                           return a.id == id;
                         })->serial;
@@ -740,15 +746,14 @@ private:
       }
       return;
     }
-    const bool trigger
-      = result.kind == outcome_kind::rate_limited
-     || (result.kind == outcome_kind::rejected
-         && (result.status == 401 || result.status == 403 || result.status == 404
-             || is(fault::failure_by_400)))
-     || (result.status == 503 && told > 0s && !is(fault::cooldown_after_503_forgotten));
-    if (!trigger
-        && (result.kind != outcome_kind::failed
-            || (is(fault::no_answer_is_no_failure) && result.status == 0))) {
+    const bool trigger =
+        result.kind == outcome_kind::rate_limited ||
+        (result.kind == outcome_kind::rejected &&
+         (result.status == 401 || result.status == 403 || result.status == 404 ||
+          is(fault::failure_by_400))) ||
+        (result.status == 503 && told > 0s && !is(fault::cooldown_after_503_forgotten));
+    if (!trigger && (result.kind != outcome_kind::failed ||
+                     (is(fault::no_answer_is_no_failure) && result.status == 0))) {
       if (probe)
         d.probe_due = now_ + d.spacing;
       return;
@@ -756,8 +761,8 @@ private:
     if (cooldown == 0s && !is(fault::cooldown_off_ignored))
       return;
     if (stale && !is(fault::stale_failure_restarts_cooldown)) {
-      if (d.cooling && told > 0s && !is(fault::stale_retry_after_ignored)
-          && (result.status == 503 || result.kind == outcome_kind::rate_limited)) {
+      if (d.cooling && told > 0s && !is(fault::stale_retry_after_ignored) &&
+          (result.status == 503 || result.kind == outcome_kind::rate_limited)) {
         d.end = std::max(d.end, now_ + told);
         d.limited = true;
       }
@@ -769,8 +774,8 @@ private:
       std::erase_if(d.failures, [&](auto at) { return now_ - at >= 60s; });
     if (!trigger && !probe) {
       d.failures.push_back(now_);
-      if (d.failures.size() <= rules.allowed_fails + (is(fault::allowed_fails_one_more) ? 1 : 0)
-          && !(is(fault::allowed_fails_one_less) && d.failures.size() == rules.allowed_fails))
+      if (d.failures.size() <= rules.allowed_fails + (is(fault::allowed_fails_one_more) ? 1 : 0) &&
+          !(is(fault::allowed_fails_one_less) && d.failures.size() == rules.allowed_fails))
         return;
     }
     const auto until = now_ + (told > 0s ? told : cooldown);
@@ -809,8 +814,7 @@ private:
       t.status = result.status;
     t.timed_out = result.timed_out;
     if (result.kind == outcome_kind::rejected) {
-      const bool elsewhere
-        = result.status == 401 || result.status == 403 || result.status == 404;
+      const bool elsewhere = result.status == 401 || result.status == 403 || result.status == 404;
       if (!elsewhere) {
         t.context |= result.context_window;
         if (is(fault::rejected_tried_again))
@@ -827,21 +831,21 @@ private:
       return;
     }
     auto retry_after = result.retry_after.value_or(0s);
-    if ((retry_after <= 0s && !(is(fault::retry_after_0_obeyed) && result.retry_after))
-        || is(fault::back_off_ignores_retry_after)) {
+    if ((retry_after <= 0s && !(is(fault::retry_after_0_obeyed) && result.retry_after)) ||
+        is(fault::back_off_ignores_retry_after)) {
       duration nominal = 500ms;
-      for (std::uint32_t i = 0; i < t.failures[g.deployment] && nominal < 8s
-                                && !is(fault::back_off_never_doubles);
-           ++i)
+      for (std::uint32_t i = 0;
+           i < t.failures[g.deployment] && nominal < 8s && !is(fault::back_off_never_doubles); ++i)
         nominal *= 2;
       retry_after = std::chrono::duration_cast<duration>(
-        std::min<duration>(nominal * (is(fault::back_off_above_8_s) ? 4 : 1), 32s)
-        * std::uniform_real_distribution<double>(0.75, 1.25)(random_));
+          std::min<duration>(nominal * (is(fault::back_off_above_8_s) ? 4 : 1), 32s) *
+          std::uniform_real_distribution<double>(0.75, 1.25)(random_));
     }
     ++t.failures[g.deployment];
-    t.back_off[g.deployment]
-      = now_ + std::max<duration>(std::min<duration>(retry_after, 3600s), is(fault::least_back_off_ignored) ? duration::zero()
-                                                                 : rules.least_back_off);
+    t.back_off[g.deployment] =
+        now_ + std::max<duration>(std::min<duration>(retry_after, 3600s),
+                                  is(fault::least_back_off_ignored) ? duration::zero()
+                                                                    : rules.least_back_off);
     if (is(fault::back_off_by_group))
       std::fill(t.back_off.begin(), t.back_off.end(), t.back_off[g.deployment]);
 
@@ -855,12 +859,12 @@ private:
         return;
       }
     }
-    const bool probe = g.reason == grant_reason::head_of_line
-                    && !is(fault::failed_probe_counts_as_retry);
+    const bool probe =
+        g.reason == grant_reason::head_of_line && !is(fault::failed_probe_counts_as_retry);
     if ((!limited || is(fault::rate_limit_counts_as_retry)) && !probe) {
       auto allowed = is(fault::retries_of_deployment_ignored)
-                       ? rules.num_retries
-                       : rules.deployments[g.deployment].num_retries.value_or(rules.num_retries);
+                         ? rules.num_retries
+                         : rules.deployments[g.deployment].num_retries.value_or(rules.num_retries);
       if (is(fault::retries_one_more))
         ++allowed;
       if (is(fault::retries_one_less) && allowed > 0)
@@ -880,8 +884,8 @@ private:
       t.arrival = ++arrivals_;
     if (is(fault::deadline_restarts_on_return) && t.deadline != never)
       t.deadline = now_ + (t.deadline - t.offered);
-    if (is(fault::returned_refused_when_full)
-        && length(t.group) > settings_.groups[t.group].max_queue_size) {
+    if (is(fault::returned_refused_when_full) &&
+        length(t.group) > settings_.groups[t.group].max_queue_size) {
       end(t, end_code::queue_full);
       return;
     }
@@ -895,7 +899,9 @@ private:
       return false;
     for (deployment_index d = 0; d < groups_[t.group].size(); ++d) {
       const auto& there = groups_[t.group][d];
-      if (permitted(t, t.group, d) && !(there.cooling && there.limited && (there.end > t.deadline || is(fault::hopeless_at_deadline))))
+      if (permitted(t, t.group, d) &&
+          !(there.cooling && there.limited &&
+            (there.end > t.deadline || is(fault::hopeless_at_deadline))))
         return false;
     }
     return true;
@@ -903,15 +909,15 @@ private:
 
   /// Where there is a healthy deployment while all of its own cool; no_index if nowhere.
   group_index better_group(const toy_ticket& t) const {
-    if (!t.asked.may_fall_back || t.visited.size() >= 5 || is(fault::fallback_sleeps)
-        || is(fault::fallback_never))
+    if (!t.asked.may_fall_back || t.visited.size() >= 5 || is(fault::fallback_sleeps) ||
+        is(fault::fallback_never))
       return no_index;
     for (const auto& d : groups_[t.group])
       if (!d.cooling)
         return no_index;
     for (auto g : list_of(t, settings_.groups[t.asked.group])) {
-      if (g >= groups_.size() || length(g) >= settings_.groups[g].max_queue_size
-          || std::find(t.visited.begin(), t.visited.end(), g) != t.visited.end())
+      if (g >= groups_.size() || length(g) >= settings_.groups[g].max_queue_size ||
+          std::find(t.visited.begin(), t.visited.end(), g) != t.visited.end())
         continue;
       for (deployment_index d = 0; d < groups_[g].size(); ++d)
         if (permitted(t, g, d, true) && open(groups_[g][d]) && fits(t, groups_[g][d]))
@@ -923,8 +929,7 @@ private:
   void run() {
     for (auto& g : groups_) {
       for (auto& d : g) {
-        std::erase_if(d.attempts,
-                      [&](const auto& a) { return !a.running && now_ - a.at > 62s; });
+        std::erase_if(d.attempts, [&](const auto& a) { return !a.running && now_ - a.at > 62s; });
         if (d.cooling && d.end <= now_) {
           d.cooling = false;
           d.limit = 1;
@@ -968,8 +973,8 @@ private:
     for (group_index g = 0; g < groups_.size(); ++g) {
       for (deployment_index i = 0; i < groups_[g].size(); ++i) {
         auto& d = groups_[g][i];
-        if (d.limit && d.widened && !is(fault::reopening_never_widens)
-            && (flying(d) < *d.limit || !anybody_for(g, i))) {
+        if (d.limit && d.widened && !is(fault::reopening_never_widens) &&
+            (flying(d) < *d.limit || !anybody_for(g, i))) {
           d.limit.reset();
           any = true;
         }
@@ -993,133 +998,135 @@ private:
 };
 
 const char* const names[] = {
-  "none",
-  "ties_random",
-  "ties_last_first",
-  "priority_ignored",
-  "window_59_9_s",
-  "window_61_s",
-  "rpm_plus_one",
-  "parallel_plus_one",
-  "tpm_ignored",
-  "small_past_bigger_head",
-  "oversize_beside_others",
-  "oversize_never",
-  "tokens_not_corrected",
-  "late_usage_forgotten",
-  "unit_kept_when_unsent",
-  "unit_back_when_sent",
-  "lost_wake_on_settle",
-  "lost_wake_on_cancel",
-  "lost_wake_on_window",
-  "polls_each_10_ms",
-  "settle_twice_frees_twice",
-  "cancel_leaks_slot",
-  "cancel_ignored",
-  "ending_lost",
-  "ended_twice",
-  "granted_twice",
-  "groups_share_a_lock",
-  "meter_wrong",
-  "cooldown_ignored",
-  "cooldown_end_nearer",
-  "cooldown_ignores_retry_after",
-  "cooldown_never",
-  "failures_never_slide",
-  "failure_by_400",
-  "stale_success_ends_cooldown",
-  "stale_failure_restarts_cooldown",
-  "success_keeps_failures",
-  "probe_beside_healthy",
-  "probe_never",
-  "two_probes",
-  "probe_under_retry_after",
-  "probe_after_401",
-  "probe_at_last_ending",
-  "probe_spacing_never_doubles",
-  "probe_success_does_not_heal",
-  "failed_probe_keeps_end",
-  "failed_probe_counts_as_retry",
-  "reopening_unlimited",
-  "reopening_never_widens",
-  "returned_goes_to_back",
-  "returned_refused_when_full",
-  "back_off_ignored",
-  "back_off_ignores_retry_after",
-  "back_off_by_group",
-  "retries_one_more",
-  "retries_one_less",
-  "rate_limit_counts_as_retry",
-  "not_sent_counts_as_retry",
-  "strikes_never",
-  "strikes_two",
-  "excluded_tried_again",
-  "rejected_tried_again",
-  "deadline_late",
-  "deadline_early",
-  "deadline_restarts_on_return",
-  "hopeless_waits",
-  "queue_one_longer",
-  "displaces_best",
-  "displaces_equal",
-  "displaces_attempted",
-  "displaces_never",
-  "order_ignored",
-  "least_busy_ignored",
-  "usage_ignored",
-  "zero_weight_used",
-  "tags_ignored",
-  "endpoint_ignored",
-  "pin_ignored",
-  "fallback_never",
-  "fallback_twice",
-  "fallback_follows_its_own",
-  "fallback_when_full",
-  "fallback_keeps_arrival",
-  "fallback_keeps_retries",
-  "fallback_sleeps",
-  "fallback_last_first",
-  "move_ignored",
-  "move_renews_arrival",
-  "window_1_ns_short",
-  "window_1_ns_long",
-  "late_settle_counts_as_failure",
-  "retry_after_not_cut",
-  "retry_after_0_obeyed",
-  "allowed_fails_one_more",
-  "allowed_fails_one_less",
-  "cooldown_off_ignored",
-  "cooldown_after_503_forgotten",
-  "cooldown_of_deployment_ignored",
-  "no_answer_is_no_failure",
-  "stale_retry_after_ignored",
-  "head_does_not_heal",
-  "probe_for_second_best",
-  "back_off_never_doubles",
-  "back_off_above_8_s",
-  "least_back_off_ignored",
-  "pre_call_check_ignored",
-  "context_list_ignored",
-  "fallback_although_forbidden",
-  "fallback_six_groups",
-  "last_answer_lost",
-  "default_tag_ignored",
-  "past_deadline_granted",
-  "queue_of_0_parks",
-  "order_missing_is_lowest",
-  "usage_forgets_requests",
-  "retries_of_deployment_ignored",
-  "displaced_without_retry_after",
-  "granted_after_cancel",
-  "rpm_of_0_is_unlimited",
-  "parallel_of_0_is_unlimited",
-  "hopeless_at_deadline",
+    "none",
+    "ties_random",
+    "ties_last_first",
+    "priority_ignored",
+    "window_59_9_s",
+    "window_61_s",
+    "rpm_plus_one",
+    "parallel_plus_one",
+    "tpm_ignored",
+    "small_past_bigger_head",
+    "oversize_beside_others",
+    "oversize_never",
+    "tokens_not_corrected",
+    "late_usage_forgotten",
+    "unit_kept_when_unsent",
+    "unit_back_when_sent",
+    "lost_wake_on_settle",
+    "lost_wake_on_cancel",
+    "lost_wake_on_window",
+    "polls_each_10_ms",
+    "settle_twice_frees_twice",
+    "cancel_leaks_slot",
+    "cancel_ignored",
+    "ending_lost",
+    "ended_twice",
+    "granted_twice",
+    "groups_share_a_lock",
+    "meter_wrong",
+    "cooldown_ignored",
+    "cooldown_end_nearer",
+    "cooldown_ignores_retry_after",
+    "cooldown_never",
+    "failures_never_slide",
+    "failure_by_400",
+    "stale_success_ends_cooldown",
+    "stale_failure_restarts_cooldown",
+    "success_keeps_failures",
+    "probe_beside_healthy",
+    "probe_never",
+    "two_probes",
+    "probe_under_retry_after",
+    "probe_after_401",
+    "probe_at_last_ending",
+    "probe_spacing_never_doubles",
+    "probe_success_does_not_heal",
+    "failed_probe_keeps_end",
+    "failed_probe_counts_as_retry",
+    "reopening_unlimited",
+    "reopening_never_widens",
+    "returned_goes_to_back",
+    "returned_refused_when_full",
+    "back_off_ignored",
+    "back_off_ignores_retry_after",
+    "back_off_by_group",
+    "retries_one_more",
+    "retries_one_less",
+    "rate_limit_counts_as_retry",
+    "not_sent_counts_as_retry",
+    "strikes_never",
+    "strikes_two",
+    "excluded_tried_again",
+    "rejected_tried_again",
+    "deadline_late",
+    "deadline_early",
+    "deadline_restarts_on_return",
+    "hopeless_waits",
+    "queue_one_longer",
+    "displaces_best",
+    "displaces_equal",
+    "displaces_attempted",
+    "displaces_never",
+    "order_ignored",
+    "least_busy_ignored",
+    "usage_ignored",
+    "zero_weight_used",
+    "tags_ignored",
+    "endpoint_ignored",
+    "pin_ignored",
+    "fallback_never",
+    "fallback_twice",
+    "fallback_follows_its_own",
+    "fallback_when_full",
+    "fallback_keeps_arrival",
+    "fallback_keeps_retries",
+    "fallback_sleeps",
+    "fallback_last_first",
+    "move_ignored",
+    "move_renews_arrival",
+    "window_1_ns_short",
+    "window_1_ns_long",
+    "late_settle_counts_as_failure",
+    "retry_after_not_cut",
+    "retry_after_0_obeyed",
+    "allowed_fails_one_more",
+    "allowed_fails_one_less",
+    "cooldown_off_ignored",
+    "cooldown_after_503_forgotten",
+    "cooldown_of_deployment_ignored",
+    "no_answer_is_no_failure",
+    "stale_retry_after_ignored",
+    "head_does_not_heal",
+    "probe_for_second_best",
+    "back_off_never_doubles",
+    "back_off_above_8_s",
+    "least_back_off_ignored",
+    "pre_call_check_ignored",
+    "context_list_ignored",
+    "fallback_although_forbidden",
+    "fallback_six_groups",
+    "last_answer_lost",
+    "default_tag_ignored",
+    "past_deadline_granted",
+    "queue_of_0_parks",
+    "order_missing_is_lowest",
+    "usage_forgets_requests",
+    "retries_of_deployment_ignored",
+    "displaced_without_retry_after",
+    "granted_after_cancel",
+    "rpm_of_0_is_unlimited",
+    "parallel_of_0_is_unlimited",
+    "hopeless_at_deadline",
 };
 static_assert(std::size(names) == static_cast<std::size_t>(fault::count_));
 
 } // namespace
 
-const char* to_string(fault what) { return names[static_cast<std::size_t>(what)]; }
+const char* to_string(fault what) {
+  return names[static_cast<std::size_t>(what)];
+}
 
 driver_factory toy_engine(fault what) {
   return [what](const engine_settings& settings) -> std::unique_ptr<driver> {

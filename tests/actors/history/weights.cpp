@@ -35,8 +35,8 @@ std::string compare(const char* name, const std::vector<int>& counts,
     const double expected = draws * shares[i];
     const double deviation = std::sqrt(draws * shares[i] * (1 - shares[i]));
     if (std::abs(counts[i] - expected) > 5 * deviation)
-      return std::string(name) + ": deployment " + std::to_string(i) + " was chosen "
-           + std::to_string(counts[i]) + " times, not about " + std::to_string(expected);
+      return std::string(name) + ": deployment " + std::to_string(i) + " was chosen " +
+             std::to_string(counts[i]) + " times, not about " + std::to_string(expected);
   }
   return {};
 }

@@ -11,7 +11,7 @@ constexpr duration lateness = std::chrono::seconds(1);
 
 // reading: "above 1000 rpm" includes no rpm limit at all, for the tokens' window.
 window_model::window_model(const deployment_settings& limits)
-  : limits_(limits), may_be_late_(!limits.rpm || *limits.rpm > 1000) {}
+    : limits_(limits), may_be_late_(!limits.rpm || *limits.rpm > 1000) {}
 
 bool window_model::counts(time_point at, time_point now, bool late) const {
   return now - at < (late && may_be_late_ ? window + lateness : window);
@@ -40,8 +40,8 @@ void window_model::settled(time_point now, grant_id id, const outcome& result) {
     least = most = 0;
   } else if (result.tokens) {
     least = most = *result.tokens;
-  } else if (result.kind == outcome_kind::rate_limited || result.kind == outcome_kind::rejected
-             || (result.kind == outcome_kind::failed && result.status != 0)) {
+  } else if (result.kind == outcome_kind::rate_limited || result.kind == outcome_kind::rejected ||
+             (result.kind == outcome_kind::failed && result.status != 0)) {
     least = most = 0;
   } else if (result.kind == outcome_kind::failed) {
     least = 0; // reading: no answer and unknown usage: nothing, or the estimate stands.
@@ -67,13 +67,15 @@ std::vector<std::uint64_t> window_model::in_flight_serials() const {
 }
 
 std::uint64_t window_model::units_least(time_point now) const {
-  return static_cast<std::uint64_t>(std::count_if(
-    attempts_.begin(), attempts_.end(), [&](const auto& a) { return a.unit && counts(a.at, now, false); }));
+  return static_cast<std::uint64_t>(
+      std::count_if(attempts_.begin(), attempts_.end(),
+                    [&](const auto& a) { return a.unit && counts(a.at, now, false); }));
 }
 
 std::uint64_t window_model::units_most(time_point now) const {
-  return static_cast<std::uint64_t>(std::count_if(
-    attempts_.begin(), attempts_.end(), [&](const auto& a) { return a.unit && counts(a.at, now, true); }));
+  return static_cast<std::uint64_t>(
+      std::count_if(attempts_.begin(), attempts_.end(),
+                    [&](const auto& a) { return a.unit && counts(a.at, now, true); }));
 }
 
 std::uint64_t window_model::tokens_least(time_point now) const {
@@ -117,8 +119,8 @@ bool window_model::surely_fits(time_point now, std::uint64_t estimate) const {
     return tokens_most(now) + estimate <= *limits_.tpm;
   // reading: an entry of 0 tokens may or may not leave the window empty.
   return std::none_of(attempts_.begin(), attempts_.end(),
-                      [&](const auto& a) { return counts(a.at, now, true); })
-      && tokens_most(now) == 0;
+                      [&](const auto& a) { return counts(a.at, now, true); }) &&
+         tokens_most(now) == 0;
 }
 
 time_point window_model::next_change(time_point now) const {
