@@ -29,7 +29,7 @@ bool is_withheld(std::string_view name) noexcept {
          begins_with(name, "x-litellm-") || begins_with(name, "access-control-") ||
          begins_with(name, "llm_provider-") ||
          is_one_of(name,
-                   {"content-length", "content-encoding", "date", "server", "set-cookie", "alt-svc",
+                   {"content-length", "content-encoding", "date", "server", "alt-svc",
                     "strict-transport-security", "www-authenticate", "allow", "x-should-retry"});
 }
 

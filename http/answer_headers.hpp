@@ -36,7 +36,7 @@ reply preflight_reply(std::string_view asked_headers, std::string_view allowed_m
 
 /// Adds an upstream's fields to an answer: `content-type`, `retry-after`, `x-ratelimit-*`,
 /// `x-request-id`, `request-id` and `openai-*` as they are, the rest as `llm_provider-<name>`.
-/// Hop-by-hop fields, lengths, codings, cookies, CORS fields and our own names are left out.
+/// Hop-by-hop fields, lengths, codings, CORS fields and our own names are left out.
 void add_upstream_fields(header_fields& fields, const header_fields& upstream);
 /// The same as pairs.
 header_fields to_pairs(const head_fields& fields);
