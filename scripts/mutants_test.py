@@ -18,15 +18,19 @@ class Table(unittest.TestCase):
     def test_values_may_hold_colons(self):
         self.assertEqual(mutants.read_table(GOOD), [{
             "name": "ties", "rule": "a: rule", "file": "a.cpp",
-            "old": "x < y ? 1 : 2;", "new": "x > y ? 1 : 2;"}])
+            "edits": [["x < y ? 1 : 2;", "x > y ? 1 : 2;"]]}])
+
+    def test_several_pairs(self):
+        edits = mutants.read_table(GOOD + "old: a\nnew:\n")[0]["edits"]
+        self.assertEqual(edits[1:], [["a", ""]])
 
     def test_new_may_be_empty_and_old_may_not(self):
-        self.assertEqual(mutants.read_table(GOOD.replace("x > y ? 1 : 2;", ""))[0]["new"], "")
+        self.assertEqual(mutants.read_table(GOOD.replace("x > y ? 1 : 2;", ""))[0]["edits"][0][1], "")
         with self.assertRaises(SystemExit):
             mutants.read_table(GOOD.replace("x < y ? 1 : 2;", ""))
 
     def test_what_is_wrong_is_refused(self):
-        for text in (GOOD + GOOD, GOOD + "new: twice\n", GOOD + "nonsense\n", "old: before a name\n",
+        for text in (GOOD + GOOD, GOOD + "new: twice\n", GOOD + "old: no new\n", GOOD + "rule: twice\n", GOOD + "nonsense\n", "old: before a name\n",
                      GOOD.replace("rule: a: rule\n", "")):
             with self.subTest(text), self.assertRaises(SystemExit):
                 mutants.read_table(text)
@@ -36,7 +40,7 @@ class Mutation(unittest.TestCase):
     def apply(self, source):
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "a.cpp").write_text(source)
-            return mutants.mutated({"name": "m", "file": "a.cpp", "old": "a < b", "new": "b < a"}, Path(folder))
+            return mutants.mutated({"name": "m", "file": "a.cpp", "edits": [["a < b", "b < a"]]}, Path(folder))
 
     def test_it_is_made_once(self):
         self.assertEqual(self.apply("if (a < b)\n  c < d;\n"), "if (b < a)\n  c < d;\n")
