@@ -38,8 +38,10 @@ void group_queue::offer(time_point now, owner_index owner, ticket_offer&& offere
   }
 
   const auto slot = line_.add(offered.wanted.priority, offered.wanted.deadline, bases_[fresh.base]);
-  if (records_.size() <= slot)
+  if (records_.size() <= slot) {
+    make_room(records_);
     records_.resize(line_.slots());
+  }
   records_[slot] = std::move(fresh);
   if (!slots_.emplace(offered.id, slot).second) {
     // The same id twice is its owner's mistake: the newcomer ends, the first keeps its place.

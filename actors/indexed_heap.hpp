@@ -1,6 +1,8 @@
 // A 4-ary min-heap whose entries know where they are, so that any of them can leave or move.
 #pragma once
 
+#include "actors/growth.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -27,6 +29,7 @@ public:
   const std::vector<Entry>& entries() const noexcept { return entries_; }
 
   void push(const Entry& entry) {
+    make_room(entries_);
     entries_.push_back(entry);
     up(entries_.size() - 1, entry);
   }

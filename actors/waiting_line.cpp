@@ -9,6 +9,7 @@ waiting_line::slot_index waiting_line::add(std::int32_t priority, time_point dea
   slot_index ticket;
   if (free_.empty()) {
     ticket = static_cast<slot_index>(nodes_.size());
+    make_room(nodes_);
     nodes_.emplace_back();
   } else {
     ticket = free_.back();

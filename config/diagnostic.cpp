@@ -38,6 +38,16 @@ void diagnostics::warning(const position& at, const std::string& path, std::stri
 
 void diagnostics::add(severity level, const position& at, const std::string& path,
                       std::string message) {
+  // One place, one error: what else is wrong there follows from the first.
+  const bool told =
+      at.line > 0 && std::any_of(entries_.begin(), entries_.end(), [&](const entry& e) {
+        return e.value.level == severity::error &&
+               std::tie(e.at.file, e.at.line, e.at.column) ==
+                   std::tie(at.file, at.line, at.column) &&
+               e.value.path == path;
+      });
+  if (told)
+    return;
   if (level == severity::error) {
     ++errors_;
   }

@@ -135,7 +135,8 @@ TEST_CASE("what passes from an upstream") {
                                 {"Request-Id", "q"},
                                 {"openai-processing-ms", "9"},
                                 {"Retry-After", "3"},
-                                {"llm_provider-cf-ray", "c"}});
+                                {"llm_provider-cf-ray", "c"},
+                                {"llm_provider-Set-Cookie", "c"}});
   const auto pairs = to_pairs(make_fields({{"A", "b"}, {"C", ""}}));
   CHECK(pairs == header_fields{{"A", "b"}, {"C", ""}});
 }
