@@ -1,6 +1,7 @@
 // VORRANG_HISTORY_EVENTS: how many events a run has in all (longer runs by option).
 // VORRANG_HISTORY_SEED: the first seed; with the seed of a failure and 1 event, that history
-// alone.// VORRANG_HISTORY_TAIL: lines of a failed history that are shown.
+// alone.
+// VORRANG_HISTORY_TAIL: lines of a failed history that are shown.
 #pragma once
 
 #include <cstdint>
