@@ -5,6 +5,9 @@ step() {
   printf '==> %s\n' "$*" >&2
 }
 
+# Every clone and worktree shares what ccache has: it sees paths relative to the project's root.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+
 # quietly <command...>: its output is shown only where it fails, or whole with VERBOSE=1.
 quietly() {
   if [[ ${VERBOSE:-} == 1 ]]; then
