@@ -6,6 +6,13 @@
 
 namespace vorrang::http {
 
+namespace {
+
+/// Most heads fit: one piece of memory for each.
+constexpr std::size_t usual_bytes = 1024;
+
+} // namespace
+
 bool answer_head::is_event_stream() const noexcept {
   const auto type = fields.value_or("content-type", "");
   return equal_ignoring_case(trimmed(type.substr(0, type.find(';'))), "text/event-stream");
@@ -18,6 +25,8 @@ std::size_t answer_head_reader::feed(std::string_view bytes) {
       fail("the upstream's answer is not HTTP");
       break;
     }
+    if (collected_.capacity() < usual_bytes)
+      collected_.reserve(usual_bytes);
     const auto feed_at = bytes.find('\n', used);
     const auto end = feed_at == bytes.npos ? bytes.size() : feed_at + 1;
     const auto room = head_bytes_max + 1 - collected_.size();
@@ -53,7 +62,7 @@ bool answer_head_reader::take_line() {
 }
 
 void answer_head_reader::parse() {
-  head_.fields.assign(collected_);
+  head_.fields.assign(std::move(collected_));
   first_line line;
   if (!tokenize_answer(head_.fields, line)) {
     return fail("the upstream's head is malformed");

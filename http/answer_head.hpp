@@ -42,7 +42,9 @@ public:
   std::size_t feed(std::string_view bytes);
   read_state state() const noexcept { return state_; }
   /// Whether any byte came: an upstream that closes before it may be asked again.
-  bool has_begun() const noexcept { return interim_answers_ > 0 || !collected_.empty(); }
+  bool has_begun() const noexcept {
+    return state_ != read_state::more || interim_answers_ > 0 || !collected_.empty();
+  }
   const answer_head& head() const noexcept { return head_; }
   answer_head take_head() { return std::move(head_); }
   /// What came instead of an answer, for the log and for the message of a 502.

@@ -73,15 +73,6 @@ std::optional<double> read_number(std::string_view text) noexcept {
                                                                   : std::nullopt;
 }
 
-std::string_view value_of(const header_fields& fields, std::string_view name) noexcept {
-  for (const auto& field : fields) {
-    if (equal_ignoring_case(field.first, name)) {
-      return trimmed(field.second);
-    }
-  }
-  return {};
-}
-
 std::optional<milliseconds> bounded(double ms) noexcept {
   if (!(ms > 0)) {
     return std::nullopt;
@@ -94,19 +85,19 @@ std::optional<milliseconds> bounded(double ms) noexcept {
 void add_gateway_fields(header_fields& fields, const gateway_facts& facts) {
   const auto add = [&](const char* name, std::string_view value) {
     if (!value.empty()) {
-      fields.emplace_back(name, value);
+      fields.add(name, value);
     }
   };
   const auto add_number = [&](const char* name, auto value) {
     if (value) {
-      fields.emplace_back(name, std::to_string(*value));
+      fields.add(name, std::int64_t{*value});
     }
   };
   add("x-vorrang-request-id", facts.request_id);
   add("x-litellm-call-id", facts.request_id);
   add_number("x-vorrang-priority", facts.priority);
   if (facts.waited) {
-    fields.emplace_back("x-vorrang-wait-ms", std::to_string(facts.waited->count()));
+    fields.add("x-vorrang-wait-ms", std::int64_t{facts.waited->count()});
   }
   add("x-vorrang-granted-by", facts.granted_by);
   add_number("x-vorrang-attempts", facts.attempts);
@@ -116,7 +107,7 @@ void add_gateway_fields(header_fields& fields, const gateway_facts& facts) {
   add_number("x-litellm-attempted-fallbacks", facts.fallbacks);
   if (facts.client_set_priority) {
     // Python's way to write a bool: what clients of LiteLLM compare with.
-    fields.emplace_back("x-litellm-request-prioritization-used", "True");
+    fields.add("x-litellm-request-prioritization-used", "True");
   }
   if (facts.queue_path) {
     add_number("x-litellm-priority", facts.priority);
@@ -124,8 +115,8 @@ void add_gateway_fields(header_fields& fields, const gateway_facts& facts) {
 }
 
 void add_browser_fields(header_fields& fields) {
-  fields.emplace_back("access-control-allow-origin", "*");
-  fields.emplace_back(
+  fields.add("access-control-allow-origin", "*");
+  fields.add(
       "access-control-expose-headers",
       "x-vorrang-request-id, x-vorrang-priority, x-vorrang-wait-ms, x-vorrang-granted-by, "
       "x-vorrang-attempts, x-litellm-call-id, x-litellm-model-id, x-litellm-model-group, "
@@ -139,37 +130,30 @@ void add_browser_fields(header_fields& fields) {
 reply preflight_reply(std::string_view asked_headers, std::string_view allowed_methods) {
   reply out;
   out.status = 204;
-  out.fields.emplace_back("access-control-allow-origin", "*");
-  out.fields.emplace_back("access-control-allow-methods", allowed_methods);
+  out.fields.add("access-control-allow-origin", "*");
+  out.fields.add("access-control-allow-methods", allowed_methods);
   if (!asked_headers.empty() && is_field_value(asked_headers)) {
-    out.fields.emplace_back("access-control-allow-headers", asked_headers);
+    out.fields.add("access-control-allow-headers", asked_headers);
   }
-  out.fields.emplace_back("access-control-max-age", "600");
-  out.fields.emplace_back("vary", "Access-Control-Request-Headers");
+  out.fields.add("access-control-max-age", "600");
+  out.fields.add("vary", "Access-Control-Request-Headers");
   return out;
 }
 
-void add_upstream_fields(header_fields& fields, const header_fields& upstream) {
-  const auto listed = value_of(upstream, "connection"); // names more hop-by-hop fields
-  for (const auto& [name, value] : upstream) {
-    if (is_withheld(name) || (!listed.empty() && list_holds(listed, name))) {
+void add_upstream_fields(header_fields& fields, const head_fields& upstream, content_type type) {
+  const auto listed = upstream.value_or("connection", {}); // names more hop-by-hop fields
+  for (std::size_t i = 0; i < upstream.size(); ++i) {
+    const auto [name, value] = upstream[i];
+    if (is_withheld(name) || (!listed.empty() && list_holds(listed, name)) ||
+        (type == content_type::withheld && equal_ignoring_case(name, "content-type"))) {
       continue;
     }
     if (passes_unchanged(name)) {
-      fields.emplace_back(name, value);
+      fields.add_read({}, name, value);
     } else {
-      fields.emplace_back("llm_provider-" + name, value);
+      fields.add_read("llm_provider-", name, value);
     }
   }
-}
-
-header_fields to_pairs(const head_fields& fields) {
-  header_fields out;
-  out.reserve(fields.size());
-  for (std::size_t i = 0; i < fields.size(); ++i) {
-    out.emplace_back(fields[i].name, fields[i].value);
-  }
-  return out;
 }
 
 std::string_view id_from_client(const head_fields& fields) noexcept {
@@ -185,23 +169,19 @@ std::string render_answer_head(std::uint16_t status, const header_fields& fields
   auto head = head_text::of_answer(status);
   const bool has_no_body = status == 204 || status == 304;
   const bool until_close = !has_no_body && !framing.content_length && framing.version_minor == 0;
-  for (const auto& [name, value] : fields) {
-    if (!is_hop_by_hop(name) && !equal_ignoring_case(name, "content-length")) {
-      head.add(name, value);
-    }
-  }
+  head.add_lines(fields.lines());
   if (!date.empty()) {
-    head.add("Date", date);
+    head.add_known("Date", date);
   }
   if (has_no_body) {
     // no length: RFC 9110, 8.6
   } else if (framing.content_length) {
-    head.add("Content-Length", *framing.content_length);
+    head.add_known("Content-Length", *framing.content_length);
   } else if (!until_close) {
-    head.add("Transfer-Encoding", "chunked");
+    head.add_known("Transfer-Encoding", "chunked");
   }
   if (!framing.keep_alive || framing.version_minor == 0 || until_close) {
-    head.add("Connection", "close");
+    head.add_known("Connection", "close");
   }
   return std::move(head).finish();
 }
@@ -227,12 +207,12 @@ std::string http_date(std::chrono::system_clock::time_point at) {
   return out.data();
 }
 
-std::optional<milliseconds> read_retry_after(const header_fields& upstream,
+std::optional<milliseconds> read_retry_after(const head_fields& upstream,
                                              std::chrono::system_clock::time_point now) {
-  if (const auto ms = read_number(value_of(upstream, "retry-after-ms"))) {
+  if (const auto ms = read_number(upstream.value_or("retry-after-ms", {}))) {
     return bounded(*ms);
   }
-  const auto value = value_of(upstream, "retry-after");
+  const auto value = upstream.value_or("retry-after", {});
   if (const auto seconds = read_number(value)) {
     return bounded(*seconds * 1000);
   }

@@ -34,12 +34,14 @@ void add_browser_fields(header_fields& fields);
 /// The answer to a preflight; `asked_headers` is its `Access-Control-Request-Headers`.
 reply preflight_reply(std::string_view asked_headers, std::string_view allowed_methods);
 
+/// Whether an answer's body is still of the upstream's type.
+enum class content_type : std::uint8_t { passed, withheld };
+
 /// Adds an upstream's fields to an answer: `content-type`, `retry-after`, `x-ratelimit-*`,
 /// `x-request-id`, `request-id` and `openai-*` as they are, the rest as `llm_provider-<name>`.
 /// Hop-by-hop fields, lengths, codings, CORS fields and our own names are left out.
-void add_upstream_fields(header_fields& fields, const header_fields& upstream);
-/// The same as pairs.
-header_fields to_pairs(const head_fields& fields);
+void add_upstream_fields(header_fields& fields, const head_fields& upstream,
+                         content_type type = content_type::passed);
 
 /// The id a request goes by: its `x-litellm-call-id` if it is short and harmless, else nothing.
 std::string_view id_from_client(const head_fields& fields) noexcept;
@@ -68,6 +70,6 @@ std::string http_date(std::chrono::system_clock::time_point at);
 /// Retry-After (seconds or date) and `retry-after-ms`, the latter first; nothing if it is absent,
 /// malformed, 0 or past. Cut at 3600 s.
 std::optional<std::chrono::milliseconds>
-read_retry_after(const header_fields& upstream, std::chrono::system_clock::time_point now);
+read_retry_after(const head_fields& upstream, std::chrono::system_clock::time_point now);
 
 } // namespace vorrang::http

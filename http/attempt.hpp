@@ -9,6 +9,7 @@
 #include "http/reply.hpp"
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,7 +36,7 @@ struct upstream_request {
   /// Request line, fields and the blank line.
   std::string_view head;
   /// Content-Length bytes in all.
-  std::vector<std::string_view> body;
+  std::span<const std::string_view> body;
   /// When the attempt is over if nothing of the answer's body was passed on to the client by then
   /// (a whole answer is passed on at its end): judge as transport_error::deadline if
   /// `until_is_the_deadline`, else as timed_out.

@@ -2,10 +2,6 @@
 
 #include <utility>
 
-#if defined(__SSE2__)
-#  include <emmintrin.h>
-#endif
-
 namespace vorrang::http {
 
 namespace {
@@ -18,36 +14,8 @@ constexpr bool is_digit(char byte) noexcept {
   return byte >= '0' && byte <= '9';
 }
 
-/// A byte of a string that needs no thought: ASCII, no control character, quote or backslash.
-constexpr bool is_plain(char byte) noexcept {
-  const auto code = static_cast<unsigned char>(byte);
-  return code >= 0x20 && code < 0x80 && byte != '"' && byte != '\\';
-}
-
-/// The first byte from `at` on that is not plain.
-const char* skip_plain(const char* at, const char* end) noexcept {
-#if defined(__SSE2__)
-  const auto quote = _mm_set1_epi8('"');
-  const auto slash = _mm_set1_epi8('\\');
-  const auto space = _mm_set1_epi8(0x20);
-  while (end - at >= 16) {
-    const auto bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-    // As signed numbers, control characters and all bytes from 0x80 are below a space.
-    const auto special =
-        _mm_or_si128(_mm_cmplt_epi8(bytes, space),
-                     _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, slash)));
-    const auto mask = static_cast<unsigned>(_mm_movemask_epi8(special));
-    if (mask != 0) {
-      return at + __builtin_ctz(mask);
-    }
-    at += 16;
-  }
-#endif
-  while (at != end && is_plain(*at)) {
-    ++at;
-  }
-  return at;
-}
+/// Room for as many at once; most documents have fewer.
+constexpr std::size_t usual_members = 8;
 
 /// Bytes of the whole valid sequences from `at` on; 0 leaves it to the step by step way, which
 /// knows why a sequence is wrong and carries one over the end of a piece.
@@ -174,6 +142,8 @@ bool body_scanner::begin_key(std::size_t at) {
     if (members_.size() == members_max) {
       return refuse(json_fault::too_many_members, at);
     }
+    if (members_.capacity() == 0)
+      members_.reserve(usual_members);
     members_.emplace_back().key.begin = at;
   }
   in_key_ = true;
@@ -338,7 +308,7 @@ bool body_scanner::feed(std::string_view piece) {
     const char byte = *p;
     switch (state_) {
     case state::string:
-      p = skip_plain(p, end);
+      p += plain_size({p, static_cast<std::size_t>(end - p)});
       if (p == end) {
         continue;
       }

@@ -91,20 +91,23 @@ std::variant<mock_attempt, upstream_request> call::attempt(const grant& given, t
   plan.place = plan.settings().groups[given.group].deployments[given.deployment];
   std::tie(plan.until, plan.until_is_the_deadline) = plan.limit(now);
 
+  plan.relay.reset();
   relay_rules rules;
   rules.api = plan.wanted.api;
   rules.model = plan.model;
   const auto& mock = plan.own_mock ? plan.own_mock : plan.deployment->mock;
   plan.is_mock = mock.has_value();
   if (mock) {
-    plan.relay = std::make_unique<stream_relay>(std::move(rules));
+    if (plan.inspected.stream)
+      plan.relay = std::make_unique<stream_relay>(std::move(rules));
     return plan.render_mock(*mock, now);
   }
   plan.upstream_model =
       config::upstream_model_for(*plan.deployment, matched_text(plan, given.group));
   auto request = plan.render(plan.until, plan.until_is_the_deadline);
   rules.withhold_usage = plan.rewritten.usage_added;
-  plan.relay = std::make_unique<stream_relay>(std::move(rules));
+  if (plan.inspected.stream)
+    plan.relay = std::make_unique<stream_relay>(std::move(rules));
   return request;
 }
 
@@ -118,20 +121,20 @@ judgement call::judge(answer_head head, std::string body,
                       std::chrono::system_clock::time_point wall) {
   auto& plan = *plan_;
   const auto status = static_cast<std::uint16_t>(head.status);
-  auto fields = to_pairs(head.fields);
   judgement result;
   if (status >= 200 && status < 300) {
-    result.result = classify_answer(status, fields, {}, wall);
+    result.result = classify_answer(status, head.fields, {}, wall);
     result.good = true;
     if (plan.wanted.api == endpoint::responses)
       plan.remember_response(id_of_response(body));
     auto stamped = restamp_model(body, plan.model);
     result.result.tokens = stamped.usage.total_tokens;
     plan.good.status = status;
-    if (!plan.is_mock)
-      add_upstream_fields(plan.good.fields, fields);
+    if (plan.is_mock)
+      for (std::size_t i = 0; i < head.fields.size(); ++i)
+        plan.good.fields.add(head.fields[i].name, head.fields[i].value);
     else
-      plan.good.fields = std::move(fields);
+      add_upstream_fields(plan.good.fields, head.fields);
     plan.good.body = stamped.is_object ? std::move(stamped.text) : std::move(body);
     return result;
   }
@@ -149,8 +152,8 @@ judgement call::judge(answer_head head, std::string body,
         std::make_unique<upstream_request>(plan.render(plan.until, plan.until_is_the_deadline));
     return result;
   }
-  result.result = classify_answer(status, fields, error, wall);
-  plan.last = kept_answer{status, std::move(fields), std::move(body), std::move(error.message),
+  result.result = classify_answer(status, head.fields, error, wall);
+  plan.last = kept_answer{status, std::move(head.fields), std::move(body), std::move(error.message),
                           plan.settings().groups[plan.given.group].name};
   return result;
 }
@@ -232,9 +235,8 @@ upstream_request call_plan::render(time_point end, bool end_is_the_deadline) {
       (changes.api == body_api::chat || changes.api == body_api::completions);
   rewritten = rewrite_body(body, inspected, changes);
 
-  std::string path(path_of(changes.api));
-  if (route.to == route::count_tokens)
-    path += "/count_tokens";
+  const auto path =
+      route.to == route::count_tokens ? "/messages/count_tokens" : path_of(changes.api);
   const auto url = upstream_target(*deployment, *prepared.address, path, upstream_model);
   head = render_upstream_head(*deployment, *prepared.address, url, client_fields, rewritten.size,
                               settings().gateway.forward_client_headers_to_llm_api);
@@ -264,7 +266,7 @@ mock_attempt call_plan::render_mock(const config::mock& mock, time_point now) co
   if (answer.events.empty()) {
     auto whole = mock_answer(mock, asked);
     answer.head.status = whole.status;
-    answer.head.fields = make_fields(whole.fields);
+    answer.head.fields = make_fields(to_pairs(whole.fields));
     answer.body = std::move(whole.body);
   }
   return answer;

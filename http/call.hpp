@@ -79,7 +79,8 @@ public:
   /// Status, fields, no body. After look_at_head() said `stream`, pass its head; null for a mock's
   /// events, and when the head goes out early, while the request waits.
   reply stream_head(const answer_head* head) const;
-  /// Turns the upstream's stream into the client's; lives until the next attempt().
+  /// Turns the upstream's stream into the client's; only for a client that asked for a stream.
+  /// Lives until the next attempt().
   stream_relay& relay();
   /// The relay is over: cleanly, or cut off (`error`), or the client hung up.
   judgement judge_stream(std::optional<transport_error> error, bool client_gone);

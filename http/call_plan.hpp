@@ -12,7 +12,7 @@ namespace vorrang::http {
 /// The last upstream's words, kept in case no better ones come.
 struct kept_answer {
   std::uint16_t status = 0;
-  header_fields fields;
+  head_fields fields;
   std::string body;
   std::string message;
   std::string group; ///< whose deployment said it

@@ -96,12 +96,8 @@ reply call_plan::last_words() const {
                        facts());
   reply answer;
   answer.status = last->status;
-  answer.fields.emplace_back("content-type", "application/json");
-  header_fields passed;
-  std::copy_if(
-      last->fields.begin(), last->fields.end(), std::back_inserter(passed),
-      [](const header_field& field) { return !equal_ignoring_case(field.first, "content-type"); });
-  add_upstream_fields(answer.fields, passed);
+  answer.fields.add("content-type", "application/json");
+  add_upstream_fields(answer.fields, last->fields, content_type::withheld);
   answer.body = upstream_error_body(last->status, last->body, facts());
   return answer;
 }
@@ -183,13 +179,13 @@ reply call::stream_head(const answer_head* head) const {
   reply answer;
   if (head) {
     answer.status = static_cast<std::uint16_t>(head->status);
-    add_upstream_fields(answer.fields, to_pairs(head->fields));
+    add_upstream_fields(answer.fields, head->fields);
   } else {
-    answer.fields.emplace_back("content-type", "text/event-stream");
+    answer.fields.add("content-type", "text/event-stream");
   }
-  answer.fields.emplace_back("cache-control", "no-cache");
+  answer.fields.add("cache-control", "no-cache");
   // nginx holds back what it thinks a page.
-  answer.fields.emplace_back("x-accel-buffering", "no");
+  answer.fields.add("x-accel-buffering", "no");
   plan_->tell(answer);
   return answer;
 }

@@ -49,7 +49,7 @@ bool connection::is_unwanted() const noexcept {
   return wire_->input_ended() || home_.current_stage() >= stage::ending;
 }
 
-awaitable<> connection::changed() {
+parking::pause connection::changed() {
   wire_->keep_reading(head_read_bytes);
   return place.wait();
 }
@@ -147,8 +147,8 @@ awaitable<connection::decision> connection::read_request() {
     inspected = inspect(body, scanner);
   }
   const bool with_queues = head.method == http_method::get || is_head_;
-  auto begun = home_.rules().begin(steady::now(), head, std::move(body), std::move(inspected),
-                                   home_.state(with_queues));
+  auto begun = home_.rules().begin(steady::now(), reader_.take_head(), std::move(body),
+                                   std::move(inspected), home_.state(with_queues));
   if (auto* answer = std::get_if<reply>(&begun))
     co_return std::move(*answer);
   co_return std::move(std::get<std::unique_ptr<call>>(begun));
@@ -221,8 +221,8 @@ awaitable<> connection::send(reply answer) {
   framing.version_minor = is_http_1_0_ ? 0 : 1;
   framing.keep_alive = !close_;
   const std::string head = render_answer_head(answer.status, answer.fields, framing, home_.date());
-  const std::array<std::string_view, 2> pieces = {head, answer.body};
-  wire_->write(std::span(pieces).first(is_head_ || answer.body.empty() ? 1 : 2));
+  const std::string_view body = answer.body;
+  wire_->write(head, std::span(&body, is_head_ || body.empty() ? 0 : 1));
   co_await written();
 }
 
@@ -241,9 +241,9 @@ awaitable<> connection::stream(std::string_view text) {
   if (text.empty())
     co_return;
   const std::string begin = chunked_ ? chunk_begin(text.size()) : std::string();
-  const std::array<std::string_view, 3> pieces = {begin, text, chunk_end};
+  const std::array<std::string_view, 2> rest = {text, chunk_end};
   if (chunked_)
-    wire_->write(pieces);
+    wire_->write(begin, rest);
   else
     wire_->write(text);
   co_await written();

@@ -34,7 +34,7 @@ public:
 
   /// The client sent a FIN or is gone, or the gateway ends.
   bool is_unwanted() const noexcept override;
-  awaitable<> changed() override;
+  parking::pause changed() override;
 
   data_loop& home() noexcept { return home_; }
   /// The bytes of the request's body; released with the first byte of its answer.

@@ -5,8 +5,6 @@
 #include "http/log.hpp"
 #include "http/upstream_pool.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-
 #include <exception>
 
 namespace vorrang::http {
@@ -42,8 +40,8 @@ const gateway_state& data_loop::state(bool with_queues) {
 void data_loop::take(int descriptor, bool is_ipv6) {
   auto made = std::make_shared<connection>(*this, descriptor, is_ipv6);
   ++running_;
-  boost::asio::co_spawn(runs_.context().get_executor(), connection::serve(std::move(made)),
-                        [this](std::exception_ptr error) { one_ended(std::move(error)); });
+  start(connection::serve(std::move(made)),
+        [this](std::exception_ptr error) { one_ended(std::move(error)); });
 }
 
 void data_loop::one_ended(std::exception_ptr error) {

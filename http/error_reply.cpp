@@ -245,16 +245,16 @@ reply error_reply(const fault& what, const error_facts& facts) {
   reply out;
   out.status = status_of(what.code);
   out.close = closes_connection(what.code);
-  out.fields.emplace_back("content-type", "application/json");
+  out.fields.add("content-type", "application/json");
   if (out.status == 429 || out.status == 503) {
-    out.fields.emplace_back("retry-after", std::to_string(retry_after_s(facts.retry_after)));
+    out.fields.add("retry-after", retry_after_s(facts.retry_after));
   } else if (out.status == 408) {
     // openai, anthropic and LangChain would send three requests otherwise.
-    out.fields.emplace_back("x-should-retry", "false");
+    out.fields.add("x-should-retry", "false");
   } else if (out.status == 401) {
-    out.fields.emplace_back("www-authenticate", "Bearer");
+    out.fields.add("www-authenticate", "Bearer");
   } else if (out.status == 405 && !facts.allow.empty()) {
-    out.fields.emplace_back("allow", facts.allow);
+    out.fields.add("allow", facts.allow);
   }
   out.body = error_body(out.status, what.message.empty() ? sentence_of(what.code) : what.message,
                         what.param, facts);
@@ -305,7 +305,7 @@ std::string upstream_error_body(std::uint16_t status, std::string_view body,
 reply credentials_reply(std::uint16_t status, std::string_view group, const error_facts& facts) {
   reply out;
   out.status = status == 403 ? 403 : 401;
-  out.fields.emplace_back("content-type", "application/json");
+  out.fields.add("content-type", "application/json");
   out.body = error_body(out.status,
                         "the upstream refused the gateway's credentials for group " +
                             std::string(group.substr(0, 200)),

@@ -35,8 +35,8 @@ struct error_facts {
   error_form form = error_form::openai;
   /// For 429 and 503: rounded up, put between 1 and 60. Absent: 1 for those that need one.
   std::optional<std::chrono::milliseconds> retry_after;
-  std::string request_id; ///< in Anthropic's form
-  std::string allow;      ///< value of `Allow` for wrong_method
+  std::string_view request_id; ///< in Anthropic's form
+  std::string_view allow;      ///< value of `Allow` for wrong_method
 };
 
 /// Status, Content-Type, Retry-After, `x-should-retry: false` for our 408, and the body.

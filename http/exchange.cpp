@@ -119,15 +119,8 @@ awaitable<bool> exchange::connect(time_point until) {
 }
 
 awaitable<bool> exchange::write_and_read_head() {
-  std::vector<std::string_view> pieces;
-  pieces.reserve(1 + request_->body.size());
-  pieces.push_back(request_->head);
-  for (const std::string_view each : request_->body) {
-    if (!each.empty())
-      pieces.push_back(each);
-  }
   const auto written_before = wire_->bytes_written();
-  wire_->write(pieces);
+  wire_->write(request_->head, request_->body);
   while (reader_.state() == read_state::more) {
     // An answer may come before the request is written whole, so both go on together.
     if (!wire_->input().empty()) {

@@ -10,11 +10,11 @@ namespace vorrang::http {
 
 namespace {
 
-error_facts facts_for(const route_match& match, std::string id) {
+error_facts facts_for(const route_match& match, std::string_view id) {
   error_facts facts;
   facts.form = match.is_anthropic() ? error_form::anthropic : error_form::openai;
-  facts.request_id = std::move(id);
-  facts.allow = std::string(match.allowed);
+  facts.request_id = id;
+  facts.allow = match.allowed;
   return facts;
 }
 
@@ -209,7 +209,7 @@ std::optional<reply> estimate_of_tokens(call_plan& plan) {
   }
   const auto tokens = prompt_estimate(measure_text(plan.body, plan.inspected));
   reply answer;
-  answer.fields.emplace_back("content-type", "application/json");
+  answer.fields.add("content-type", "application/json");
   answer.body = "{\"input_tokens\":" + std::to_string(tokens) + "}";
   return answer;
 }
@@ -248,7 +248,7 @@ std::optional<reply> front::judge_head(const request_head& head) const {
   return answer;
 }
 
-std::variant<reply, std::unique_ptr<call>> front::begin(time_point now, const request_head& head,
+std::variant<reply, std::unique_ptr<call>> front::begin(time_point now, request_head head,
                                                         std::string body, inspected_body inspected,
                                                         const gateway_state& gateway) const {
   const auto& tables = *state_->tables;
@@ -266,7 +266,7 @@ std::variant<reply, std::unique_ptr<call>> front::begin(time_point now, const re
                                 match.allowed);
     } else {
       allowed.status = 204;
-      allowed.fields.emplace_back("allow", std::string(match.allowed));
+      allowed.fields.add("allow", std::string(match.allowed));
     }
     tell_id(allowed, id);
     return allowed;
@@ -312,7 +312,7 @@ std::variant<reply, std::unique_ptr<call>> front::begin(time_point now, const re
     plan->tell(*at_once);
     return std::move(*at_once);
   }
-  plan->client_fields = head.fields;
+  plan->client_fields = std::move(head.fields);
   return std::unique_ptr<call>(new call(std::move(plan)));
 }
 

@@ -66,7 +66,7 @@ public:
   /// Judges a whole request whose head has passed judge_head(); requests without a body come with
   /// an empty one and a default `inspected`. `now` starts its deadline. The body moves into the
   /// call: `inspected` speaks of byte ranges, so the move does not disturb it.
-  std::variant<reply, std::unique_ptr<call>> begin(time_point now, const request_head& head,
+  std::variant<reply, std::unique_ptr<call>> begin(time_point now, request_head head,
                                                    std::string body, inspected_body inspected,
                                                    const gateway_state& state) const;
 

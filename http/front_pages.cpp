@@ -14,7 +14,7 @@ constexpr std::int64_t models_created_s = 1677610602;
 reply json_reply(std::string body, std::uint16_t status = 200) {
   reply answer;
   answer.status = status;
-  answer.fields.emplace_back("content-type", "application/json");
+  answer.fields.add("content-type", "application/json");
   answer.body = std::move(body);
   return answer;
 }

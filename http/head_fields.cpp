@@ -4,30 +4,20 @@ namespace vorrang::http {
 
 namespace {
 
-constexpr char lower(char byte) noexcept {
-  return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte + ('a' - 'A')) : byte;
-}
+/// Room for as many at once; most heads have fewer.
+constexpr std::size_t usual_fields = 16;
 
 } // namespace
 
-bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {
-  if (a.size() != b.size()) {
-    return false;
-  }
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (lower(a[i]) != lower(b[i])) {
-      return false;
-    }
-  }
-  return true;
-}
-
 std::string_view trimmed(std::string_view text) noexcept {
-  const auto begin = text.find_first_not_of(" \t");
-  if (begin == std::string_view::npos) {
-    return {};
-  }
-  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
+  const auto is_blank = [](char byte) {
+    return byte == ' ' || byte == '\t';
+  };
+  while (!text.empty() && is_blank(text.front()))
+    text.remove_prefix(1);
+  while (!text.empty() && is_blank(text.back()))
+    text.remove_suffix(1);
+  return text;
 }
 
 bool list_holds(std::string_view list, std::string_view word) noexcept {
@@ -71,8 +61,8 @@ std::size_t head_fields::count(std::string_view name) const noexcept {
   return found;
 }
 
-void head_fields::assign(std::string_view text) {
-  text_.assign(text);
+void head_fields::assign(std::string text) {
+  text_ = std::move(text);
   places_.clear();
 }
 
@@ -82,6 +72,8 @@ void head_fields::clear() noexcept {
 }
 
 void head_fields::add(std::string_view name, std::string_view value) {
+  if (places_.capacity() == 0)
+    places_.reserve(usual_fields);
   const auto at = [&](std::string_view part) {
     return part.empty() ? 0 : static_cast<std::uint32_t>(part.data() - text_.data());
   };

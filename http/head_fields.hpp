@@ -10,8 +10,19 @@
 
 namespace vorrang::http {
 
-/// Whether two texts are equal but for the case of ASCII letters.
-bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept;
+/// Whether two texts are equal but for the case of ASCII letters. Inlined: nearly all names are
+/// told apart by their length or first letter.
+inline bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {
+  const auto lower = [](char byte) {
+    return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte | 0x20) : byte;
+  };
+  if (a.size() != b.size())
+    return false;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (a[i] != b[i] && lower(a[i]) != lower(b[i]))
+      return false;
+  return true;
+}
 
 /// The value without spaces and tabs around it.
 std::string_view trimmed(std::string_view text) noexcept;
@@ -48,7 +59,7 @@ public:
   std::string_view text() const noexcept { return text_; }
 
   /// For readers and tests: takes the bytes; fields are then added as parts of `text()`.
-  void assign(std::string_view text);
+  void assign(std::string text);
   void clear() noexcept;
   /// Both views must lie within text().
   void add(std::string_view name, std::string_view value);

@@ -5,10 +5,14 @@
 #include "http/json_string.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace vorrang::http {
 
 namespace {
+
+/// Most heads fit: one piece of memory for each.
+constexpr std::size_t usual_bytes = 512;
 
 http_method method_of(std::string_view text) noexcept {
   // Methods are case-sensitive (RFC 9110, 9.1).
@@ -25,10 +29,19 @@ http_method method_of(std::string_view text) noexcept {
 }
 
 bool is_host(std::string_view text) noexcept {
-  static constexpr std::string_view marks = "-._~%!$&'()*+;=:[]";
+  static constexpr auto table = [] {
+    std::array<bool, 256> allowed{};
+    for (const char mark : std::string_view("-._~%!$&'()*+;=:[]"))
+      allowed[static_cast<unsigned char>(mark)] = true;
+    for (char digit = '0'; digit <= '9'; ++digit)
+      allowed[static_cast<unsigned char>(digit)] = true;
+    for (char letter = 'a'; letter <= 'z'; ++letter)
+      allowed[static_cast<unsigned char>(letter)] =
+          allowed[static_cast<unsigned char>(letter - 'a' + 'A')] = true;
+    return allowed;
+  }();
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char byte) {
-    return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
-           (byte >= 'A' && byte <= 'Z') || marks.find(byte) != marks.npos;
+    return table[static_cast<unsigned char>(byte)];
   });
 }
 
@@ -124,6 +137,8 @@ int hex_digit(char digit) noexcept {
 } // namespace
 
 std::optional<std::string> percent_decoded(std::string_view text) {
+  if (text.find('%') == text.npos)
+    return std::string(text);
   std::string out;
   out.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -166,6 +181,8 @@ std::size_t head_reader::feed(std::string_view bytes) {
         break;
       }
     }
+    if (collected_.capacity() < usual_bytes)
+      collected_.reserve(usual_bytes);
     const auto feed_at = bytes.find('\n', used);
     const auto end = feed_at == bytes.npos ? bytes.size() : feed_at + 1;
     const auto room = head_bytes_max + 1 - collected_.size();
@@ -212,7 +229,7 @@ bool head_reader::take_line() {
 }
 
 void head_reader::parse() {
-  head_.fields.assign(collected_);
+  head_.fields.assign(std::move(collected_));
   first_line line;
   if (!tokenize_request(head_.fields, line)) {
     fail(our_error::bad_head, "a malformed request line or header field");
@@ -233,10 +250,7 @@ void head_reader::reset() {
   collected_.clear();
   line_begin_ = lines_ = blank_lines_ = 0;
   state_ = read_state::more;
-  auto fields = std::move(head_.fields);
-  fields.clear();
   head_ = request_head{};
-  head_.fields = std::move(fields);
   error_ = {};
 }
 

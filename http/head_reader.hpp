@@ -13,8 +13,8 @@ namespace vorrang::http {
 
 enum class read_state : std::uint8_t { more, done, failed };
 
-/// Fed with bytes as they arrive, cut anywhere. It collects up to the empty line itself, then has
-/// Beast's tokenizer read the head once, and applies the rules of the door (api.md): a head that
+/// Fed with bytes as they arrive, cut anywhere. It collects up to the empty line, takes the
+/// head apart once, and applies the rules of the door (api.md): a head that
 /// two servers could read differently is refused, never repaired. No clock: whoever feeds it
 /// watches the 10 s.
 class head_reader {
@@ -32,7 +32,7 @@ public:
   read_state state() const noexcept { return state_; }
   /// Whether any byte of a request has come (an idle connection may be closed without an answer).
   bool has_begun() const noexcept { return state_ != read_state::more || !collected_.empty(); }
-  /// Bytes collected so far, at most head_bytes_max + 1.
+  /// Bytes collected while it is not `done`, at most head_bytes_max + 1.
   std::size_t size() const noexcept { return collected_.size(); }
 
   /// Valid when `done`, until reset().
@@ -41,7 +41,7 @@ public:
   /// Valid when `failed`. The connection is to be closed after the answer.
   const http::fault& error() const noexcept { return error_; }
 
-  /// Ready for the next request of the connection; keeps its buffers.
+  /// Ready for the next request of the connection.
   void reset();
 
 private:

@@ -23,6 +23,13 @@ constexpr auto token_table = [] {
   return table;
 }();
 
+constexpr auto value_table = [] {
+  std::array<bool, 256> table{};
+  for (unsigned byte = 0; byte < 256; ++byte)
+    table[byte] = (byte >= 0x20 || byte == '\t') && byte != 0x7F;
+  return table;
+}();
+
 } // namespace
 
 bool is_field_name(std::string_view name) noexcept {
@@ -35,13 +42,11 @@ bool is_field_name(std::string_view name) noexcept {
 }
 
 bool is_field_value(std::string_view value) noexcept {
-  // Without a branch in the loop the compiler takes many bytes at once.
-  bool is_bad = false;
   for (const char each : value) {
-    const auto byte = static_cast<unsigned char>(each);
-    is_bad |= ((byte < 0x20) & (byte != '\t')) | (byte == 0x7F);
+    if (!value_table[static_cast<unsigned char>(each)])
+      return false;
   }
-  return !is_bad;
+  return true;
 }
 
 bool is_hop_by_hop(std::string_view name) noexcept {
@@ -144,15 +149,16 @@ bool head_text::add(std::string_view name, std::string_view value) {
   if (!is_field_name(name) || !is_field_value(value)) {
     return false;
   }
-  text_ += name;
-  text_ += ": ";
-  text_ += value;
-  text_ += "\r\n";
+  add_known(name, value);
   return true;
 }
 
-bool head_text::add(std::string_view name, std::uint64_t value) {
-  return add(name, std::string_view(std::to_string(value)));
+void head_text::add_known(std::string_view name, std::string_view value) {
+  text_.append(name).append(": ").append(value).append("\r\n");
+}
+
+void head_text::add_known(std::string_view name, std::uint64_t value) {
+  add_known(name, std::string_view(std::to_string(value)));
 }
 
 std::string head_text::finish() && {

@@ -24,7 +24,12 @@ public:
 
   /// False if it was left out.
   bool add(std::string_view name, std::string_view value);
-  bool add(std::string_view name, std::uint64_t value);
+  /// A field that keeps the rules for certain: a name of ours, a value of ours or one that a reader
+  /// has let in.
+  void add_known(std::string_view name, std::string_view value);
+  void add_known(std::string_view name, std::uint64_t value);
+  /// Whole lines of such fields.
+  void add_lines(std::string_view lines) { text_ += lines; }
   /// The head with its empty line; the object is used up.
   std::string finish() &&;
 

@@ -2,104 +2,79 @@
 
 #include "http/head_text.hpp"
 
-#include <boost/asio/buffer.hpp>
-#include <boost/beast/http/basic_parser.hpp>
-
 #include <cstddef>
 
 namespace vorrang::http {
 
 namespace {
 
-namespace beast = boost::beast;
-using beast_view = beast::string_view;
+/// `HTTP/1.0` or `HTTP/1.1`, the whole text.
+bool read_version(std::string_view text, first_line& line) noexcept {
+  constexpr std::string_view name = "HTTP/1.";
+  if (text.size() != name.size() + 1 || text.substr(0, name.size()) != name)
+    return false;
+  line.version_minor = static_cast<unsigned>(text.back() - '0');
+  return line.version_minor <= 1;
+}
 
-/// Notes where things stand. Beast's own reading of bodies, lengths and codings is never used:
-/// it accepts too much (`Transfer-Encoding: gzip` as a body of no bytes, two equal lengths …).
-template <bool IsRequest>
-class tokenizer final : public beast::http::basic_parser<IsRequest> {
-public:
-  tokenizer(head_fields& fields, first_line& line) : fields_(fields), line_(line) {
-    this->header_limit(static_cast<std::uint32_t>(fields.text().size() + 1));
-    this->body_limit(boost::none);
-    this->eager(false);
-  }
+/// Up to the next CRLF, which is taken too. Readers let no other CR in.
+std::string_view take_line(std::string_view& rest) noexcept {
+  const auto end = rest.find('\r');
+  const auto line = rest.substr(0, end);
+  rest.remove_prefix(end == rest.npos ? rest.size() : end + 2);
+  return line;
+}
 
-  bool run() {
-    const auto text = fields_.text();
-    beast::error_code error;
-    try {
-      // The first call may stop after the first line.
-      std::size_t used = 0;
-      while (!error && !this->is_header_done() && used < text.size()) {
-        const auto taken =
-            this->put(boost::asio::const_buffer(text.data() + used, text.size() - used), error);
-        if (taken == 0) {
-          break;
-        }
-        used += taken;
-      }
-      return !error && this->is_header_done() && used == text.size() && is_good_;
-    } catch (...) {
+/// Up to the next blank, which is taken too.
+std::string_view take_word(std::string_view& rest) noexcept {
+  const auto end = rest.find(' ');
+  const auto word = rest.substr(0, end);
+  rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
+  return word;
+}
+
+/// The lines after the first, up to the empty one, with which the text ends.
+bool add_fields(std::string_view rest, head_fields& fields) {
+  for (;;) {
+    const auto line = take_line(rest);
+    if (line.empty())
+      return rest.empty();
+    const auto colon = line.find(':');
+    if (colon == line.npos)
       return false;
-    }
+    const auto name = line.substr(0, colon);
+    const auto value = trimmed(line.substr(colon + 1));
+    // No blank is part of a name, so neither a folded line nor one before the colon gets in.
+    if (!is_field_name(name) || !is_field_value(value))
+      return false;
+    fields.add(name, value);
   }
-
-private:
-  static std::string_view view(beast_view text) noexcept { return {text.data(), text.size()}; }
-  bool is_ours(std::string_view part) const noexcept {
-    const auto text = fields_.text();
-    return part.empty() ||
-           (part.data() >= text.data() && part.data() + part.size() <= text.data() + text.size());
-  }
-  void version(int number) {
-    is_good_ = is_good_ && (number == 10 || number == 11);
-    line_.version_minor = number == 10 ? 0 : 1;
-  }
-
-  void on_request_impl(beast::http::verb, beast_view method, beast_view target, int number,
-                       beast::error_code&) override {
-    line_.method = view(method);
-    line_.target = view(target);
-    version(number);
-  }
-  void on_response_impl(int code, beast_view, int number, beast::error_code&) override {
-    line_.status = static_cast<unsigned>(code);
-    version(number);
-  }
-  void on_field_impl(beast::http::field, beast_view name, beast_view value,
-                     beast::error_code&) override {
-    const auto n = view(name);
-    const auto v = trimmed(view(value));
-    // A value that is not a part of the head was put together from folded lines.
-    if (!is_ours(n) || !is_ours(v) || !is_field_name(n) || !is_field_value(v)) {
-      is_good_ = false;
-      return;
-    }
-    fields_.add(n, v);
-  }
-  void on_header_impl(beast::error_code&) override {}
-  void on_body_init_impl(const boost::optional<std::uint64_t>&, beast::error_code&) override {}
-  std::size_t on_body_impl(beast_view, beast::error_code&) override { return 0; }
-  void on_chunk_header_impl(std::uint64_t, beast_view, beast::error_code&) override {}
-  std::size_t on_chunk_body_impl(std::uint64_t, beast_view, beast::error_code&) override {
-    return 0;
-  }
-  void on_finish_impl(beast::error_code&) override {}
-
-  head_fields& fields_;
-  first_line& line_;
-  bool is_good_ = true;
-};
+}
 
 } // namespace
 
 bool tokenize_request(head_fields& fields, first_line& line) {
-  return tokenizer<true>(fields, line).run();
+  auto rest = fields.text();
+  auto first = take_line(rest);
+  line.method = take_word(first);
+  line.target = take_word(first);
+  return is_field_name(line.method) && !line.target.empty() && read_version(first, line) &&
+         add_fields(rest, fields);
 }
 
 bool tokenize_answer(head_fields& fields, first_line& line) {
-  return tokenizer<false>(fields, line).run();
+  auto rest = fields.text();
+  auto first = take_line(rest);
+  const auto version = take_word(first);
+  const auto status = take_word(first); // what is left is the reason
+  line.status = 0;
+  for (const char digit : status) {
+    if (digit < '0' || digit > '9')
+      return false;
+    line.status = line.status * 10 + static_cast<unsigned>(digit - '0');
+  }
+  return read_version(version, line) && status.size() == 3 && is_field_value(first) &&
+         add_fields(rest, fields);
 }
 
 length_reading read_lengths(const head_fields& fields, unsigned version_minor) {

@@ -1,4 +1,6 @@
-// Beast's parser used as a tokenizer: it finds the parts of a head, the rules are ours.
+// Finds the parts of a head. A few lines of our own: Beast's parser took a tenth of all the
+// instructions of a relayed request, and every rule had to be checked again (tests compare the
+// two).
 #pragma once
 
 #include "http/head_fields.hpp"
@@ -15,8 +17,9 @@ struct first_line {
   unsigned version_minor = 0;
 };
 
-/// Both take a head that is complete up to its empty line (`fields.text()`), add its fields, and
-/// are false if it is malformed, or neither HTTP/1.0 nor HTTP/1.1.
+/// Both take a head that is complete up to its empty line (`fields.text()`, every line ended by
+/// CRLF and without other CR or LF), add its fields, and are false if it is malformed, or neither
+/// HTTP/1.0 nor HTTP/1.1.
 bool tokenize_request(head_fields& fields, first_line& line);
 bool tokenize_answer(head_fields& fields, first_line& line);
 

@@ -1,5 +1,9 @@
 #include "http/json_string.hpp"
 
+#if defined(__SSE2__)
+#  include <emmintrin.h>
+#endif
+
 namespace vorrang::http {
 
 namespace {
@@ -88,9 +92,10 @@ std::uint64_t unescaped_size(std::string_view quoted) noexcept {
 }
 
 bool string_is(std::string_view quoted, std::string_view name) {
-  if (quoted.find('\\') == std::string_view::npos) {
-    return quoted.substr(1, quoted.size() - 2) == name;
-  }
+  const auto inner = quoted.substr(1, quoted.size() - 2);
+  // An escape is longer than what it stands for.
+  if (inner.size() <= name.size() || inner.find('\\') == inner.npos)
+    return inner == name;
   return unescaped(quoted) == name;
 }
 
@@ -131,12 +136,46 @@ void append_utf8(std::string& out, std::uint32_t point) {
   }
 }
 
+std::size_t plain_size(std::string_view text) noexcept {
+  const char* at = text.data();
+  const char* const end = at + text.size();
+#if defined(__SSE2__)
+  const auto quote = _mm_set1_epi8('"');
+  const auto slash = _mm_set1_epi8('\\');
+  const auto space = _mm_set1_epi8(0x20);
+  while (end - at >= 16) {
+    const auto bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    // As signed numbers, control characters and all bytes from 0x80 are below a space.
+    const auto special =
+        _mm_or_si128(_mm_cmplt_epi8(bytes, space),
+                     _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, slash)));
+    const auto mask = static_cast<unsigned>(_mm_movemask_epi8(special));
+    if (mask != 0)
+      return static_cast<std::size_t>(at - text.data()) +
+             static_cast<std::size_t>(__builtin_ctz(mask));
+    at += 16;
+  }
+#endif
+  const auto is_plain = [](char byte) {
+    const auto code = static_cast<unsigned char>(byte);
+    return code >= 0x20 && code < 0x80 && byte != '"' && byte != '\\';
+  };
+  while (at != end && is_plain(*at))
+    ++at;
+  return static_cast<std::size_t>(at - text.data());
+}
+
 std::string json_quoted(std::string_view text) {
   static constexpr char hex[] = "0123456789abcdef";
   std::string out;
   out.reserve(text.size() + 2);
   out.push_back('"');
   while (!text.empty()) {
+    if (const auto plain = plain_size(text); plain > 0) {
+      out.append(text.substr(0, plain));
+      text.remove_prefix(plain);
+      continue;
+    }
     const auto byte = static_cast<unsigned char>(text[0]);
     std::size_t size = 1;
     if (byte == '"' || byte == '\\') {

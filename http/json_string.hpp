@@ -17,6 +17,10 @@ bool string_is(std::string_view quoted, std::string_view name);
 /// U+FFFD.
 std::string json_quoted(std::string_view text);
 
+/// How many bytes `text` begins with that a JSON string holds as they are and that need no thought:
+/// ASCII, no control character, quote or backslash.
+std::size_t plain_size(std::string_view text) noexcept;
+
 /// Length of the valid UTF-8 sequence that `text` begins with, 0 if there is none.
 inline std::size_t utf8_sequence(std::string_view text) noexcept {
   if (text.empty()) {

@@ -38,7 +38,8 @@ private:
 } // namespace
 
 struct loop::parts {
-  asio::io_context context{1};
+  // Its sockets are touched by its own thread alone; posts from others still lock.
+  asio::io_context context{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
   timer deadline{context};
   timer tick{context};
   std::unique_ptr<hangup_watch> hangups;

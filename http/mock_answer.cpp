@@ -226,7 +226,7 @@ reply error_answer(config::mock_outcome outcome) {
     code = "500";
     break;
   }
-  out.fields.emplace_back("content-type", "application/json");
+  out.fields.add("content-type", "application/json");
   out.body = "{\"error\":{\"message\":" + json_quoted(message) + ",\"type\":" + json_quoted(type) +
              ",\"param\":null,\"code\":" + json_quoted(code) + "}}";
   return out;
@@ -239,7 +239,7 @@ reply mock_answer(const config::mock& mock, const mock_request& request) {
     return error_answer(mock.outcome);
   }
   reply out;
-  out.fields.emplace_back("content-type", "application/json");
+  out.fields.add("content-type", "application/json");
   switch (request.api) {
   case body_api::embeddings:
     out.body = embeddings(request);

@@ -28,10 +28,14 @@ body_members read_members(std::string_view object) {
   return out;
 }
 
-/// Collects slices; neighbours in the original become one.
+/// Collects slices; neighbours in the original become one. Where our own bytes stand is certain
+/// only at the end, so until then such a slice has no address.
 class slice_list {
 public:
-  slice_list(std::string_view body, rewritten_body& out) : body_(body), out_(out) {}
+  slice_list(std::string_view body, rewritten_body& out) : body_(body), out_(out) {
+    out_.slices.reserve(slices_reserved);
+    out_.own.reserve(own_bytes_reserved);
+  }
 
   void keep(std::size_t begin, std::size_t end) {
     if (begin == end_ && end_ != begin_) {
@@ -42,19 +46,32 @@ public:
     begin_ = begin;
     end_ = end;
   }
-  void add(std::string text) {
+  void add(std::string_view text) {
     flush();
-    out_.owned.push_back(std::move(text));
-    push(out_.owned.back());
+    out_.own.insert(out_.own.end(), text.begin(), text.end());
+    push(std::string_view(nullptr, text.size()));
   }
+  void finish() {
+    flush();
+    const char* own = out_.own.data();
+    for (auto& slice : out_.slices) {
+      if (slice.data() == nullptr) {
+        slice = {own, slice.size()};
+        own += slice.size();
+      }
+    }
+  }
+
+private:
+  static constexpr std::size_t slices_reserved = 8;
+  static constexpr std::size_t own_bytes_reserved = 64;
+
   void flush() {
     if (end_ > begin_) {
       push(body_.substr(begin_, end_ - begin_));
     }
     begin_ = end_ = 0;
   }
-
-private:
   void push(std::string_view slice) {
     out_.slices.push_back(slice);
     out_.size += slice.size();
@@ -82,7 +99,7 @@ public:
     add_missing();
     const auto last = members.empty() ? body_.find('{') + 1 : members.back().value.end;
     slices_.keep(last, body_.size());
-    slices_.flush();
+    slices_.finish();
   }
 
 private:
@@ -173,11 +190,11 @@ private:
     slices_.keep(member.key.begin, member.value.end);
   }
 
-  void replace(std::size_t i, std::string value) {
+  void replace(std::size_t i, std::string_view value) {
     separate(i);
     const auto& member = inspected_.members[i];
     slices_.keep(member.key.begin, member.value.begin);
-    slices_.add(std::move(value));
+    slices_.add(value);
   }
 
   /// An object, or null; anything else is the upstream's to refuse.
@@ -200,7 +217,7 @@ private:
   void add(std::string_view name, std::string_view value) {
     std::string text = has_written_ ? "," : "";
     text.append(json_quoted(name)).append(":").append(value);
-    slices_.add(std::move(text));
+    slices_.add(text);
     has_written_ = true;
   }
 

@@ -4,7 +4,6 @@
 #include "http/inspected_body.hpp"
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,11 +39,11 @@ struct rewrite_plan {
   bool add_stream_usage = false;  ///< `stream_options.include_usage: true`, if it streams
 };
 
-/// The pieces to write, in order. Movable; slices point into the original body and into `owned`.
+/// The pieces to write, in order. Movable; slices point into the original body and into `own`.
 struct rewritten_body {
   std::vector<std::string_view> slices;
-  std::deque<std::string> owned; ///< a deque: its strings never move
-  std::uint64_t size = 0;        ///< bytes of all slices
+  std::vector<char> own;  ///< all bytes that are not the original's
+  std::uint64_t size = 0; ///< bytes of all slices
   /// Usage was asked for by us, not by the client: the usage-only chunk is to be withheld.
   bool usage_added = false;
 

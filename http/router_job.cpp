@@ -250,7 +250,7 @@ void router_job::stream_judged(judgement what, bool wanted) {
   } else {
     completion whole;
     whole.facts = facts();
-    whole.facts.headers = std::move(stream_fields_);
+    whole.facts.headers = to_pairs(stream_fields_);
     finish(std::move(whole));
   }
 }

@@ -5,8 +5,6 @@
 #include "http/log.hpp"
 #include "http/upstream_pool.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-
 #include <algorithm>
 #include <exception>
 
@@ -30,7 +28,7 @@ public:
   ~attempt_waiter() { job_.when_over = nullptr; }
 
   bool is_unwanted() const noexcept override { return job_.is_over(); }
-  awaitable<> changed() override { return place.wait(); }
+  parking::pause changed() override { return place.wait(); }
 
 private:
   router_job& job_;
@@ -173,8 +171,10 @@ void router_loop::carry(std::shared_ptr<router_job> job, upstream_request reques
     --carried_;
     tell_if_empty();
   };
-  boost::asio::co_spawn(runs_.context().get_executor(),
-                        carry_attempt(*this, job, std::move(request)), std::move(ended));
+  // Not from inside the gate, which may have called.
+  runs_.post([this, job, request = std::move(request), ended = std::move(ended)]() mutable {
+    start(carry_attempt(*this, std::move(job), std::move(request)), std::move(ended));
+  });
 }
 
 void router_loop::tell_if_empty() {

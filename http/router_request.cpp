@@ -84,11 +84,11 @@ std::variant<reply, std::unique_ptr<call>> begin_completion(const front& rules, 
   body_scanner scanner;
   scanner.feed(body);
   auto inspected = inspect(body, scanner);
-  return rules.begin(now, head, std::move(body), std::move(inspected), state);
+  return rules.begin(now, std::move(head), std::move(body), std::move(inspected), state);
 }
 
 completion_result to_result(reply answer, completion_facts facts) {
-  facts.headers = std::move(answer.fields);
+  facts.headers = to_pairs(answer.fields);
   if (answer.status < 400)
     return completion{answer.status, std::move(answer.body), std::move(facts)};
   completion_error error;

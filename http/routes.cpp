@@ -58,16 +58,16 @@ bool ends_with(std::string_view text, std::string_view end) noexcept {
   return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
 
-/// Takes away one doubled and one trailing slash.
-std::string tidied(std::string_view path) {
-  std::string out(path);
-  if (const auto doubled = out.find("//"); doubled != std::string::npos) {
-    out.erase(doubled, 1);
+/// Without one doubled and one trailing slash; `room` holds what is not part of `path`.
+std::string_view tidied(std::string_view path, std::string& room) {
+  if (const auto doubled = path.find("//"); doubled != std::string_view::npos) {
+    room.assign(path).erase(doubled, 1);
+    path = room;
   }
-  if (out.size() > 1 && out.back() == '/') {
-    out.pop_back();
+  if (path.size() > 1 && path.back() == '/') {
+    path.remove_suffix(1);
   }
-  return out;
+  return path;
 }
 
 void set_methods(route_match& match, kind is, http_method method) {
@@ -81,7 +81,8 @@ void set_methods(route_match& match, kind is, http_method method) {
 } // namespace
 
 route_match find_route(http_method method, std::string_view given) {
-  const auto path = tidied(given);
+  std::string room;
+  const auto path = tidied(given, room);
   route_match match;
   for (const auto& each : paths) {
     if (each.path == path) {

@@ -180,7 +180,9 @@ std::string_view path_of(body_api api) noexcept {
 
 std::string upstream_target(const config::deployment& deployment, const upstream_address& address,
                             std::string_view path, std::string_view model) {
-  std::string target = address.base_path;
+  std::string target;
+  target.reserve(address.base_path.size() + path.size() + address.base_query.size() + 1);
+  target = address.base_path;
   std::string query = address.base_query;
   if (ends_with(target, path)) {
     // used as it is
@@ -204,7 +206,9 @@ std::string upstream_target(const config::deployment& deployment, const upstream
     query += (query.empty() ? "" : "&");
     query += "api-version=" + percent_encoded(deployment.api_version);
   }
-  return query.empty() ? target : target + "?" + query;
+  if (!query.empty())
+    target.append("?").append(query);
+  return target;
 }
 
 std::string render_upstream_head(const config::deployment& deployment,
@@ -215,24 +219,25 @@ std::string render_upstream_head(const config::deployment& deployment,
   head.add("Host", address.host_field);
   const auto& own = deployment.extra_headers;
   bool has_version = has(own, "anthropic-version");
+  const bool lists_fields = client.has("connection");
   for (std::size_t i = 0; i < client.size(); ++i) {
     const auto [name, value] = client[i];
     // A body that was let in is JSON, whatever it was called: Content-Type is written below.
     if (has(own, name) || equal_ignoring_case(name, "content-type") ||
-        any_list_holds(client, "connection", name)) {
+        (lists_fields && any_list_holds(client, "connection", name))) {
       continue;
     }
     if (always_passes(name) || (forward_client_fields && passes_if_allowed(name))) {
       has_version = has_version || equal_ignoring_case(name, "anthropic-version");
-      head.add(name, value);
+      head.add_known(name, value);
     }
   }
   if (!has(own, "content-type")) {
-    head.add("Content-Type", "application/json");
+    head.add_known("Content-Type", "application/json");
   }
   if (!has_version && target.find("/messages") != target.npos &&
       key_style_of(deployment) == config::key_style::x_api_key) {
-    head.add("anthropic-version", "2023-06-01");
+    head.add_known("anthropic-version", "2023-06-01");
   }
   for (const auto& [name, value] : own) {
     if (!is_ours(name)) {
@@ -243,8 +248,8 @@ std::string render_upstream_head(const config::deployment& deployment,
     head.add("OpenAI-Organization", deployment.organization);
   }
   add_key(head, deployment, target);
-  head.add("Accept-Encoding", "identity");
-  head.add("Content-Length", content_length);
+  head.add_known("Accept-Encoding", "identity");
+  head.add_known("Content-Length", content_length);
   return std::move(head).finish();
 }
 

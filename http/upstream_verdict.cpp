@@ -47,7 +47,7 @@ bool is_unsupported_field_error(const upstream_error& error) {
           error.code == "unknown_parameter");
 }
 
-outcome classify_answer(std::uint16_t status, const header_fields& fields,
+outcome classify_answer(std::uint16_t status, const head_fields& fields,
                         const upstream_error& error, std::chrono::system_clock::time_point wall) {
   outcome result;
   result.status = status;

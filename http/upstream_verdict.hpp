@@ -14,7 +14,7 @@ namespace vorrang::http {
 /// `insufficient_quota` or `billing_hard_limit_reached`, as 413 if the message begins `Request too
 /// large`; 408, 409, 5xx failed; other 4xx rejected; 3xx failed (an API does not redirect). Errors
 /// have used no tokens. `error` is the body as far as it is an error's.
-outcome classify_answer(std::uint16_t status, const header_fields& fields,
+outcome classify_answer(std::uint16_t status, const head_fields& fields,
                         const upstream_error& error, std::chrono::system_clock::time_point wall);
 
 /// No HTTP answer: failed, unsent if nothing was written; not_sent and the deadline as they are.

@@ -170,10 +170,12 @@ void wire::read_more() {
                           });
 }
 
-void wire::write(std::span<const std::string_view> pieces) {
+void wire::write(std::string_view first, std::span<const std::string_view> more) {
   if (broken_ || !open_)
     return;
-  rest_.assign(pieces.begin(), pieces.end());
+  rest_.clear();
+  rest_.push_back(first);
+  rest_.insert(rest_.end(), more.begin(), more.end());
   while (!rest_.empty()) {
     error_code error;
     const std::size_t count = socket_.write_some(buffers(rest_), error);

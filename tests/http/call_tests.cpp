@@ -71,9 +71,9 @@ std::string error_body_of(const std::string& message, const std::string& code = 
       .dump();
 }
 
-outcome judged(unsigned status, const std::string& body, header_fields fields = {}) {
-  return classify_answer(static_cast<std::uint16_t>(status), fields, read_upstream_error(body),
-                         wall);
+outcome judged(unsigned status, const std::string& body, const field_pairs& fields = {}) {
+  return classify_answer(static_cast<std::uint16_t>(status), make_fields(fields),
+                         read_upstream_error(body), wall);
 }
 
 ending ended(end_code code) {
@@ -197,8 +197,8 @@ TEST_CASE("429s that are none", "[call]") {
 }
 
 TEST_CASE("Retry-After in three forms", "[call]") {
-  const auto later = [](header_fields fields) {
-    return judged(429, "{}", std::move(fields)).retry_after;
+  const auto later = [](const field_pairs& fields) {
+    return judged(429, "{}", fields).retry_after;
   };
   CHECK_FALSE(later({}));
   CHECK(later({{"Retry-After", "7"}}) == 7s);

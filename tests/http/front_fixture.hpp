@@ -119,7 +119,7 @@ inline json error_of(const reply& answer) {
 /// The value of a field, which must not be there twice.
 inline std::string field(const reply& answer, std::string_view name) {
   CHECK(std::count_if(answer.fields.begin(), answer.fields.end(), [&](const header_field& each) {
-          return equal_ignoring_case(each.first, name);
+          return equal_ignoring_case(each.name, name);
         }) <= 1);
   return std::string(find_field(answer.fields, name));
 }
@@ -135,7 +135,10 @@ inline grant first_grant(const call& of, deployment_index deployment = 0) {
   return given;
 }
 
-inline answer_head upstream_head(unsigned status, header_fields fields = {}) {
+/// Fields as an upstream would send them.
+using field_pairs = std::vector<std::pair<std::string, std::string>>;
+
+inline answer_head upstream_head(unsigned status, const field_pairs& fields = {}) {
   answer_head head;
   head.status = status;
   head.fields = make_fields(fields);

@@ -15,7 +15,7 @@ namespace {
 std::string field(const reply& from, const std::string& name) {
   for (const auto& [key, value] : from.fields) {
     if (key == name) {
-      return value;
+      return std::string(value);
     }
   }
   return "";
