@@ -1,5 +1,6 @@
 // `general_settings`, `vorrang_settings`, and keys from the environment.
 #include "config/reading.hpp"
+#include "config/upstream.hpp"
 
 #include <algorithm>
 #include <set>
@@ -183,6 +184,9 @@ void read_gateway(const node* general, const node* own_map, const node* litellm,
   into.always_include_stream_usage = from.boolean("always_include_stream_usage").value_or(true);
   into.dangerously_allow_mock_testing_request_params =
       from.boolean("dangerously_allow_mock_testing_request_params").value_or(false);
+
+  into.https_proxy = first_variable("HTTPS_PROXY https_proxy", to.variables).value_or("");
+  into.no_proxy = first_variable("NO_PROXY no_proxy", to.variables).value_or("");
 
   fields own(own_map, "vorrang_settings", to.found);
   read_vorrang(own, to);

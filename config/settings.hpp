@@ -90,6 +90,8 @@ struct gateway_settings {
   bool strict = false;                     ///< a deployment that cannot be served is an error
   std::uint64_t max_request_size_bytes = std::uint64_t{64} << 20; ///< `max_request_size_mb`
   bool forward_client_headers_to_llm_api = false;
+  std::string https_proxy; ///< HTTPS_PROXY of the environment: for https upstreams
+  std::string no_proxy;    ///< NO_PROXY: hosts and domains that are asked directly
   bool always_include_stream_usage = true;
   bool dangerously_allow_mock_testing_request_params = false;
 

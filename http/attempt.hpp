@@ -7,14 +7,23 @@
 #include "config/deployment.hpp"
 #include "http/answer_head.hpp"
 #include "http/reply.hpp"
+#include "http/tls.hpp"
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace vorrang::http {
+
+/// A proxy that makes a tunnel to an upstream.
+struct upstream_proxy {
+  std::string host; ///< name or address
+  std::uint16_t port = 0;
+  std::string head; ///< the request for the tunnel, whole
+};
 
 /// Where a deployment listens; taken apart once, at start. Lives as long as the front.
 struct upstream_address {
@@ -24,6 +33,8 @@ struct upstream_address {
   std::string host_field; ///< value of `Host`
   std::string base_path;  ///< path of `api_base`, without trailing `/`; may be empty
   std::string base_query; ///< query of `api_base`, without `?`; may be empty
+  tls_rules trust;        ///< for TLS
+  std::optional<upstream_proxy> proxy;
 };
 
 /// One request to an upstream, ready to be written: `head`, then `body` piece by piece. The views

@@ -46,6 +46,12 @@ bool exchange::stop_if_over() {
   return false;
 }
 
+/// The first cause is what an operator needs; what follows from it is not told.
+void exchange::log_once(const std::string& what) {
+  if (!std::exchange(logged_, true))
+    log_bounded(log_cause::upstream_failed, what);
+}
+
 void exchange::use(std::shared_ptr<wire> chosen) {
   wire_ = std::move(chosen);
   wire_->set_listener(&by_.place);
@@ -56,11 +62,6 @@ awaitable<bool> exchange::ask(const upstream_request& request, std::function<boo
   if (request.address == nullptr)
     co_return failed(transport_error::not_connected);
   const upstream_address& to = *request.address;
-  if (to.tls) {
-    log_bounded(log_cause::upstream_failed,
-                name_of(to) + ": https upstreams are not supported yet");
-    co_return failed(transport_error::not_connected);
-  }
   for (bool allowed = false;; is_pooled_ = false) {
     // The second time round the pool is not asked again: its other connections are as old.
     std::shared_ptr<wire> waiting;
@@ -101,7 +102,12 @@ awaitable<bool> exchange::connect(time_point until) {
     wire_->connect(each);
     while (wire_->is_connecting() && !by_.is_unwanted() && !by_.rang())
       co_await by_.changed();
-    if (!wire_->is_connecting() && !wire_->is_broken())
+    bool ready = !wire_->is_connecting() && !wire_->is_broken();
+    if (ready && to.proxy)
+      ready = co_await open_tunnel();
+    if (ready && to.tls)
+      ready = co_await secure();
+    if (ready)
       co_return true;
     wire_->close();
     wire_.reset();
@@ -113,9 +119,51 @@ awaitable<bool> exchange::connect(time_point until) {
     co_return false;
   }
   if (!endpoints.empty())
-    log_bounded(log_cause::upstream_failed, "cannot connect to " + name_of(to));
+    log_once("cannot connect to " + name_of(to));
   // Nothing was written, whether the attempt's time was up or not.
   co_return failed(transport_error::not_connected);
+}
+
+/// Asks the proxy for a tunnel to the upstream. Nothing may come behind its answer's head.
+awaitable<bool> exchange::open_tunnel() {
+  wire_->write(request_->address->proxy->head);
+  answer_head_reader answer(true);
+  while (answer.state() == read_state::more) {
+    if (!wire_->input().empty()) {
+      wire_->consume(answer.feed(wire_->input()));
+      continue;
+    }
+    if (wire_->input_ended() || by_.is_unwanted() || by_.rang())
+      co_return false;
+    wire_->keep_reading(read_bytes);
+    co_await by_.changed();
+  }
+  if (answer.state() == read_state::done && answer.head().status / 100 == 2 &&
+      wire_->input().empty())
+    co_return true;
+  log_once("the proxy makes no tunnel to " + name_of(*request_->address) + ": " +
+           (answer.state() == read_state::done
+                ? "it answered with status " + std::to_string(answer.head().status)
+                : answer.fault()));
+  co_return false;
+}
+
+awaitable<bool> exchange::secure() {
+  const upstream_address& to = *request_->address;
+  std::string trouble;
+  auto context = pool_.tls_for(to, trouble);
+  if (!context) {
+    log_once(name_of(to) + ": " + trouble);
+    co_return false;
+  }
+  wire_->secure(std::move(context), to.host, pool_.tls_memory_of(to));
+  while (wire_->is_connecting() && !by_.is_unwanted() && !by_.rang())
+    co_await by_.changed();
+  if (!wire_->is_connecting() && !wire_->is_broken())
+    co_return true;
+  if (const std::string fault = wire_->fault(); !fault.empty())
+    log_once("no TLS with " + name_of(to) + ": " + fault);
+  co_return false;
 }
 
 awaitable<bool> exchange::write_and_read_head() {

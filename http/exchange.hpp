@@ -48,9 +48,12 @@ public:
 
 private:
   awaitable<bool> connect(time_point until);
+  awaitable<bool> open_tunnel();
+  awaitable<bool> secure();
   awaitable<bool> write_and_read_head();
   bool failed(transport_error error) noexcept;
   bool stop_if_over();
+  void log_once(const std::string& what);
   void use(std::shared_ptr<wire> chosen);
   void release();
 
@@ -63,6 +66,7 @@ private:
   body_framer framer_;
   std::size_t unread_ = 0; ///< bytes of the input that the last piece used
   bool unwanted_ = false;
+  bool logged_ = false;
   transport_error error_ = transport_error::broken;
 };
 

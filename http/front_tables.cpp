@@ -2,6 +2,7 @@
 
 #include "config/providers.hpp"
 #include "http/upstream_head.hpp"
+#include "http/upstream_proxy.hpp"
 
 #include <algorithm>
 #include <array>
@@ -14,6 +15,11 @@ prepared_deployment prepare(const config::deployment& from, const config::settin
   prepared_deployment to;
   if (!from.mock)
     to.address = parse_upstream_address(from.api_base);
+  if (to.address) {
+    to.address->trust = {from.ssl_verify, from.ssl_ca_file, from.ssl_certificate};
+    to.address->proxy =
+        proxy_for(*to.address, settings.gateway.https_proxy, settings.gateway.no_proxy);
+  }
   to.defaults = parse_body_members(from.body_defaults).value_or(body_members{});
   to.extra_body = parse_body_members(from.extra_body).value_or(body_members{});
   to.endpoints = spoken_endpoints(from);

@@ -17,6 +17,14 @@ namespace {
 /// An idle connection reads only to see its end.
 constexpr std::size_t idle_read_bytes = 4 * 1024;
 
+const std::string& host_of(const upstream_address& address) {
+  return address.proxy ? address.proxy->host : address.host;
+}
+
+std::uint16_t port_of(const upstream_address& address) {
+  return address.proxy ? address.proxy->port : address.port;
+}
+
 } // namespace
 
 struct upstream_pool::idle {
@@ -47,6 +55,8 @@ struct upstream_pool::shelf {
   endpoints known;
   time_point known_until{};
   std::shared_ptr<lookup> asked;
+  std::shared_ptr<tls_context> tls;
+  std::shared_ptr<tls_memory> memory;
 };
 
 upstream_pool::upstream_pool(loop& runs) : runs_(runs), resolver_(runs.context()) {}
@@ -109,12 +119,27 @@ void upstream_pool::close() {
   }
 }
 
+std::shared_ptr<tls_context> upstream_pool::tls_for(const upstream_address& address,
+                                                    std::string& trouble) {
+  shelf& on = shelf_of(address);
+  if (!on.tls)
+    on.tls = tls_context_for(address.trust, trouble);
+  return on.tls;
+}
+
+std::shared_ptr<tls_memory> upstream_pool::tls_memory_of(const upstream_address& address) {
+  shelf& on = shelf_of(address);
+  if (!on.memory)
+    on.memory = make_tls_memory();
+  return on.memory;
+}
+
 awaitable<upstream_pool::endpoints> upstream_pool::resolve(const upstream_address& address,
                                                            waiter& by) {
   error_code no_number;
-  const auto number = boost::asio::ip::make_address(address.host, no_number);
+  const auto number = boost::asio::ip::make_address(host_of(address), no_number);
   if (!no_number)
-    co_return endpoints(1, wire::tcp::endpoint(number, address.port));
+    co_return endpoints(1, wire::tcp::endpoint(number, port_of(address)));
   shelf& on = shelf_of(address);
   if (!on.known.empty() && steady::now() < on.known_until)
     co_return on.known;
@@ -131,8 +156,8 @@ awaitable<upstream_pool::endpoints> upstream_pool::resolve(const upstream_addres
 void upstream_pool::begin_lookup(const upstream_address& address, shelf& on) {
   on.asked = std::make_shared<lookup>();
   // The handler may come after the pool is gone, when the loop ends: it looks at the error first.
-  resolver_.async_resolve(address.host, std::to_string(address.port),
-                          [this, host = address.host, &on,
+  resolver_.async_resolve(host_of(address), std::to_string(port_of(address)),
+                          [this, host = host_of(address), &on,
                            asked = on.asked](const error_code& error, const auto& results) {
                             asked->done = true;
                             if (error != boost::asio::error::operation_aborted) {

@@ -37,7 +37,13 @@ public:
   /// How many wait, for all addresses.
   std::size_t idle_count() const noexcept { return idle_count_; }
 
-  /// What `address.host` resolves to; empty if it does not, or if `by` became unwanted or rang.
+  /// For TLS to this address; null, and a sentence in `trouble`, if its rules cannot be kept.
+  std::shared_ptr<tls_context> tls_for(const upstream_address& address, std::string& trouble);
+  /// The address's last TLS session.
+  std::shared_ptr<tls_memory> tls_memory_of(const upstream_address& address);
+
+  /// What the host of `address`, or of its proxy, resolves to; empty if it does not, or if `by`
+  /// became unwanted or rang.
   awaitable<endpoints> resolve(const upstream_address& address, waiter& by);
 
 private:

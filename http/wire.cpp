@@ -1,6 +1,7 @@
 #include "http/wire.hpp"
 
 #include "http/hangup_watch.hpp"
+#include "http/wire_tls.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
@@ -47,6 +48,8 @@ wire::wire(loop& runs)
         own.fail();
         own.report();
       }) {}
+
+wire::~wire() = default;
 
 void wire::adopt(const tcp& protocol, int descriptor) {
   error_code ignored;
@@ -156,6 +159,8 @@ void wire::forget_end() {
 void wire::read_more() {
   forget_end();
   reading_ = true;
+  if (secured_)
+    return read_secured();
   socket_.async_read_some(asio::buffer(buffer_.get() + end_, capacity_ - end_),
                           [self = shared_from_this()](const error_code& error, std::size_t count) {
                             self->reading_ = false;
@@ -176,11 +181,19 @@ void wire::write(std::string_view first, std::span<const std::string_view> more)
   rest_.clear();
   rest_.push_back(first);
   rest_.insert(rest_.end(), more.begin(), more.end());
+  if (secured_)
+    write_secured();
+  else
+    write_now();
+}
+
+void wire::write_now() {
   while (!rest_.empty()) {
     error_code error;
     const std::size_t count = socket_.write_some(buffers(rest_), error);
     if (error == asio::error::would_block || error == asio::error::try_again) {
       writing_ = true;
+      runs_.watch(stall_, patience::write_stall);
       write_rest();
       return;
     }
@@ -203,7 +216,6 @@ void wire::take_sent(std::size_t count) {
 }
 
 void wire::write_rest() {
-  runs_.watch(stall_, patience::write_stall);
   socket_.async_write_some(buffers(rest_),
                            [self = shared_from_this()](const error_code& error, std::size_t count) {
                              if (!self->open_ || self->broken_)
@@ -215,6 +227,7 @@ void wire::write_rest() {
                              }
                              self->take_sent(count);
                              if (!self->rest_.empty()) {
+                               self->runs_.watch(self->stall_, patience::write_stall);
                                self->write_rest();
                                return;
                              }
@@ -233,6 +246,7 @@ void wire::end_output() {
 void wire::close() {
   if (!open_)
     return;
+  say_goodbye();
   open_ = false;
   listener_ = nullptr;
   idle_call_ = nullptr;

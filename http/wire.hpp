@@ -2,6 +2,7 @@
 #pragma once
 
 #include "http/coroutine.hpp"
+#include "http/tls.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -9,6 +10,7 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +28,7 @@ public:
   using socket = boost::asio::basic_stream_socket<tcp, executor>;
 
   explicit wire(loop& runs);
+  ~wire();
   wire(const wire&) = delete;
   wire& operator=(const wire&) = delete;
 
@@ -33,6 +36,12 @@ public:
   void adopt(const tcp& protocol, int descriptor);
   /// Begins to connect; ends with is_connecting() false.
   void connect(const tcp::endpoint& to);
+  /// From now on TLS, once connected and while nothing is being read or written: is_connecting()
+  /// until the handshake is over. If it fails the wire is broken, and fault() says why.
+  void secure(std::shared_ptr<tls_context> context, const std::string& host,
+              std::shared_ptr<tls_memory> memory);
+  /// Why TLS failed, for the log; else empty.
+  std::string fault() const;
 
   /// Who is woken; null: nobody.
   void set_listener(parking* place) noexcept { listener_ = place; }
@@ -74,9 +83,19 @@ public:
   static constexpr std::size_t bytes_max = 32 * 1024;
 
 private:
+  struct secured;
+
   void report();
   void read_more();
+  void write_now();
   void write_rest();
+  // wire_tls.cpp
+  enum class readiness : std::uint8_t { readable, writable };
+  void after(readiness what, void (wire::*next)());
+  void shake_hands();
+  void read_secured();
+  void write_secured();
+  void say_goodbye() noexcept;
   void fail() noexcept;
   void take_sent(std::size_t count);
   void watch_end();
@@ -94,6 +113,7 @@ private:
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
 
+  std::unique_ptr<secured> secured_;   ///< with TLS
   std::vector<std::string_view> rest_; ///< what the kernel has not taken yet
   std::uint64_t bytes_written_ = 0;
   std::uint64_t watched_ = 0; ///< by the loop's hangup_watch
