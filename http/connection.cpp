@@ -16,7 +16,7 @@ using steady = std::chrono::steady_clock;
 namespace {
 
 /// While heads are read and requests wait: most requests fit, and 10 000 that wait need little.
-constexpr std::size_t head_read_bytes = 2 * 1024;
+constexpr std::size_t head_read_bytes = 1024;
 /// While a body is read. 2 KiB would cost four times the time.
 constexpr std::size_t body_read_bytes = 16 * 1024;
 

@@ -6,6 +6,7 @@
 #include "http/command_line.hpp"
 #include "http/gateway.hpp"
 #include "http/log.hpp"
+#include "http/tls.hpp"
 
 #include <pthread.h>
 #include <signal.h>
@@ -82,6 +83,23 @@ private:
   std::thread thread_;
 };
 
+/// Makes what TLS with the upstreams needs, so that files that cannot be used are reported with the
+/// rest of the configuration, and no loop waits for the system's store.
+std::vector<std::shared_ptr<tls_context>> prepare_tls(config::read_result& read) {
+  std::vector<std::shared_ptr<tls_context>> made;
+  for (const auto& each : read.settings.deployments) {
+    if (each.mock || each.api_base.rfind("https://", 0) != 0)
+      continue;
+    std::string trouble;
+    const tls_rules rules{each.ssl_verify, each.ssl_ca_file, each.ssl_certificate};
+    made.push_back(tls_context_for(rules, trouble));
+    if (!made.back())
+      read.diagnostics.push_back({config::severity::error, each.where, "ssl_verify",
+                                  trouble + "; expected a PEM file that can be read"});
+  }
+  return made;
+}
+
 int check(const config::read_result& read) {
   return config::print_check(std::cout, read) ? 0 : status_bad_configuration;
 }
@@ -138,6 +156,7 @@ int run(int argc, char* argv[]) {
     return *asked.exit_status;
   }
   auto read = config::read_file(asked.config_file, variables);
+  const auto tls = prepare_tls(read);
   if (asked.check_config)
     return check(read);
   config::print_diagnostics(std::cerr, read, false);

@@ -62,11 +62,14 @@ BIO* make_socket_bio(int descriptor) {
   return bio;
 }
 
-std::string last_error() {
-  const auto code = ERR_peek_last_error();
+/// The first of OpenSSL's errors, which is the cause of the others.
+std::string cause() {
+  const auto code = ERR_peek_error();
   ERR_clear_error();
   if (code == 0)
     return "the connection broke";
+  if (ERR_SYSTEM_ERROR(code))
+    return std::strerror(ERR_GET_REASON(code));
   const char* reason = ERR_reason_error_string(code);
   return reason != nullptr ? reason : "TLS error " + std::to_string(code);
 }
@@ -135,7 +138,7 @@ std::shared_ptr<tls_context> make_context(const tls_rules& rules, std::string& t
   SSL_CTX_sess_set_new_cb(context, remember);
   SSL_CTX_set_verify(context, rules.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
   const auto failed = [&](const std::string& what) {
-    trouble = what + ": " + last_error();
+    trouble = what + ": " + cause();
     return nullptr;
   };
   if (!rules.ca_file.empty()) {
@@ -239,7 +242,7 @@ tls_step tls_session::judge(int result) {
     fault_ =
         std::string("its certificate is not accepted: ") + X509_verify_cert_error_string(verdict);
   } else {
-    fault_ = last_error();
+    fault_ = cause();
   }
   // A session that the peer did not like is not tried again.
   if (memory_ && SSL_is_init_finished(ssl_) == 0)
