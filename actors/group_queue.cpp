@@ -60,7 +60,8 @@ void group_queue::offer(time_point now, owner_index owner, ticket_offer&& offere
   duration retry_after{};
   if (!cooling_.empty() && hopeless(now, slot, code, retry_after))
     return end(now, slot, code, retry_after);
-  newcomers_.push_back({offered.id, line_.arrival(slot), offered.attempts > 0});
+  newcomers_.push_back(
+      {offered.id, line_.arrival(slot), offered.attempts > 0, offered.wanted.now_or_never});
 }
 
 void group_queue::cancel(ticket_id ticket) {
@@ -162,6 +163,7 @@ void group_queue::serve(time_point now) {
   if (look_for_hopeless_)
     end_hopeless(now);
   grant_in_order(now);
+  end_impatient(now);
   end_reopening();
   refuse_newcomers(now);
   publish();
@@ -246,6 +248,8 @@ void group_queue::give(time_point now, slot_index slot, deployment_index where,
   ticket.granted = next_grant_++;
   ticket.deployment = where;
   ++ticket.attempts;
+  if (ticket.history)
+    ticket.retries = ticket.history->retries();
   line_.leave(slot);
   const bool probe = reason == grant_reason::head_of_line;
   views_[where].take(ticket.token_estimate, probe);
@@ -261,8 +265,9 @@ void group_queue::give(time_point now, slot_index slot, deployment_index where,
   given.at = now;
   given.waited = now - ticket.since;
   given.attempt = ticket.attempts_before + ticket.attempts;
-  given.retries = ticket.retries_before + (ticket.history ? ticket.history->retries() : 0);
+  given.retries = ticket.retries_before + ticket.retries;
   given.fallbacks = ticket.fallbacks;
+  given.priority = line_.priority(slot);
   output_.verdicts.push_back({ticket.owner, given});
   rate_.count(now);
   ++grants_;
@@ -379,12 +384,11 @@ void group_queue::end(time_point now, slot_index slot, end_code code,
   result.end.group = self_;
   result.end.waited = now - ticket.since;
   result.end.attempts = ticket.attempts_before + ticket.attempts;
-  result.end.retries = ticket.retries_before;
+  result.end.retries = ticket.retries_before + ticket.retries;
   result.end.fallbacks = ticket.fallbacks;
   if (ticket.history) {
     result.end.status = ticket.history->last_status();
     result.end.timed_out = ticket.history->last_timed_out();
-    result.end.retries += ticket.history->retries();
     result.context_window = ticket.history->context_window();
   }
   result.may_fall_back = code == end_code::attempts_exhausted || code == end_code::rejected ||
@@ -392,7 +396,7 @@ void group_queue::end(time_point now, slot_index slot, end_code code,
                          code == end_code::rate_limited_beyond_deadline ||
                          code == end_code::all_cooling_down;
   result.displaced = displaced;
-  result.priority = line_.priority(slot);
+  result.end.priority = line_.priority(slot);
   const auto owner = ticket.owner;
   forget(slot);
   output_.verdicts.push_back({owner, std::move(result)});
@@ -463,6 +467,20 @@ void group_queue::end_hopeless(time_point now) {
   });
   for (const auto& [slot, how] : over)
     end(now, slot, how.first, how.second);
+}
+
+// Those that were to be granted at once, or not at all.
+void group_queue::end_impatient(time_point now) {
+  for (const auto& one : newcomers_) {
+    if (!one.now_or_never)
+      continue;
+    const auto found = slots_.find(one.ticket);
+    if (found == slots_.end() || !line_.waiting(found->second))
+      continue;
+    const bool cools = line_.eligible(found->second).within(cooling_);
+    end(now, found->second, cools ? end_code::all_cooling_down : end_code::queue_full,
+        rate_.time_for(now, line_.size()));
+  }
 }
 
 // Each newcomer that still waits where there is no place sends one away: the worst of those that

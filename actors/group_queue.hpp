@@ -42,8 +42,6 @@ struct ended {
   bool context_window = false;
   /// A better one took its place in a full queue (it was not turned away at the door).
   bool displaced = false;
-  /// As it was last: the operator may have moved the ticket.
-  std::int32_t priority = 0;
 };
 struct place_in_line {
   ticket_id ticket = 0;
@@ -168,6 +166,7 @@ private:
     std::unique_ptr<attempt_history> history;
     std::unique_ptr<std::vector<group_index>> next_groups;
     owner_index owner = 0;
+    std::uint32_t retries = 0; ///< here, up to the last grant
     std::uint64_t bytes = 0;
     std::uint32_t base = 0;
     std::uint32_t token_estimate = 0;
@@ -199,6 +198,7 @@ private:
            bool displaced = false);
   void end_hopeless(time_point now);
   bool hopeless(time_point now, slot_index slot, end_code& code, duration& retry_after);
+  void end_impatient(time_point now);
   void refuse_newcomers(time_point now);
   void forget(slot_index slot);
 
@@ -241,6 +241,7 @@ private:
     ticket_id ticket;
     std::uint64_t arrival;
     bool tried_elsewhere;
+    bool now_or_never;
   };
   /// Offered since the last serve().
   std::vector<newcomer> newcomers_;

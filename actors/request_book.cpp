@@ -179,6 +179,7 @@ void request_book::on_end(const ended& how) {
     end.retries = how.end.retries;
     end.waited = how.end.waited;
     end.fallbacks = how.end.fallbacks;
+    end.priority = how.end.priority;
   }
   if (end.status == 0 && found->way && found->way->last_error)
     end.status = found->way->last_error->status;
@@ -210,7 +211,7 @@ bool request_book::fall_back(request& failed, const ended& how) {
   offer.wanted = way.wanted;
   offer.wanted.group = next;
   offer.wanted.pinned = no_index;
-  offer.wanted.priority = how.priority;
+  offer.wanted.priority = how.end.priority;
   offer.since = failed.since;
   offer.attempts = how.end.attempts;
   offer.retries = how.end.retries;

@@ -89,7 +89,7 @@ struct desk {
   void end(ticket_id ticket, end_code code, std::uint16_t status = 0, group_index group = 0,
            bool may_fall_back = true, bool context_window = false) {
     ended how;
-    how.priority = 4; // as the ticket had it in that queue
+    how.end.priority = 4; // as the ticket had it in that queue
     how.end.ticket = ticket;
     how.end.code = code;
     how.end.status = status;
