@@ -45,11 +45,14 @@ public:
   bool was_unwanted() const noexcept { return unwanted_; }
   /// What went wrong. Of the two times only timed_out is told: the caller knows which it was.
   transport_error error() const noexcept { return error_; }
+  /// What came instead of an answer, as a sentence without its stop; empty if there is no more to
+  /// say than error() does.
+  const std::string& what_came() const noexcept { return what_came_; }
 
 private:
   awaitable<bool> connect(time_point until);
   awaitable<bool> write_and_read_head();
-  bool failed(transport_error error) noexcept;
+  bool failed(transport_error error, std::string what_came = {}) noexcept;
   bool stop_if_over();
   void use(std::shared_ptr<wire> chosen);
   void release();
@@ -64,6 +67,7 @@ private:
   std::size_t unread_ = 0; ///< bytes of the input that the last piece used
   bool unwanted_ = false;
   transport_error error_ = transport_error::broken;
+  std::string what_came_;
 };
 
 } // namespace vorrang::http

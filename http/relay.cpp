@@ -118,6 +118,7 @@ awaitable<> relay::run() {
     end.ticket = ticket_;
     end.code = end_code::draining;
     end.group = call_.wanted().group;
+    end.priority = call_.wanted().priority;
     auto last = call_.end_reply(end);
     co_await answer(std::move(last), false);
   }
@@ -207,10 +208,14 @@ awaitable<judgement> relay::carry(upstream_request request) {
   if (!answered) {
     if (upstream.was_unwanted())
       co_return judgement();
-    co_return call_.judge(named(upstream.error(), request.until_is_the_deadline));
+    co_return call_.judge(named(upstream.error(), request.until_is_the_deadline),
+                          upstream.what_came());
   }
   tell_head(upstream.head());
-  if (call_.look_at_head(upstream.head()) == head_verdict::stream) {
+  const head_verdict verdict = call_.look_at_head(upstream.head());
+  if (verdict == head_verdict::no_use)
+    co_return call_.judge(upstream.take_head(), {}, std::chrono::system_clock::now());
+  if (verdict == head_verdict::stream) {
     auto streamed = co_await relay_stream(upstream, request);
     co_return std::move(streamed);
   }
@@ -223,7 +228,8 @@ awaitable<judgement> relay::carry(upstream_request request) {
     if (!came) {
       if (upstream.was_unwanted())
         co_return judgement();
-      co_return call_.judge(named(upstream.error(), request.until_is_the_deadline));
+      co_return call_.judge(named(upstream.error(), request.until_is_the_deadline),
+                            upstream.what_came());
     }
     if (piece.empty())
       break;
@@ -241,14 +247,18 @@ void relay::tell_head(const answer_head& head) {
 awaitable<judgement> relay::relay_stream(exchange& from, const upstream_request& request) {
   stream_relay& through = call_.relay();
   bool client_gone = false;
+  std::string what_came;
+  broken_.reset(); // of an attempt before
   for (;;) {
     std::string_view piece;
     const time_point until = stream_begun_ ? steady::now() + request.between_chunks : request.until;
     const bool came = co_await from.read(piece, until);
     if (!came) {
       client_gone = from.was_unwanted();
-      if (!client_gone)
+      if (!client_gone) {
         broken_ = named(from.error(), !stream_begun_ && request.until_is_the_deadline);
+        what_came = from.what_came();
+      }
       break;
     }
     const bool is_end = piece.empty();
@@ -258,14 +268,14 @@ awaitable<judgement> relay::relay_stream(exchange& from, const upstream_request&
       client_gone = true;
       break;
     }
-    if (through.too_large()) {
+    if (!through.fault().empty()) {
       broken_ = transport_error::not_http;
       break;
     }
     if (is_end)
       break;
   }
-  co_return call_.judge_stream(broken_, client_gone);
+  co_return call_.judge_stream(broken_, client_gone, std::move(what_came));
 }
 
 awaitable<judgement> relay::play(mock_attempt planned) {
