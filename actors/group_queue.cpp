@@ -17,6 +17,7 @@ group_queue::group_queue(const group_settings& settings, group_index self, std::
     : settings_(settings), self_(self), board_(board),
       random_(static_cast<choice_random::result_type>((seed ^ (self * 0x9e3779b9u)) | 1)),
       views_(settings.deployments.size()),
+      unheard_(deployment_set::all(settings.deployments.size())),
       next_grant_((static_cast<std::uint64_t>(self) << grant_group_shift) + 1) {}
 
 // --- What happens to it ---------------------------------------------------------------------
@@ -92,6 +93,7 @@ void group_queue::owner_gone(owner_index owner) {
 
 void group_queue::room_changed(time_point now, deployment_index which, const room& figures,
                                const std::vector<attempt_result>& results) {
+  unheard_.erase(which);
   auto& view = views_[which];
   const auto asked_to_wait_before = view.figures().retry_after_until;
   const bool was_cooling = view.figures().cooling;
@@ -163,9 +165,11 @@ void group_queue::serve(time_point now) {
   if (look_for_hopeless_)
     end_hopeless(now);
   grant_in_order(now);
-  end_impatient(now);
+  if (unheard_.empty())
+    end_impatient(now);
   end_reopening();
-  refuse_newcomers(now);
+  if (unheard_.empty())
+    refuse_newcomers(now);
   publish();
 }
 
@@ -297,8 +301,11 @@ void group_queue::apply(time_point now, deployment_index where, const attempt_re
   const auto slot = found->second;
   auto& ticket = records_[slot];
   const auto kind = result.result.kind;
-  if (ticket.abandoned || kind == outcome_kind::success || kind == outcome_kind::cancelled)
+  if (ticket.abandoned || kind == outcome_kind::success || kind == outcome_kind::cancelled) {
+    if (settings_.max_queue_size == 0)
+      output_.verdicts.push_back({ticket.owner, freed{ticket.id}});
     return forget(slot);
+  }
   if (kind == outcome_kind::not_sent) {
     --ticket.attempts;
     return come_back(now, slot, ticket.attempts > 0);

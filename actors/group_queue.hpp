@@ -48,7 +48,12 @@ struct place_in_line {
   /// 1 is the head of line.
   std::uint32_t position = 0;
 };
-using verdict = std::variant<grant, returned, ended, place_in_line>;
+/// An attempt that ended its request is known here, and its slot is free: told where the group
+/// holds no queue, so that a request which follows such an answer is not refused for it.
+struct freed {
+  ticket_id ticket = 0;
+};
+using verdict = std::variant<grant, returned, ended, place_in_line, freed>;
 
 /// What a call to group_queue caused, in order; the actor delivers it and clears it.
 struct queue_output {
@@ -224,6 +229,8 @@ private:
   /// Deployments that can take something now, and those that cool down.
   deployment_set open_;
   deployment_set cooling_;
+  /// Whose figures are not known yet: at the start. Nobody is turned away for them.
+  deployment_set unheard_;
   /// Those that re-open and have seen a success since.
   deployment_set may_open_;
   /// Sets of deployments as settings allow them to tickets; few.

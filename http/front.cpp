@@ -306,13 +306,14 @@ std::variant<reply, std::unique_ptr<call>> front::begin(time_point now, request_
   auto wrong = std::move(plan->inspected.fault);
   if (!wrong)
     wrong = missing_field(plan->inspected, plan->route.api(), !plan->route.model.empty());
+  if (!wrong)
+    wrong = find_model(tables, who, *plan);
   if (!wrong) {
-    auto read = read_terms(plan->inspected, head.fields, who, *tables.settings);
+    auto read = read_terms(plan->inspected, head.fields, who, *tables.settings,
+                           tables.groups[plan->target.group].stream_keepalive);
     plan->terms = std::move(read.terms);
     wrong = std::move(read.wrong);
   }
-  if (!wrong)
-    wrong = find_model(tables, who, *plan);
   if (!wrong)
     wrong = fill_ask(tables, now, *plan);
   if (wrong)

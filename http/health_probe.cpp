@@ -25,7 +25,7 @@ public:
   }
 
   bool is_unwanted() const noexcept override { return home_.current_stage() != stage::serving; }
-  awaitable<> changed() override { return place.wait(); }
+  parking::pause changed() override { return place.wait(); }
 
   void on_grant(const grant&) override {
     is_granted_ = true;

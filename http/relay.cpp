@@ -23,6 +23,10 @@ bool is_good_status(unsigned status) {
   return status >= 200 && status < 300;
 }
 
+bool ends_request(const outcome& result) {
+  return result.kind == outcome_kind::success || result.kind == outcome_kind::cancelled;
+}
+
 } // namespace
 
 relay::relay(connection& client, call& carried) : client_(client), call_(carried) {
@@ -55,6 +59,11 @@ void relay::on_position(std::uint32_t position) {
   client_.place.wake_soon();
 }
 
+void relay::on_freed() {
+  is_open_ = false;
+  client_.place.wake_soon();
+}
+
 // What it tells the gate.
 // --------------------------------------------------------------------------
 
@@ -72,8 +81,35 @@ void relay::settle(const outcome& result) {
   if (!is_open_)
     return;
   client_.home().gate().settle(ticket_, result);
-  if (result.kind == outcome_kind::success || result.kind == outcome_kind::cancelled)
+  if (ends_request(result))
     is_open_ = false;
+}
+
+/// Grant now or 429: a client that has its answer must find the slot free, so then the answer waits
+/// for the word of the queue. True: co_await slot_is_free().
+bool relay::settle_and_hear(const outcome& result) {
+  if (!is_open_)
+    return false;
+  const bool hears = client_.home().gate().settle_and_hear(ticket_, result);
+  is_open_ = hears || !ends_request(result);
+  return hears;
+}
+
+awaitable<> relay::slot_is_free() {
+  while (is_open_ && !client_.is_unwanted())
+    co_await client_.changed();
+}
+
+/// A client may go on as soon as it sees the event that says that all is said.
+bool relay::frees_before_the_end(const stream_relay& through) const {
+  return is_open_ && through.complete() &&
+         client_.home().rules().settings().gateway.max_queue_size == 0;
+}
+
+awaitable<> relay::free_slot() {
+  const judgement over = call_.judge_stream(std::nullopt, false);
+  if (settle_and_hear(over.result))
+    co_await slot_is_free();
 }
 
 // The story.
@@ -171,23 +207,21 @@ awaitable<relay::pass> relay::attempt(const grant& given) {
   if (stream_begun_) {
     // It cannot be tried again, whatever the engine would do. The slot is free before the client
     // has the last byte.
-    settle(judged.result);
+    if (settle_and_hear(judged.result))
+      co_await slot_is_free();
     leave();
     co_await end_stream();
     co_return pass::over;
   }
   if (client_.is_unwanted() && !judged.good)
     co_return pass::again; // leave() tells the gate
-  settle(judged.result);
-  if (!judged.good && !judged.over)
+  if (!judged.good && !judged.over) {
+    settle(judged.result);
     co_return pass::again;
-  leave();
-  if (client_.home().rules().settings().gateway.max_queue_size == 0) {
-    // Grant now or 429: a client that has its answer must find the slot free. First the gate sends
-    // the settle, then the actors hear of it.
-    co_await client_.place.give_way();
-    co_await client_.place.give_way();
   }
+  if (settle_and_hear(judged.result))
+    co_await slot_is_free();
+  leave();
   auto whole = judged.good ? call_.good_reply() : call_.last_reply();
   co_await answer(std::move(whole), judged.good);
   co_return pass::over;
@@ -263,6 +297,8 @@ awaitable<judgement> relay::relay_stream(exchange& from, const upstream_request&
     }
     const bool is_end = piece.empty();
     const std::string_view text = is_end ? through.finish() : through.feed(piece);
+    if (frees_before_the_end(through))
+      co_await free_slot();
     const bool taken = co_await pass_on(text, &from.head());
     if (!taken) {
       client_gone = true;
@@ -304,7 +340,10 @@ awaitable<judgement> relay::play_stream(mock_attempt planned) {
   stream_relay& through = call_.relay();
   bool taken = true;
   for (const std::string& event : planned.events) {
-    taken = co_await pass_on(through.feed(event), nullptr);
+    const std::string_view text = through.feed(event);
+    if (frees_before_the_end(through))
+      co_await free_slot();
+    taken = co_await pass_on(text, nullptr);
     if (!taken)
       break;
   }

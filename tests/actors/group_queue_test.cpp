@@ -640,6 +640,51 @@ TEST_CASE("queue: a size of zero is grant now or 429") {
   CHECK(s.ended_with(a, end_code::queue_full));
 }
 
+TEST_CASE("queue: nobody is turned away before the deployments have spoken") {
+  auto told = plain_group(2);
+  told.max_queue_size = 0;
+  group_board board{1};
+  group_queue queue(told, 0, 1, board);
+  deployment book(told, told.deployments[0], false);
+  const auto offer = [&](ticket_id id, bool now_or_never) {
+    ticket_offer offered;
+    offered.id = id;
+    offered.wanted.now_or_never = now_or_never;
+    queue.offer(start, 0, std::move(offered));
+    queue.serve(start);
+  };
+  offer(1, false);
+  offer(2, true);
+  queue.room_changed(start, 1, room{}, {}); // it takes nothing
+  queue.serve(start);
+  CHECK(queue.output().verdicts.empty());
+  queue.room_changed(start, 0, book.current(start), {});
+  queue.serve(start);
+  REQUIRE(queue.output().verdicts.size() == 2);
+  for (const auto& each : queue.output().verdicts)
+    CHECK(std::holds_alternative<grant>(each.what));
+}
+
+TEST_CASE("queue: with a size of zero the owner hears when its slot is free") {
+  const auto freed_after = [](std::uint32_t size, const outcome& result) {
+    auto told = one_at_a_time();
+    told.max_queue_size = size;
+    stage s(told);
+    const auto id = s.offer(5);
+    s.settle(s.granted(id)->id, result);
+    // Told together with the figures: the next one is granted.
+    bool told_free = false;
+    for (const auto& each : s.queue.output().verdicts)
+      if (const auto* slot = std::get_if<freed>(&each.what))
+        told_free = slot->ticket == id && s.queue.healthy();
+    return told_free;
+  };
+  CHECK(freed_after(0, success()));
+  CHECK(freed_after(0, cancelled()));
+  CHECK_FALSE(freed_after(0, failed()));
+  CHECK_FALSE(freed_after(1, success()));
+}
+
 // --- Endings ------------------------------------------------------------------------------------
 
 TEST_CASE("queue: now or never is granted at once, or ends") {

@@ -5,6 +5,8 @@ And the fields of answers, on every kind of them.
 
 import json
 import re
+import select
+import socket
 import time
 import unittest
 
@@ -38,13 +40,43 @@ def config(base, model="openai/up", params="", rest=""):
     return CONFIG.format(base=base, model=model, params=params, rest=rest)
 
 
+class Paced:
+    """An upstream that answers one request with pieces of a stream, each when it is told to."""
+
+    def __enter__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.base = f"http://127.0.0.1:{self.listener.getsockname()[1]}/v1"
+        return self
+
+    def __exit__(self, *_exception):
+        self.listener.close()
+
+    def accept(self):
+        self.listener.settimeout(client.DEFAULT_TIMEOUT_S)
+        self.peer, _ = self.listener.accept()
+        self.peer.settimeout(client.DEFAULT_TIMEOUT_S)
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += self.peer.recv(65536)
+        self.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+
+    def send(self, data):
+        self.peer.sendall(data)
+
+    def has_been_closed(self):
+        try:
+            return self.peer.recv(65536) == b""
+        except ConnectionResetError:
+            return True
+
+
 class Waiting(unittest.TestCase):
     """One slot, held by a request; what the next one sees until it is granted."""
 
-    def behind(self, settings, answer, body=None, headers=None, until=None, after=0):
+    def behind(self, settings, answer, body=None, headers=None, until=None, after=0, own=""):
         """The answer to a streaming request that had to wait until `until(bytes so far)` was true."""
         with Provider(Reply(hold=True)) as provider:
-            text = config(provider.base, params="max_parallel_requests: 1", rest=settings)
+            text = config(provider.base, params="max_parallel_requests: 1" + own, rest=settings)
             with Gateway(text) as gateway:
                 running = gateway.send_chat("running")
                 call = provider.wait_for_calls(1)
@@ -88,12 +120,14 @@ class Waiting(unittest.TestCase):
         lite = "litellm_settings: {sse_keepalive_ping_interval_seconds: 0.2}\n"
         for settings, body, headers in (
             (lite, {}, {}),
+            ("of the deployment", {}, {}),
             ("", {"keepalive_seconds": 0.2}, {}),
             ("", {}, {"x-stainless-read-timeout": "0.4"}),
             ("", {}, {"x-stainless-timeout": "0.4"}),
         ):
             with self.subTest(settings=settings, body=body, headers=headers):
-                self.behind(settings, GOOD, body, headers, until=self.has(2))
+                own = "\n      keepalive_seconds: 0.2" if settings == "of the deployment" else ""
+                self.behind("" if own else settings, GOOD, body, headers, until=self.has(2), own=own)
                 self.assertTrue(0.35 < self.waited_s < 1, self.waited_s)
 
     def test_zero_is_off_and_the_head_waits_for_the_grant(self):
@@ -173,6 +207,55 @@ class Passing(unittest.TestCase):
                 self.assertIn("The upstream's stream broke off", told["message"])
                 self.assertEqual(json.loads(response.events[0]), {**CHUNK, "n": 0, "model": "m"})
                 self.assertEqual(len(provider.calls), 1, "what has begun is not tried again")
+
+
+    def test_event_by_event(self):
+        with Paced() as upstream, Gateway(config(upstream.base)) as gateway:
+            with gateway.connect() as connection:
+                connection.chat(client.chat_body(stream=True))
+                upstream.accept()
+                for n in range(3):
+                    upstream.send(b'data: {"n": %d' % n)
+                    upstream.send(b', "model": "up"}\n\ndata: {"half":')
+                    expected = b'data: {"n": %d, "model": "m"}\n\n' % n
+                    while expected not in connection.buffer:
+                        self.assertTrue(connection.receive_more())
+                    self.assertNotIn(b'{"half":\r\n', connection.buffer, "half an event was passed on")
+                    upstream.send(b" 1}\n\n")
+                upstream.send(b"data: [DONE]\n\n")
+                upstream.peer.close()
+                self.assertEqual(connection.read_response().events[-1], "[DONE]")
+
+    def test_silence_between_two_chunks_is_bounded(self):
+        with Paced() as upstream:
+            params = "stream_timeout: 0.4\n      timeout: 5"
+            with Gateway(config(upstream.base, params=params)) as gateway, gateway.connect() as connection:
+                connection.chat(client.chat_body(stream=True))
+                upstream.accept()
+                # Before the first byte only the attempt's own time counts.
+                self.assertFalse(select.select([connection.socket], [], [], 0.6)[0])
+                upstream.send(b"data: %s\n\n" % json.dumps(CHUNK).encode())
+                sent_at = time.monotonic()
+                response = connection.read_response()
+                self.assertAlmostEqual(response.received_at - sent_at, 0.4, delta=0.2)
+                self.assertEqual(json.loads(response.events[0]), {**CHUNK, "model": "m"})
+                told = json.loads(response.events[1])["error"]
+                self.assertEqual((told["type"], told["code"]), ("server_error", "504"))
+                self.assertTrue(upstream.has_been_closed())
+
+    def test_who_hangs_up_within_a_stream_closes_the_call(self):
+        with Paced() as upstream:
+            text = config(upstream.base, params="max_parallel_requests: 1")
+            with Gateway(text) as gateway:
+                with gateway.connect() as connection:
+                    connection.chat(client.chat_body(stream=True))
+                    upstream.accept()
+                    upstream.send(b"data: {}\n\n")
+                    while b"data: {}" not in connection.buffer:
+                        self.assertTrue(connection.receive_more())
+                self.assertTrue(upstream.has_been_closed())
+                in_flight = lambda: gateway.admin_get("/queue/m").json["deployments"][0]["in_flight"]
+                wait_until(lambda: in_flight() == 0)
 
 
 class Usage(unittest.TestCase):
