@@ -17,6 +17,7 @@ group_queue::group_queue(const group_settings& settings, group_index self, std::
     : settings_(settings), self_(self), board_(board),
       random_(static_cast<choice_random::result_type>((seed ^ (self * 0x9e3779b9u)) | 1)),
       views_(settings.deployments.size()),
+      unheard_(deployment_set::all(settings.deployments.size())),
       next_grant_((static_cast<std::uint64_t>(self) << grant_group_shift) + 1) {}
 
 // --- What happens to it ---------------------------------------------------------------------
@@ -60,7 +61,8 @@ void group_queue::offer(time_point now, owner_index owner, ticket_offer&& offere
   duration retry_after{};
   if (!cooling_.empty() && hopeless(now, slot, code, retry_after))
     return end(now, slot, code, retry_after);
-  newcomers_.push_back({offered.id, line_.arrival(slot), offered.attempts > 0});
+  newcomers_.push_back(
+      {offered.id, line_.arrival(slot), offered.attempts > 0, offered.wanted.now_or_never});
 }
 
 void group_queue::cancel(ticket_id ticket) {
@@ -91,6 +93,7 @@ void group_queue::owner_gone(owner_index owner) {
 
 void group_queue::room_changed(time_point now, deployment_index which, const room& figures,
                                const std::vector<attempt_result>& results) {
+  unheard_.erase(which);
   auto& view = views_[which];
   const auto asked_to_wait_before = view.figures().retry_after_until;
   const bool was_cooling = view.figures().cooling;
@@ -162,8 +165,11 @@ void group_queue::serve(time_point now) {
   if (look_for_hopeless_)
     end_hopeless(now);
   grant_in_order(now);
+  if (unheard_.empty())
+    end_impatient(now);
   end_reopening();
-  refuse_newcomers(now);
+  if (unheard_.empty())
+    refuse_newcomers(now);
   publish();
 }
 
@@ -246,6 +252,8 @@ void group_queue::give(time_point now, slot_index slot, deployment_index where,
   ticket.granted = next_grant_++;
   ticket.deployment = where;
   ++ticket.attempts;
+  if (ticket.history)
+    ticket.retries = ticket.history->retries();
   line_.leave(slot);
   const bool probe = reason == grant_reason::head_of_line;
   views_[where].take(ticket.token_estimate, probe);
@@ -261,8 +269,9 @@ void group_queue::give(time_point now, slot_index slot, deployment_index where,
   given.at = now;
   given.waited = now - ticket.since;
   given.attempt = ticket.attempts_before + ticket.attempts;
-  given.retries = ticket.retries_before + (ticket.history ? ticket.history->retries() : 0);
+  given.retries = ticket.retries_before + ticket.retries;
   given.fallbacks = ticket.fallbacks;
+  given.priority = line_.priority(slot);
   output_.verdicts.push_back({ticket.owner, given});
   rate_.count(now);
   ++grants_;
@@ -292,8 +301,11 @@ void group_queue::apply(time_point now, deployment_index where, const attempt_re
   const auto slot = found->second;
   auto& ticket = records_[slot];
   const auto kind = result.result.kind;
-  if (ticket.abandoned || kind == outcome_kind::success || kind == outcome_kind::cancelled)
+  if (ticket.abandoned || kind == outcome_kind::success || kind == outcome_kind::cancelled) {
+    if (settings_.max_queue_size == 0)
+      output_.verdicts.push_back({ticket.owner, freed{ticket.id}});
     return forget(slot);
+  }
   if (kind == outcome_kind::not_sent) {
     --ticket.attempts;
     return come_back(now, slot, ticket.attempts > 0);
@@ -379,12 +391,11 @@ void group_queue::end(time_point now, slot_index slot, end_code code,
   result.end.group = self_;
   result.end.waited = now - ticket.since;
   result.end.attempts = ticket.attempts_before + ticket.attempts;
-  result.end.retries = ticket.retries_before;
+  result.end.retries = ticket.retries_before + ticket.retries;
   result.end.fallbacks = ticket.fallbacks;
   if (ticket.history) {
     result.end.status = ticket.history->last_status();
     result.end.timed_out = ticket.history->last_timed_out();
-    result.end.retries += ticket.history->retries();
     result.context_window = ticket.history->context_window();
   }
   result.may_fall_back = code == end_code::attempts_exhausted || code == end_code::rejected ||
@@ -392,7 +403,7 @@ void group_queue::end(time_point now, slot_index slot, end_code code,
                          code == end_code::rate_limited_beyond_deadline ||
                          code == end_code::all_cooling_down;
   result.displaced = displaced;
-  result.priority = line_.priority(slot);
+  result.end.priority = line_.priority(slot);
   const auto owner = ticket.owner;
   forget(slot);
   output_.verdicts.push_back({owner, std::move(result)});
@@ -463,6 +474,20 @@ void group_queue::end_hopeless(time_point now) {
   });
   for (const auto& [slot, how] : over)
     end(now, slot, how.first, how.second);
+}
+
+// Those that were to be granted at once, or not at all.
+void group_queue::end_impatient(time_point now) {
+  for (const auto& one : newcomers_) {
+    if (!one.now_or_never)
+      continue;
+    const auto found = slots_.find(one.ticket);
+    if (found == slots_.end() || !line_.waiting(found->second))
+      continue;
+    const bool cools = line_.eligible(found->second).within(cooling_);
+    end(now, found->second, cools ? end_code::all_cooling_down : end_code::queue_full,
+        rate_.time_for(now, line_.size()));
+  }
 }
 
 // Each newcomer that still waits where there is no place sends one away: the worst of those that

@@ -42,15 +42,18 @@ struct ended {
   bool context_window = false;
   /// A better one took its place in a full queue (it was not turned away at the door).
   bool displaced = false;
-  /// As it was last: the operator may have moved the ticket.
-  std::int32_t priority = 0;
 };
 struct place_in_line {
   ticket_id ticket = 0;
   /// 1 is the head of line.
   std::uint32_t position = 0;
 };
-using verdict = std::variant<grant, returned, ended, place_in_line>;
+/// An attempt that ended its request is known here, and its slot is free: told where the group
+/// holds no queue, so that a request which follows such an answer is not refused for it.
+struct freed {
+  ticket_id ticket = 0;
+};
+using verdict = std::variant<grant, returned, ended, place_in_line, freed>;
 
 /// What a call to group_queue caused, in order; the actor delivers it and clears it.
 struct queue_output {
@@ -168,6 +171,7 @@ private:
     std::unique_ptr<attempt_history> history;
     std::unique_ptr<std::vector<group_index>> next_groups;
     owner_index owner = 0;
+    std::uint32_t retries = 0; ///< here, up to the last grant
     std::uint64_t bytes = 0;
     std::uint32_t base = 0;
     std::uint32_t token_estimate = 0;
@@ -199,6 +203,7 @@ private:
            bool displaced = false);
   void end_hopeless(time_point now);
   bool hopeless(time_point now, slot_index slot, end_code& code, duration& retry_after);
+  void end_impatient(time_point now);
   void refuse_newcomers(time_point now);
   void forget(slot_index slot);
 
@@ -224,6 +229,8 @@ private:
   /// Deployments that can take something now, and those that cool down.
   deployment_set open_;
   deployment_set cooling_;
+  /// Whose figures are not known yet: at the start. Nobody is turned away for them.
+  deployment_set unheard_;
   /// Those that re-open and have seen a success since.
   deployment_set may_open_;
   /// Sets of deployments as settings allow them to tickets; few.
@@ -241,6 +248,7 @@ private:
     ticket_id ticket;
     std::uint64_t arrival;
     bool tried_elsewhere;
+    bool now_or_never;
   };
   /// Offered since the last serve().
   std::vector<newcomer> newcomers_;

@@ -87,7 +87,8 @@ void request_book::cancel(ticket_id ticket) {
     settle(ticket, unwanted);
     return;
   }
-  output_.cancels.push_back({gone->group, ticket});
+  if (gone->at != stage::freeing)
+    output_.cancels.push_back({gone->group, ticket});
   release(*gone);
 }
 
@@ -118,6 +119,18 @@ void request_book::settle(ticket_id ticket, const outcome& result) {
     release(*over);
 }
 
+bool request_book::settle_and_hear(ticket_id ticket, const outcome& result) {
+  auto* over = find(ticket);
+  if (!over || over->at != stage::granted || settings_.groups[over->group].max_queue_size > 0) {
+    settle(ticket, result);
+    return false;
+  }
+  output_.settles.push_back({over->group, over->deployment, over->held, result});
+  over->held = 0;
+  over->at = stage::freeing;
+  return true;
+}
+
 void request_book::ask_position(ticket_id ticket) {
   if (const auto* found = find(ticket); found && found->at == stage::waiting)
     output_.places.push_back({found->group, ticket});
@@ -133,6 +146,12 @@ void request_book::deliver(time_point now, std::vector<verdict>& verdicts) {
       if (auto* found = find(back->ticket); found && found->at == stage::settled) {
         found->at = stage::waiting;
         found->listener->on_waiting_again();
+      }
+    } else if (const auto* slot = std::get_if<freed>(&what)) {
+      if (auto* found = find(slot->ticket); found && found->at == stage::freeing) {
+        auto& listener = *found->listener;
+        release(*found);
+        listener.on_freed();
       }
     } else if (const auto* place = std::get_if<place_in_line>(&what)) {
       if (auto* found = find(place->ticket); found && found->at == stage::waiting)
@@ -179,6 +198,7 @@ void request_book::on_end(const ended& how) {
     end.retries = how.end.retries;
     end.waited = how.end.waited;
     end.fallbacks = how.end.fallbacks;
+    end.priority = how.end.priority;
   }
   if (end.status == 0 && found->way && found->way->last_error)
     end.status = found->way->last_error->status;
@@ -210,7 +230,7 @@ bool request_book::fall_back(request& failed, const ended& how) {
   offer.wanted = way.wanted;
   offer.wanted.group = next;
   offer.wanted.pinned = no_index;
-  offer.wanted.priority = how.priority;
+  offer.wanted.priority = how.end.priority;
   offer.since = failed.since;
   offer.attempts = how.end.attempts;
   offer.retries = how.end.retries;

@@ -58,6 +58,7 @@ public:
   bool begin_sending(time_point now, ticket_id ticket);
   void head_arrived(ticket_id ticket);
   void settle(ticket_id ticket, const outcome& result);
+  bool settle_and_hear(ticket_id ticket, const outcome& result);
   void ask_position(ticket_id ticket);
 
   /// What the queues said.
@@ -82,7 +83,7 @@ public:
   std::size_t size() const noexcept { return open_; }
 
 private:
-  enum class stage : std::uint8_t { free, waiting, granted, settled };
+  enum class stage : std::uint8_t { free, waiting, granted, settled, freeing };
 
   /// Only for requests whose group has fallbacks.
   struct journey {

@@ -17,6 +17,8 @@ public:
   virtual void on_end(const ending& end) = 0;
   /// The answer to ask_position(): 1 is the head of line.
   virtual void on_position(std::uint32_t position) = 0;
+  /// After settle_and_hear(): the slot is free for whoever asks next.
+  virtual void on_freed() {}
 };
 
 /// Where requests are opened, cancelled and settled. One owner thread; calls never block and never
@@ -44,6 +46,14 @@ public:
   /// over: success and cancelled are followed by no callback, all other kinds by on_waiting_again
   /// (and later a grant) or on_end.
   virtual void settle(ticket_id ticket, const outcome& result) = 0;
+
+  /// As settle() with success or cancelled, for those who let the next request come and do not want
+  /// to see it refused. True: on_freed() follows; until then the listener must live, or cancel().
+  /// False: nothing follows (where requests may wait, the next one just does).
+  virtual bool settle_and_hear(ticket_id ticket, const outcome& result) {
+    settle(ticket, result);
+    return false;
+  }
 
   /// Asks for the place in line; answered by on_position while the ticket waits.
   virtual void ask_position(ticket_id ticket) = 0;

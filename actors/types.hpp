@@ -60,6 +60,10 @@ struct ask {
   std::vector<std::string> tags;
   /// False: the fallbacks of the group are not followed.
   bool may_fall_back = true;
+  /// Granted as soon as it is offered, or ended: `queue_full`, or `all_cooling_down` where all it
+  /// could go to cools. It never goes before a ticket that waits if its priority is the worst. One
+  /// that comes back from an attempt waits like any other.
+  bool now_or_never = false;
   /// Bytes the request keeps in memory while it waits (shown to the operator); no limit is taken
   /// from it here.
   std::uint64_t bytes = 0;
@@ -89,10 +93,12 @@ struct grant {
   duration waited{};
   /// 1 for the first attempt of the request, counted over all groups.
   std::uint32_t attempt = 1;
-  /// Attempts before this one that counted as retries.
+  /// Attempts up to this one that were retries.
   std::uint32_t retries = 0;
   /// Groups visited before this one.
   std::uint32_t fallbacks = 0;
+  /// As it was then: the operator may have moved the ticket.
+  std::int32_t priority = 255;
 };
 
 /// How an attempt went.
@@ -172,6 +178,8 @@ struct ending {
   std::uint32_t attempts = 0;
   std::uint32_t retries = 0;
   std::uint32_t fallbacks = 0;
+  /// As it was last: the operator may have moved the ticket.
+  std::int32_t priority = 255;
 };
 
 } // namespace vorrang

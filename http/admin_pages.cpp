@@ -94,6 +94,15 @@ json page_of(const queue_view& view, std::chrono::system_clock::time_point wall)
       {"deployments", std::move(deployments)}};
 }
 
+json finding_page(const probe_finding& finding) {
+  json page = {{"result", finding.said}, {"status", nullptr}, {"took_ms", nullptr}};
+  if (finding.status != 0)
+    page["status"] = finding.status;
+  if (finding.took)
+    page["took_ms"] = finding.took->count();
+  return page;
+}
+
 const deployment_report* find_report(const std::vector<queue_view>* views, std::size_t group,
                                      const std::string& id) {
   if (!views)
@@ -120,10 +129,16 @@ std::string queues_page(const std::vector<queue_view>& views,
   return to_text({{"queues", std::move(queues)}});
 }
 
-std::string health_page(const config::settings& settings, const std::vector<queue_view>* views) {
+bool asks_for_probe(std::string_view value) noexcept {
+  return value == "true" || value == "True" || value == "1";
+}
+
+std::string health_page(const config::settings& settings, const std::vector<queue_view>* views,
+                        const std::vector<probe_finding>* findings) {
   json healthy = json::array();
   json unhealthy = json::array();
-  for (const auto& deployment : settings.deployments) {
+  for (std::size_t place = 0; place < settings.deployments.size(); ++place) {
+    const auto& deployment = settings.deployments[place];
     const auto* report = find_report(views, deployment.group, deployment.id);
     json entry = {{"model_name", deployment.group_name},
                   {"model_id", deployment.id},
@@ -137,7 +152,12 @@ std::string health_page(const config::settings& settings, const std::vector<queu
       if (report->last_failure_status != 0)
         entry["last_failure_status"] = report->last_failure_status;
     }
-    (report && report->cooling ? unhealthy : healthy).push_back(std::move(entry));
+    bool is_bad = report && report->cooling;
+    if (findings && place < findings->size()) {
+      entry["probe"] = finding_page((*findings)[place]);
+      is_bad |= (*findings)[place].is_bad;
+    }
+    (is_bad ? unhealthy : healthy).push_back(std::move(entry));
   }
   for (const auto& deployment : settings.left_out)
     unhealthy.push_back({{"model_name", deployment.group_name},

@@ -23,6 +23,8 @@ constexpr std::size_t threads_count = 4;
 constexpr std::size_t waiting_connections_max = 64;
 constexpr std::size_t body_bytes_max = 64 * 1024;
 constexpr auto desk_patience = std::chrono::seconds(2);
+/// A little more than all upstreams are given.
+constexpr auto probe_patience = std::chrono::seconds(12);
 
 /// Like httplib's own pool, but it does not let connections pile up without end: those beyond the
 /// limit are not taken from the kernel's queue until there is room.
@@ -181,7 +183,7 @@ struct admin_server::state {
   void all_queues(const httplib::Request& request, httplib::Response& answer);
   void one_queue(const httplib::Request& request, httplib::Response& answer);
   void change(const httplib::Request& request, httplib::Response& answer, bool cancels);
-  void health(httplib::Response& answer);
+  void health(const httplib::Request& request, httplib::Response& answer);
   void readiness(httplib::Response& answer);
 };
 
@@ -331,7 +333,13 @@ void admin_server::state::change(const httplib::Request& request, httplib::Respo
   }
 }
 
-void admin_server::state::health(httplib::Response& answer) {
+void admin_server::state::health(const httplib::Request& request, httplib::Response& answer) {
+  probe_findings findings;
+  if (options.probe && asks_for_probe(request.get_param_value("probe"))) {
+    findings = options.probe(std::chrono::steady_clock::now() + probe_patience);
+    if (!findings)
+      return answer_late(answer);
+  }
   const auto until = patience();
   std::vector<queue_view> views;
   for (const auto& name : desk.groups()) {
@@ -339,7 +347,7 @@ void admin_server::state::health(httplib::Response& answer) {
     if (view && view->group != no_index)
       views.push_back(std::move(*view));
   }
-  answer_json(answer, 200, health_page(*settings, &views));
+  answer_json(answer, 200, health_page(*settings, &views, findings.get()));
 }
 
 void admin_server::state::readiness(httplib::Response& answer) {
@@ -385,7 +393,7 @@ void admin_server::state::set_routes() {
   server.Get("/queue/.+", [this](const Request& q, Response& a) { one_queue(q, a); });
   server.Patch("/queue/.+", [this](const Request& q, Response& a) { change(q, a, false); });
   server.Delete("/queue/.+", [this](const Request& q, Response& a) { change(q, a, true); });
-  server.Get("/health", [this](const Request&, Response& a) { health(a); });
+  server.Get("/health", [this](const Request& q, Response& a) { health(q, a); });
   server.Get("/health/readiness", [this](const Request&, Response& a) { readiness(a); });
   for (const auto* path : {"/health/liveliness", "/health/liveness"})
     server.Get(path, [](const Request&, Response& a) { answer_json(a, 200, liveliness_page()); });

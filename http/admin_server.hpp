@@ -3,8 +3,10 @@
 
 #include "config/settings.hpp"
 #include "http/operator_desk.hpp"
+#include "http/probe_plan.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +20,8 @@ struct admin_options {
   /// Further names of this machine, for the check of `Host`.
   std::vector<std::string> names;
   std::string version;
+  /// Asks the upstreams, for `/health?probe=true`; null: not over by `until`. May be empty.
+  std::function<probe_findings(time_point until)> probe;
 };
 
 /// Serves the admin port on a small thread pool of its own (4 threads). It asks `desk`, each time

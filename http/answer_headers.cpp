@@ -23,14 +23,10 @@ bool is_one_of(std::string_view name, std::initializer_list<std::string_view> na
                      [&](std::string_view each) { return equal_ignoring_case(name, each); });
 }
 
-/// Upstream fields that would contradict ours, or that are none of the client's business.
+/// Upstream fields that speak of the connection they came by, or of bytes that are not passed on as
+/// they came.
 bool is_withheld(std::string_view name) noexcept {
-  return is_hop_by_hop(name) || begins_with(name, "x-vorrang-") ||
-         begins_with(name, "x-litellm-") || begins_with(name, "access-control-") ||
-         begins_with(name, "llm_provider-") ||
-         is_one_of(name,
-                   {"content-length", "content-encoding", "date", "server", "alt-svc",
-                    "strict-transport-security", "www-authenticate", "allow", "x-should-retry"});
+  return is_hop_by_hop(name) || is_one_of(name, {"content-length", "content-encoding"});
 }
 
 bool passes_unchanged(std::string_view name) noexcept {

@@ -39,7 +39,7 @@ enum class content_type : std::uint8_t { passed, withheld };
 
 /// Adds an upstream's fields to an answer: `content-type`, `retry-after`, `x-ratelimit-*`,
 /// `x-request-id`, `request-id` and `openai-*` as they are, the rest as `llm_provider-<name>`.
-/// Hop-by-hop fields, lengths, codings, CORS fields and our own names are left out.
+/// Hop-by-hop fields, lengths and codings are left out.
 void add_upstream_fields(header_fields& fields, const head_fields& upstream,
                          content_type type = content_type::passed);
 

@@ -94,6 +94,8 @@ enum class head_verdict : std::uint8_t {
   read_whole = 1,
   /// 2xx and a stream for a client that wants one: head_arrived(), then relay().
   stream = 2,
+  /// Its body cannot be read, and need not be: judge() without it.
+  no_use = 3,
 };
 
 /// What an attempt came to.

@@ -84,6 +84,7 @@ std::variant<mock_attempt, upstream_request> call::attempt(const grant& given, t
   plan.has_grant = true;
   plan.sent_again = false;
   plan.deadline_passed = plan.timed_out = false;
+  plan.what_came.clear();
   plan.good = {};
   plan.deployment = find_deployment(plan.settings(), given.group, given.deployment);
   if (!plan.deployment)
@@ -112,6 +113,8 @@ std::variant<mock_attempt, upstream_request> call::attempt(const grant& given, t
 }
 
 head_verdict call::look_at_head(const answer_head& head) const {
+  if (foreign_coding(head.fields))
+    return head_verdict::no_use;
   const bool good = head.status >= 200 && head.status < 300;
   return good && plan_->inspected.stream && head.is_event_stream() ? head_verdict::stream
                                                                    : head_verdict::read_whole;
@@ -121,13 +124,23 @@ judgement call::judge(answer_head head, std::string body,
                       std::chrono::system_clock::time_point wall) {
   auto& plan = *plan_;
   const auto status = static_cast<std::uint16_t>(head.status);
+  const bool is_2xx = status >= 200 && status < 300;
+  if (const auto coding = foreign_coding(head.fields)) {
+    auto what_came = "the upstream sent a body in Content-Encoding " + std::string(*coding) +
+                     ", which nobody asked for";
+    if (is_2xx)
+      return judge(transport_error::not_http, std::move(what_came));
+    body = std::move(what_came); // its status stands, its words cannot be read
+  }
   judgement result;
-  if (status >= 200 && status < 300) {
+  if (is_2xx) {
+    auto stamped = restamp_model(body, plan.model);
+    if (!stamped.is_object)
+      return judge(transport_error::not_http, what_came_for_json(status, body));
     result.result = classify_answer(status, head.fields, {}, wall);
     result.good = true;
     if (plan.wanted.api == endpoint::responses)
       plan.remember_response(id_of_response(body));
-    auto stamped = restamp_model(body, plan.model);
     result.result.tokens = stamped.usage.total_tokens;
     plan.good.status = status;
     if (plan.is_mock)
@@ -135,7 +148,7 @@ judgement call::judge(answer_head head, std::string body,
         plan.good.fields.add(head.fields[i].name, head.fields[i].value);
     else
       add_upstream_fields(plan.good.fields, head.fields);
-    plan.good.body = stamped.is_object ? std::move(stamped.text) : std::move(body);
+    plan.good.body = std::move(stamped.text);
     return result;
   }
 
@@ -158,9 +171,10 @@ judgement call::judge(answer_head head, std::string body,
   return result;
 }
 
-judgement call::judge(transport_error error) {
+judgement call::judge(transport_error error, std::string what_came) {
   judgement result;
   result.result = classify_error(error);
+  plan_->what_came = std::move(what_came);
   plan_->timed_out = error == transport_error::timed_out;
   plan_->deadline_passed = error == transport_error::deadline;
   result.over = plan_->deadline_passed;
@@ -171,11 +185,17 @@ stream_relay& call::relay() {
   return *plan_->relay;
 }
 
-judgement call::judge_stream(std::optional<transport_error> error, bool client_gone) {
+judgement call::judge_stream(std::optional<transport_error> error, bool client_gone,
+                             std::string what_came) {
   auto& plan = *plan_;
   const bool begun = plan.relay && plan.relay->begun();
+  if (plan.relay && !plan.relay->fault().empty())
+    what_came = plan.relay->fault();
   if (!begun && error)
-    return judge(*error);
+    return judge(*error, std::move(what_came));
+  if (!begun && !client_gone)
+    return judge(transport_error::not_http, "the upstream sent a stream without any event");
+  plan.what_came = std::move(what_came);
   judgement result;
   result.result.status = 200;
   if (!begun && client_gone) {
@@ -225,8 +245,11 @@ upstream_request call_plan::render(time_point end, bool end_is_the_deadline) {
   rewrite_plan changes;
   changes.model = upstream_model;
   changes.api = route.api();
-  changes.defaults = &prepared.defaults;
-  changes.extra_body = &prepared.extra_body;
+  if (route.to != route::count_tokens) {
+    // What is counted is the prompt; fields of an answer are refused there.
+    changes.defaults = &prepared.defaults;
+    changes.extra_body = &prepared.extra_body;
+  }
   changes.drop = &deployment->additional_drop_params;
   changes.drop_also = &known.drop;
   changes.rename_max_tokens = known.rename_max_tokens;
@@ -237,7 +260,8 @@ upstream_request call_plan::render(time_point end, bool end_is_the_deadline) {
 
   const auto path =
       route.to == route::count_tokens ? "/messages/count_tokens" : path_of(changes.api);
-  const auto url = upstream_target(*deployment, *prepared.address, path, upstream_model);
+  const auto url =
+      upstream_target(*deployment, *prepared.address, path, upstream_model, api_version);
   head = render_upstream_head(*deployment, *prepared.address, url, client_fields, rewritten.size,
                               settings().gateway.forward_client_headers_to_llm_api);
   request.address = &*prepared.address;

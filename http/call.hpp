@@ -66,8 +66,9 @@ public:
 
   /// A whole answer. `wall` is for a Retry-After that is a date.
   judgement judge(answer_head head, std::string body, std::chrono::system_clock::time_point wall);
-  /// No answer. `detail` (a host that refused, …) is told to the operator's log, not the client.
-  judgement judge(transport_error error);
+  /// No answer, or none that can be used. `what_came` says what came instead, for the client; a
+  /// sentence without its stop, or empty.
+  judgement judge(transport_error error, std::string what_came = {});
 
   /// The client's answer after a judgement that was good.
   reply good_reply();
@@ -82,8 +83,9 @@ public:
   /// Turns the upstream's stream into the client's; only for a client that asked for a stream.
   /// Lives until the next attempt().
   stream_relay& relay();
-  /// The relay is over: cleanly, or cut off (`error`), or the client hung up.
-  judgement judge_stream(std::optional<transport_error> error, bool client_gone);
+  /// The relay is over: cleanly, or cut off (`error`, `what_came` as above), or the client hung up.
+  judgement judge_stream(std::optional<transport_error> error, bool client_gone,
+                         std::string what_came = {});
   /// What a stream that breaks after its first byte ends with.
   std::string broken_stream_text(transport_error error) const;
 

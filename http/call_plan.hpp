@@ -26,7 +26,8 @@ struct call_plan {
   head_fields client_fields;
   std::string body;
   inspected_body inspected;
-  std::string model; ///< as asked for
+  std::string model;       ///< as asked for
+  std::string api_version; ///< `?api-version=`, for azure; else empty
   config::target target;
   call_terms terms;
   ask wanted;
@@ -49,6 +50,7 @@ struct call_plan {
   // What came of it.
   std::optional<kept_answer> last;
   reply good;
+  std::string what_came; ///< instead of an answer, in the last attempt
   bool deadline_passed = false;
   bool timed_out = false;
 

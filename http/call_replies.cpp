@@ -2,6 +2,7 @@
 
 #include "http/call.hpp"
 #include "http/call_plan.hpp"
+#include "http/json_string.hpp"
 
 #include <algorithm>
 
@@ -34,6 +35,7 @@ void add_grant(gateway_facts& told, const call_plan& plan) {
   told.attempts = given.attempt;
   told.retries = given.retries;
   told.fallbacks = given.fallbacks;
+  told.priority = given.priority;
   if (plan.deployment)
     told.model_id = plan.deployment->id;
   if (given.group < plan.settings().groups.size())
@@ -59,6 +61,21 @@ std::string as_data(std::string_view json) {
   return "data: " + on_one_line(json) + "\n\n";
 }
 
+/// Empty, so that the error's own sentence is told, if nobody knows what came.
+std::string no_usable_answer(const std::string& what_came) {
+  return what_came.empty() ? std::string() : "No usable answer: " + what_came;
+}
+
+/// The error event of `/v1/responses` has its facts at the top. Client libraries raise an exception
+/// only if there is an `error` as well (openai-python and openai-node look for nothing else).
+std::string response_error(std::string_view body) {
+  const auto error = read_upstream_error(body);
+  return "{\"type\":\"error\",\"sequence_number\":0,\"code\":" + json_quoted(error.code) +
+         ",\"message\":" + json_quoted(error.message) +
+         ",\"param\":" + (error.param.empty() ? "null" : json_quoted(error.param)) + "," +
+         std::string(body.substr(body.find('{') + 1));
+}
+
 bool tells_of_keys(std::uint16_t status) {
   return status == 401 || status == 403;
 }
@@ -78,6 +95,7 @@ void call_plan::tell(reply& answer, const ending& end) const {
   told.attempts = end.attempts;
   told.retries = end.retries;
   told.fallbacks = end.fallbacks;
+  told.priority = end.priority;
   write(answer, *this, told);
 }
 
@@ -85,7 +103,7 @@ reply call_plan::last_words() const {
   if (timed_out)
     return error_reply({our_error::upstream_too_slow, {}, {}}, facts());
   if (!last)
-    return error_reply({our_error::bad_upstream, {}, {}}, facts());
+    return error_reply({our_error::bad_upstream, no_usable_answer(what_came), {}}, facts());
   if (tells_of_keys(last->status))
     return credentials_reply(last->status, last->group, facts());
   if (last->status < 400)
@@ -217,7 +235,9 @@ std::string call::as_events(const reply& answer) const {
       text += "data: [DONE]\n\n";
     return text;
   }
-  if (plan_->route.is_anthropic() || plan_->wanted.api == endpoint::responses)
+  if (plan_->wanted.api == endpoint::responses)
+    return "event: error\n" + as_data(response_error(answer.body));
+  if (plan_->route.is_anthropic())
     return "event: error\n" + as_data(answer.body);
   return as_data(answer.body);
 }
@@ -226,7 +246,10 @@ std::string call::broken_stream_text(transport_error error) const {
   const auto code = error == transport_error::timed_out || error == transport_error::deadline
                         ? our_error::upstream_too_slow
                         : our_error::bad_upstream;
-  auto answer = error_reply({code, "The upstream's stream broke off", {}}, plan_->facts());
+  std::string words = "The upstream's stream broke off";
+  if (!plan_->what_came.empty())
+    words += ": " + plan_->what_came;
+  auto answer = error_reply({code, std::move(words), {}}, plan_->facts());
   return as_events(answer);
 }
 

@@ -47,7 +47,8 @@ std::optional<milliseconds> read_seconds(std::string_view text) {
 }
 
 terms_result read_terms(const inspected_body& body, const head_fields& fields, const visitor& who,
-                        const config::settings& settings) {
+                        const config::settings& settings,
+                        std::optional<milliseconds> keepalive_of_group) {
   terms_result result;
   auto& terms = result.terms;
 
@@ -86,7 +87,8 @@ terms_result read_terms(const inspected_body& body, const head_fields& fields, c
         std::min(terms.time_limit, *library > margin ? *library - margin : *library / 2);
   }
 
-  auto interval = body.keepalive.value_or(settings.gateway.stream_keepalive);
+  auto interval =
+      body.keepalive.value_or(keepalive_of_group.value_or(settings.gateway.stream_keepalive));
   if (interval > milliseconds::zero()) {
     if (library)
       interval = std::min(interval, *library / 2);

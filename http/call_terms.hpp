@@ -35,9 +35,10 @@ struct terms_result {
 /// better than the key's best, nor than `min_priority`. Time limit: `router.timeout`, shortened by
 /// body `timeout`, `x-litellm-timeout` (seconds) and, if not streamed, the `x-stainless-*` timeout
 /// T of the client's library to T − 1 s (T/2 where T is at most 1 s). Keep-alive: body
-/// `keepalive_seconds`, else `stream_keepalive`, at most T/2.
+/// `keepalive_seconds`, else the group's own, else `stream_keepalive`, at most T/2.
 terms_result read_terms(const inspected_body& body, const head_fields& fields, const visitor& who,
-                        const config::settings& settings);
+                        const config::settings& settings,
+                        std::optional<std::chrono::milliseconds> keepalive_of_group);
 
 /// Seconds as written by clients: a decimal number, finite; cut at 100 days. Nothing otherwise.
 std::optional<std::chrono::milliseconds> read_seconds(std::string_view text);

@@ -147,11 +147,41 @@ awaitable<connection::decision> connection::read_request() {
     inspected = inspect(body, scanner);
   }
   const bool with_queues = head.method == http_method::get || is_head_;
-  auto begun = home_.rules().begin(steady::now(), reader_.take_head(), std::move(body),
-                                   std::move(inspected), home_.state(with_queues));
+  probe_findings findings;
+  if (with_queues && home_.port().probe && front::wants_probe(head)) {
+    findings = co_await ask_upstreams();
+    if (!findings)
+      co_return std::monostate();
+  }
+  auto begun =
+      home_.rules().begin(steady::now(), reader_.take_head(), std::move(body), std::move(inspected),
+                          home_.state(with_queues, std::move(findings)));
   if (auto* answer = std::get_if<reply>(&begun))
     co_return std::move(*answer);
   co_return std::move(std::get<std::unique_ptr<call>>(begun));
+}
+
+/// What the upstreams say; null if the client is gone.
+awaitable<probe_findings> connection::ask_upstreams() {
+  struct heard {
+    parking* place;
+    probe_findings what;
+  };
+  const auto answer = std::make_shared<heard>();
+  answer->place = &place;
+  auto told = [&runs = home_.runs_on(),
+               listens = std::weak_ptr<heard>(answer)](const probe_findings& what) {
+    runs.post([listens, what] {
+      if (const auto still = listens.lock()) {
+        still->what = what;
+        still->place->wake();
+      }
+    });
+  };
+  home_.port().probe(std::move(told));
+  while (!answer->what && !is_unwanted())
+    co_await changed();
+  co_return std::move(answer->what);
 }
 
 /// False: `refused` is the answer, or has status 0 if the client is gone.

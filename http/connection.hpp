@@ -57,6 +57,7 @@ private:
   awaitable<> answer_request();
   using decision = std::variant<std::monostate, reply, std::unique_ptr<call>>;
   awaitable<decision> read_request();
+  awaitable<probe_findings> ask_upstreams();
   awaitable<bool> read_body(std::string& body, body_scanner& scanner, reply& refused);
   awaitable<> written();
   awaitable<> linger();

@@ -35,12 +35,6 @@ public:
 
   pause wait() noexcept { return pause(*this); }
 
-  /// Gives way once: what the loop's lists hold now runs first.
-  pause give_way() {
-    runs_.run_soon(soon_);
-    return pause(*this);
-  }
-
   /// Resumes the coroutine inside the call, if one is parked. For handlers that the loop itself
   /// called; others use wake_soon().
   void wake() {

@@ -29,25 +29,32 @@ const std::string& data_loop::date() {
   return date_;
 }
 
-const gateway_state& data_loop::state(bool with_queues) {
+const gateway_state& data_loop::state(bool with_queues, probe_findings findings) {
   state_.draining = stage_ != stage::serving;
   state_.requests_in_flight = port_.requests_in_flight;
   if (with_queues && port_.queues)
     state_.queues = port_.queues();
+  state_.findings = std::move(findings);
   return state_;
 }
 
 void data_loop::take(int descriptor, bool is_ipv6) {
   auto made = std::make_shared<connection>(*this, descriptor, is_ipv6);
   ++running_;
-  start(connection::serve(std::move(made)),
-        [this](std::exception_ptr error) { one_ended(std::move(error)); });
+  start(connection::serve(std::move(made)), [this](const std::exception_ptr& error) {
+    --port_.connections;
+    --load;
+    one_ended(error);
+  });
 }
 
-void data_loop::one_ended(std::exception_ptr error) {
+void data_loop::run(awaitable<> work) {
+  ++running_;
+  start(std::move(work), [this](const std::exception_ptr& error) { one_ended(error); });
+}
+
+void data_loop::one_ended(const std::exception_ptr& error) {
   --running_;
-  --port_.connections;
-  --load;
   if (error) {
     try {
       std::rethrow_exception(error);
@@ -62,7 +69,7 @@ void data_loop::advance(stage next) {
   if (next <= stage_)
     return;
   stage_ = next;
-  for (connection* each : connections_)
+  for (waiter* each : waiters_)
     each->place.wake_soon();
 }
 

@@ -3,8 +3,8 @@
 
 #include "actors/request_gate.hpp"
 #include "http/byte_budget.hpp"
+#include "http/coroutine.hpp"
 #include "http/front.hpp"
-#include "http/loop.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -16,7 +16,6 @@
 
 namespace vorrang::http {
 
-class connection;
 class upstream_pool;
 
 /// How far the end has come; it only goes forward.
@@ -39,6 +38,9 @@ struct data_port {
   std::atomic<std::uint64_t> connections = 0;
   /// What is known of the queues, for the health pages; may be empty. Called from any loop.
   std::function<std::shared_ptr<const std::vector<queue_view>>()> queues;
+  /// Asks the upstreams, and calls back on some loop. From any thread; set before the first
+  /// request.
+  std::function<void(std::function<void(probe_findings)>)> probe;
 };
 
 /// Belongs to its loop's thread.
@@ -59,34 +61,37 @@ public:
   /// `Date`, made once a second.
   const std::string& date();
   /// What the front is told of the gateway; `with_queues`: what is known of them too.
-  const gateway_state& state(bool with_queues);
+  const gateway_state& state(bool with_queues, probe_findings findings = nullptr);
 
   /// Serves an accepted, non-blocking socket. It is already counted in data_port::connections.
   void take(int descriptor, bool is_ipv6);
 
-  /// Goes on to `next`, if it is further than now; every connection looks at it.
+  /// Runs `work`, which is_empty() waits for as well.
+  void run(awaitable<> work);
+
+  /// Goes on to `next`, if it is further than now; everybody who waits looks at it.
   void advance(stage next);
-  /// No connection is left, and no coroutine of one.
+  /// No coroutine of a connection is left, and none of run().
   bool is_empty() const noexcept { return running_ == 0; }
   /// Calls `done` as soon as is_empty(); then the gate and the pooled connections are let go of.
   void when_empty(std::function<void()> done);
 
-  /// For connections, while they live.
-  void add(connection& one) { connections_.insert(&one); }
-  void remove(connection& one) noexcept { connections_.erase(&one); }
+  /// For those whose coroutines wait here, while they live.
+  void add(waiter& one) { waiters_.insert(&one); }
+  void remove(waiter& one) noexcept { waiters_.erase(&one); }
 
   /// Connections that were dealt to this loop and are open. From any thread.
   std::atomic<std::uint64_t> load = 0;
 
 private:
-  void one_ended(std::exception_ptr error);
+  void one_ended(const std::exception_ptr& error);
   void tell_if_empty();
 
   loop& runs_;
   data_port& port_;
   std::unique_ptr<request_gate> gate_;
   std::unique_ptr<upstream_pool> upstreams_;
-  std::unordered_set<connection*> connections_;
+  std::unordered_set<waiter*> waiters_;
   std::uint64_t running_ = 0; ///< coroutines: a little longer than their connections
   stage stage_ = stage::serving;
   gateway_state state_;

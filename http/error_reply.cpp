@@ -261,24 +261,6 @@ reply error_reply(const fault& what, const error_facts& facts) {
   return out;
 }
 
-std::string error_event(const fault& what, const error_facts& facts) {
-  const auto status = status_of(what.code);
-  const auto message =
-      what.message.empty() ? sentence_of(what.code) : std::string_view(what.message);
-  switch (facts.form) {
-  case error_form::openai:
-    return "data: " + error_body(status, message, what.param, facts) + "\n\n";
-  case error_form::anthropic:
-    return "event: error\ndata: " + error_body(status, message, what.param, facts) + "\n\n";
-  case error_form::responses:
-    break;
-  }
-  return "event: error\ndata: {\"type\":\"error\",\"code\":" + json_quoted(std::to_string(status)) +
-         ",\"message\":" + json_quoted(cut(message)) +
-         ",\"param\":" + (what.param.empty() ? "null" : json_quoted(what.param)) +
-         ",\"sequence_number\":0}\n\n";
-}
-
 upstream_error read_upstream_error(std::string_view body) {
   return read(parse(body));
 }

@@ -16,7 +16,6 @@ namespace vorrang::http {
 enum class error_form : std::uint8_t {
   openai,
   anthropic, ///< `/v1/messages*`
-  responses, ///< as openai, but for events in a stream
 };
 
 /// 200 for our_error::none. upstream_refused_us has 401 here; use credentials_reply().
@@ -45,8 +44,6 @@ reply error_reply(const fault& what, const error_facts& facts = {});
 /// The body alone, e.g. for an event in a stream: `{"error":{…}}` or Anthropic's.
 std::string error_body(std::uint16_t status, std::string_view message, std::string_view param,
                        const error_facts& facts = {});
-/// The same as an event for a stream that has begun.
-std::string error_event(const fault& what, const error_facts& facts = {});
 
 /// An upstream's error body in its client's form: as it is if it is that form already, else
 /// wrapped, with its message, `param` and `code` kept where they can be found. A body that is no

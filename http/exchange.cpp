@@ -12,6 +12,9 @@ namespace {
 
 constexpr std::size_t read_bytes = 16 * 1024;
 
+constexpr const char* broke_off = "the upstream's answer broke off";
+constexpr const char* silent_end = "the upstream closed the connection without an answer";
+
 std::string name_of(const upstream_address& address) {
   return address.host + ":" + std::to_string(address.port);
 }
@@ -24,8 +27,9 @@ exchange::~exchange() {
     wire_->close();
 }
 
-bool exchange::failed(transport_error error) noexcept {
+bool exchange::failed(transport_error error, std::string what_came) noexcept {
   error_ = error;
+  what_came_ = std::move(what_came);
   if (wire_)
     wire_->close();
   wire_.reset();
@@ -181,7 +185,9 @@ awaitable<bool> exchange::write_and_read_head() {
       if (!is_pooled_)
         log_bounded(log_cause::upstream_failed,
                     name_of(*request_->address) + " closed the connection without an answer");
-      co_return failed(untouched ? transport_error::not_connected : transport_error::broken);
+      if (untouched)
+        co_return failed(transport_error::not_connected);
+      co_return failed(transport_error::broken, reader_.has_begun() ? broke_off : silent_end);
     }
     if (stop_if_over())
       co_return false;
@@ -191,7 +197,7 @@ awaitable<bool> exchange::write_and_read_head() {
   if (reader_.state() == read_state::failed) {
     log_bounded(log_cause::upstream_failed,
                 name_of(*request_->address) + " answered no HTTP: " + reader_.fault());
-    co_return failed(transport_error::not_http);
+    co_return failed(transport_error::not_http, reader_.fault());
   }
   framer_ = body_framer(head().framing, head().content_length, answer_bytes_max);
   co_return true;
@@ -215,10 +221,10 @@ awaitable<bool> exchange::read(std::string_view& piece, time_point until) {
     }
     if (wire_->input_ended()) {
       if (wire_->is_broken())
-        co_return failed(transport_error::broken);
+        co_return failed(transport_error::broken, broke_off);
       framer_.finish();
       if (framer_.state() != read_state::done)
-        co_return failed(transport_error::broken);
+        co_return failed(transport_error::broken, broke_off);
       break;
     }
     if (!std::exchange(timed, true))
@@ -229,7 +235,9 @@ awaitable<bool> exchange::read(std::string_view& piece, time_point until) {
     co_await by_.changed();
   }
   if (framer_.state() == read_state::failed)
-    co_return failed(transport_error::not_http);
+    co_return failed(transport_error::not_http, framer_.error() == our_error::body_too_large
+                                                    ? "the upstream's answer is over 256 MiB"
+                                                    : "the upstream's chunks are malformed");
   release();
   co_return true;
 }

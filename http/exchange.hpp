@@ -45,13 +45,16 @@ public:
   bool was_unwanted() const noexcept { return unwanted_; }
   /// What went wrong. Of the two times only timed_out is told: the caller knows which it was.
   transport_error error() const noexcept { return error_; }
+  /// What came instead of an answer, as a sentence without its stop; empty if there is no more to
+  /// say than error() does.
+  const std::string& what_came() const noexcept { return what_came_; }
 
 private:
   awaitable<bool> connect(time_point until);
   awaitable<bool> open_tunnel();
   awaitable<bool> secure();
   awaitable<bool> write_and_read_head();
-  bool failed(transport_error error) noexcept;
+  bool failed(transport_error error, std::string what_came = {}) noexcept;
   bool stop_if_over();
   void log_once(const std::string& what);
   void use(std::shared_ptr<wire> chosen);
@@ -68,6 +71,7 @@ private:
   bool unwanted_ = false;
   bool logged_ = false;
   transport_error error_ = transport_error::broken;
+  std::string what_came_;
 };
 
 } // namespace vorrang::http

@@ -1,14 +1,20 @@
 #include "http/front.hpp"
 
+#include "http/admin_pages.hpp"
 #include "http/call_plan.hpp"
 #include "http/front_pages.hpp"
 #include "http/mock_answer.hpp"
+#include "http/upstream_head.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace vorrang::http {
 
 namespace {
+
+/// Azure's are dates with a word.
+constexpr std::size_t api_version_bytes_max = 64;
 
 error_facts facts_for(const route_match& match, std::string_view id) {
   error_facts facts;
@@ -32,6 +38,11 @@ endpoint endpoint_of(body_api api) {
     return endpoint::messages;
   }
   return endpoint::chat;
+}
+
+/// One of those that a deployment speaks; which does not matter to a probe.
+endpoint any_of(std::uint8_t spoken) {
+  return static_cast<endpoint>(spoken & -spoken);
 }
 
 std::string_view path_name(endpoint api) {
@@ -187,7 +198,9 @@ std::optional<reply> error_of_request(const call_plan& plan) {
   mock_request asked;
   asked.api = plan.route.api();
   asked.model = plan.model;
-  return mock_answer(*mock, asked);
+  auto answer = mock_answer(*mock, asked);
+  answer.body = upstream_error_body(answer.status, answer.body, plan.facts());
+  return answer;
 }
 
 /// Tokens are counted by an upstream that can, without a ticket; absent: the plan is ready for it.
@@ -285,6 +298,7 @@ std::variant<reply, std::unique_ptr<call>> front::begin(time_point now, request_
   plan->tables = state_->tables;
   plan->route = std::move(match);
   plan->request_id = id;
+  plan->api_version = query_value(head.query, "api-version").substr(0, api_version_bytes_max);
   plan->body = std::move(body);
   plan->inspected = std::move(inspected);
   if (plan->route.to == route::embeddings)
@@ -292,13 +306,14 @@ std::variant<reply, std::unique_ptr<call>> front::begin(time_point now, request_
   auto wrong = std::move(plan->inspected.fault);
   if (!wrong)
     wrong = missing_field(plan->inspected, plan->route.api(), !plan->route.model.empty());
+  if (!wrong)
+    wrong = find_model(tables, who, *plan);
   if (!wrong) {
-    auto read = read_terms(plan->inspected, head.fields, who, *tables.settings);
+    auto read = read_terms(plan->inspected, head.fields, who, *tables.settings,
+                           tables.groups[plan->target.group].stream_keepalive);
     plan->terms = std::move(read.terms);
     wrong = std::move(read.wrong);
   }
-  if (!wrong)
-    wrong = find_model(tables, who, *plan);
   if (!wrong)
     wrong = fill_ask(tables, now, *plan);
   if (wrong)
@@ -314,6 +329,35 @@ std::variant<reply, std::unique_ptr<call>> front::begin(time_point now, request_
   }
   plan->client_fields = std::move(head.fields);
   return std::unique_ptr<call>(new call(std::move(plan)));
+}
+
+bool front::wants_probe(const request_head& head) {
+  if (!asks_for_probe(query_value(head.query, "probe")))
+    return false;
+  const auto match = find_route(head.method, head.path);
+  return match.to == route::health && !match.wrong_method && !match.preflight;
+}
+
+probe_plan front::plan_probe(std::size_t place, time_point until) const {
+  const auto& tables = *state_->tables;
+  const auto& known = tables.deployments[place];
+  const auto& deployment = tables.settings->deployments[place];
+  probe_plan plan;
+  plan.deployment = &deployment;
+  if (!known.address) {
+    plan.not_asked = deployment.mock ? "a mock, not asked" : "not asked: its api_base is no URL";
+    return plan;
+  }
+  plan.address = &*known.address;
+  plan.head = render_models_head(deployment, *known.address);
+  plan.wanted.group = static_cast<group_index>(deployment.group);
+  plan.wanted.pinned = place_in_group(*tables.settings, deployment.group, place);
+  plan.wanted.api = any_of(known.endpoints);
+  plan.wanted.priority = std::numeric_limits<std::int32_t>::max();
+  plan.wanted.deadline = until;
+  plan.wanted.may_fall_back = false;
+  plan.wanted.now_or_never = true;
+  return plan;
 }
 
 reply front::refuse(const fault& why, const request_head* head) const {

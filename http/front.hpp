@@ -4,6 +4,7 @@
 #include "actors/snapshot.hpp"
 #include "http/call.hpp"
 #include "http/our_error.hpp"
+#include "http/probe_plan.hpp"
 #include "http/reply.hpp"
 
 #include <chrono>
@@ -46,6 +47,8 @@ struct gateway_state {
   std::uint64_t requests_in_flight = 0;
   /// The engine as last seen, at most seconds old; null: nothing is known yet.
   std::shared_ptr<const std::vector<queue_view>> queues;
+  /// What the upstreams said just now; null unless wants_probe().
+  probe_findings findings;
 };
 
 /// The rules of the data port. Built once from the settings and read by all loops: every function
@@ -62,6 +65,12 @@ public:
   /// say so), scan the body whatever it is, then begin(). An answer makes the body unwanted: the
   /// connection sends it and, if a body was announced, closes (reply::close is set then).
   std::optional<reply> judge_head(const request_head& head) const;
+
+  /// A head that has passed judge_head() asks for `/health?probe=true`: the upstreams are to be
+  /// asked before begin(), and gateway_state::findings says what came of it.
+  static bool wants_probe(const request_head& head);
+  /// How to ask the deployment at `place` in settings(), which takes until `until` at most.
+  probe_plan plan_probe(std::size_t place, time_point until) const;
 
   /// Judges a whole request whose head has passed judge_head(); requests without a body come with
   /// an empty one and a default `inspected`. `now` starts its deadline. The body moves into the

@@ -43,8 +43,14 @@ group_needs needs_of(const config::settings& all, std::size_t index) {
     for (const auto& target : *list)
       needs.token_estimate |= has_tpm(all, target.group);
   needs.prompt_estimate = all.router.enable_pre_call_checks;
-  for (const auto place : group.deployments)
-    needs.endpoints |= spoken_endpoints(all.deployments[place]);
+  for (const auto place : group.deployments) {
+    const auto& deployment = all.deployments[place];
+    needs.endpoints |= spoken_endpoints(deployment);
+    auto& shortest = needs.stream_keepalive;
+    const auto& own = deployment.stream_keepalive;
+    if (own && (!shortest || shortest->count() == 0 || (own->count() > 0 && *own < *shortest)))
+      shortest = own;
+  }
   return needs;
 }
 

@@ -29,6 +29,8 @@ struct group_needs {
   bool token_estimate = false;  ///< the group, or one it may fall back to, has a tpm limit
   bool prompt_estimate = false; ///< pre-call checks compare it with max_input_tokens
   std::uint8_t endpoints = 0;   ///< spoken by any deployment
+  /// `keepalive_seconds` of a deployment: the shortest, 0 (none) only if no other is set.
+  std::optional<std::chrono::milliseconds> stream_keepalive;
 };
 
 /// Fields that deployments with `drop_params` are known to refuse. Shared by all loops: locked.

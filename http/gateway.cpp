@@ -4,6 +4,7 @@
 #include "http/admin_server.hpp"
 #include "http/caf_scheduler.hpp"
 #include "http/data_loop.hpp"
+#include "http/health_probe.hpp"
 #include "http/listener.hpp"
 #include "http/log.hpp"
 #include "http/loop_pool.hpp"
@@ -120,7 +121,18 @@ struct gateway::parts {
       stop();
     system.reset(); // awaits the actors, then stops the loops
     door.reset();
+    probe.reset();
     data_loops.clear();
+  }
+
+  /// For threads that may wait; null if it was not over by then.
+  probe_findings ask_upstreams(time_point until) {
+    const auto told = std::make_shared<std::promise<probe_findings>>();
+    auto findings = told->get_future();
+    probe->ask([told](probe_findings found) { told->set_value(std::move(found)); });
+    if (findings.wait_until(until) != std::future_status::ready)
+      return nullptr;
+    return findings.get();
   }
 
   std::shared_ptr<const config::settings> settings;
@@ -134,6 +146,7 @@ struct gateway::parts {
   gateway_engine engine;
   std::unique_ptr<listener> door;
   std::vector<std::unique_ptr<data_loop>> data_loops;
+  std::unique_ptr<health_probe> probe; ///< on the first loop
   std::unique_ptr<admin_server> admin;
   std::size_t turn = 0;
   std::uint16_t admin_port = 0;
@@ -178,12 +191,19 @@ std::string gateway::start() {
     loop& runs = own.pool.at(index);
     own.data_loops[index] = std::make_unique<data_loop>(runs, own.port, own.engine.make_gate(runs));
   });
+  own.probe = std::make_unique<health_probe>(*own.data_loops.front());
+  own.port.probe = [&own](health_probe::told done) {
+    own.probe->ask(std::move(done));
+  };
   own.started = true;
   if (own.engine.desk) {
     admin_options options;
     options.any_port = own.options.any_admin_port;
     options.names = own.options.facts.names;
     options.version = own.options.facts.version;
+    options.probe = [&own](time_point until) {
+      return own.ask_upstreams(until);
+    };
     own.admin = std::make_unique<admin_server>(own.settings, *own.engine.desk, options);
     trouble = own.admin->start();
     if (!trouble.empty()) {

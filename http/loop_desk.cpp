@@ -148,6 +148,11 @@ void loop_desk::settle(ticket_id ticket, const outcome& result) {
   parts_->book.settle(ticket, result);
 }
 
+bool loop_desk::settle_and_hear(ticket_id ticket, const outcome& result) {
+  parts_->home.run_soon(parts_->send_soon);
+  return parts_->book.settle_and_hear(ticket, result);
+}
+
 void loop_desk::ask_position(ticket_id ticket) {
   parts_->home.run_soon(parts_->send_soon);
   parts_->book.ask_position(ticket);

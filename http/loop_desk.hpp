@@ -32,6 +32,7 @@ public:
   bool begin_sending(ticket_id ticket) override;
   void head_arrived(ticket_id ticket) override;
   void settle(ticket_id ticket, const outcome& result) override;
+  bool settle_and_hear(ticket_id ticket, const outcome& result) override;
   void ask_position(ticket_id ticket) override;
 
   /// Requests that are not over.

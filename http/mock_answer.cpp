@@ -45,10 +45,6 @@ std::vector<std::string_view> pieces_of(std::string_view text) {
   return out;
 }
 
-std::uint32_t choices_of(const mock_request& request) {
-  return std::clamp<std::uint32_t>(request.n, 1, choices_max);
-}
-
 /// `{"id":…,"object":…,"created":…,"model":…,"choices":[` of chat and completions.
 std::string choices_begin(const mock_request& request, std::string_view object) {
   const bool is_chat = request.api == body_api::chat;
@@ -61,7 +57,7 @@ std::string whole_choices(std::string_view text, const mock_request& request) {
   const bool is_chat = request.api == body_api::chat;
   auto out = choices_begin(request, is_chat ? "chat.completion" : "text_completion");
   const auto content = json_quoted(text);
-  for (std::uint32_t index = 0; index < choices_of(request); ++index) {
+  for (std::uint32_t index = 0; index < request.n; ++index) {
     out += index > 0 ? "," : "";
     out += "{\"index\":" + number(index);
     out += is_chat ? ",\"message\":{\"role\":\"assistant\",\"content\":" + content + "}"
@@ -73,8 +69,7 @@ std::string whole_choices(std::string_view text, const mock_request& request) {
 
 std::string embeddings(const mock_request& request) {
   std::string out = "{\"object\":\"list\",\"data\":[";
-  const auto inputs = std::clamp<std::uint32_t>(request.inputs, 1, inputs_max);
-  for (std::uint32_t index = 0; index < inputs; ++index) {
+  for (std::uint32_t index = 0; index < request.inputs; ++index) {
     out += index > 0 ? "," : "";
     out += "{\"object\":\"embedding\",\"index\":" + number(index) + ",\"embedding\":";
     out += vector_text;
@@ -140,12 +135,12 @@ std::vector<std::string> choice_events(std::string_view text, const mock_request
                            ? "\"delta\":{" + std::string(i == 0 ? "\"role\":\"assistant\"," : "") +
                                  "\"content\":" + content + "}"
                            : "\"text\":" + content + ",\"logprobs\":null";
-    for (std::uint32_t index = 0; index < choices_of(request); ++index) {
+    for (std::uint32_t index = 0; index < request.n; ++index) {
       out.push_back(event(index, delta, "null"));
     }
   }
   const std::string last = is_chat ? "\"delta\":{}" : "\"text\":\"\",\"logprobs\":null";
-  for (std::uint32_t index = 0; index < choices_of(request); ++index) {
+  for (std::uint32_t index = 0; index < request.n; ++index) {
     out.push_back(event(index, last, "\"stop\""));
   }
   if (request.include_usage) {
@@ -202,34 +197,65 @@ std::vector<std::string> message_events(std::string_view text, const mock_reques
   return out;
 }
 
+reply error(std::uint16_t status, std::string_view message, std::string_view type,
+            std::string_view param, std::string_view code) {
+  reply out;
+  out.status = status;
+  out.fields.add("content-type", "application/json");
+  out.body = "{\"error\":{\"message\":" + json_quoted(message) + ",\"type\":" + json_quoted(type) +
+             ",\"param\":" + (param.empty() ? "null" : json_quoted(param)) +
+             ",\"code\":" + json_quoted(code) + "}}";
+  return out;
+}
+
+/// A mock makes no more than this, whatever is asked for.
+std::optional<reply> refusal_of(const mock_request& request) {
+  const auto refused = [](const char* field, std::uint32_t asked, std::uint32_t most) {
+    return error(400,
+                 "A mock's " + std::string(field) + " must be at most " + number(most) + ", not " +
+                     number(asked),
+                 "invalid_request_error", field, "400");
+  };
+  switch (request.api) {
+  case body_api::chat:
+  case body_api::completions:
+    if (request.n > choices_max)
+      return refused("n", request.n, choices_max);
+    break;
+  case body_api::embeddings:
+    if (request.inputs > inputs_max)
+      return refused("input", request.inputs, inputs_max);
+    break;
+  default:
+    break;
+  }
+  return std::nullopt;
+}
+
 /// What an upstream would say.
 reply error_answer(config::mock_outcome outcome) {
-  reply out;
+  std::uint16_t status = 500;
   std::string message, type, code;
   switch (outcome) {
   case config::mock_outcome::rate_limit_error:
-    out.status = 429;
+    status = 429;
     message = "litellm.RateLimitError: this is a mock rate limit error";
     type = "rate_limit_error";
     code = "rate_limit_exceeded";
     break;
   case config::mock_outcome::context_window_exceeded_error:
-    out.status = 400;
+    status = 400;
     message = "litellm.ContextWindowExceededError: this is a mock context window error";
     type = "invalid_request_error";
     code = "context_length_exceeded";
     break;
   default:
-    out.status = 500;
     message = "litellm.InternalServerError: this is a mock internal server error";
     type = "server_error";
     code = "500";
     break;
   }
-  out.fields.add("content-type", "application/json");
-  out.body = "{\"error\":{\"message\":" + json_quoted(message) + ",\"type\":" + json_quoted(type) +
-             ",\"param\":null,\"code\":" + json_quoted(code) + "}}";
-  return out;
+  return error(status, message, type, "", code);
 }
 
 } // namespace
@@ -237,6 +263,9 @@ reply error_answer(config::mock_outcome outcome) {
 reply mock_answer(const config::mock& mock, const mock_request& request) {
   if (mock.outcome != config::mock_outcome::answer) {
     return error_answer(mock.outcome);
+  }
+  if (auto refused = refusal_of(request)) {
+    return std::move(*refused);
   }
   reply out;
   out.fields.add("content-type", "application/json");
@@ -258,7 +287,7 @@ reply mock_answer(const config::mock& mock, const mock_request& request) {
 }
 
 std::vector<std::string> mock_events(const config::mock& mock, const mock_request& request) {
-  if (mock.outcome != config::mock_outcome::answer) {
+  if (mock.outcome != config::mock_outcome::answer || refusal_of(request)) {
     return {};
   }
   switch (request.api) {
@@ -299,7 +328,7 @@ std::uint32_t count_inputs(std::string_view body, const inspected_body& inspecte
   bool is_tokens = false;
   each_element(input->value.of(body), [&](std::string_view element) {
     is_tokens = is_tokens || kind_of(element) == json_kind::number;
-    count += count < inputs_max ? 1 : 0;
+    ++count;
   });
   return is_tokens || count == 0 ? 1 : count;
 }

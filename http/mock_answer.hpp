@@ -16,8 +16,8 @@ namespace vorrang::http {
 struct mock_request {
   body_api api = body_api::chat;
   std::string_view model;     ///< the name the client asked for
-  std::uint32_t n = 1;        ///< choices, cut at 128
-  std::uint32_t inputs = 1;   ///< embeddings asked for, cut at 2048
+  std::uint32_t n = 1;        ///< choices, 1 to 128; more are refused with 400
+  std::uint32_t inputs = 1;   ///< embeddings asked for, 1 to 2048; more are refused with 400
   bool include_usage = false; ///< streamed: a usage chunk at the end
   std::string_view id;        ///< a part of the answer's id; unique text
   std::int64_t created_s = 0; ///< Unix time

@@ -23,6 +23,10 @@ bool is_good_status(unsigned status) {
   return status >= 200 && status < 300;
 }
 
+bool ends_request(const outcome& result) {
+  return result.kind == outcome_kind::success || result.kind == outcome_kind::cancelled;
+}
+
 } // namespace
 
 relay::relay(connection& client, call& carried) : client_(client), call_(carried) {
@@ -55,6 +59,11 @@ void relay::on_position(std::uint32_t position) {
   client_.place.wake_soon();
 }
 
+void relay::on_freed() {
+  is_open_ = false;
+  client_.place.wake_soon();
+}
+
 // What it tells the gate.
 // --------------------------------------------------------------------------
 
@@ -72,8 +81,35 @@ void relay::settle(const outcome& result) {
   if (!is_open_)
     return;
   client_.home().gate().settle(ticket_, result);
-  if (result.kind == outcome_kind::success || result.kind == outcome_kind::cancelled)
+  if (ends_request(result))
     is_open_ = false;
+}
+
+/// Grant now or 429: a client that has its answer must find the slot free, so then the answer waits
+/// for the word of the queue. True: co_await slot_is_free().
+bool relay::settle_and_hear(const outcome& result) {
+  if (!is_open_)
+    return false;
+  const bool hears = client_.home().gate().settle_and_hear(ticket_, result);
+  is_open_ = hears || !ends_request(result);
+  return hears;
+}
+
+awaitable<> relay::slot_is_free() {
+  while (is_open_ && !client_.is_unwanted())
+    co_await client_.changed();
+}
+
+/// A client may go on as soon as it sees the event that says that all is said.
+bool relay::frees_before_the_end(const stream_relay& through) const {
+  return is_open_ && through.complete() &&
+         client_.home().rules().settings().gateway.max_queue_size == 0;
+}
+
+awaitable<> relay::free_slot() {
+  const judgement over = call_.judge_stream(std::nullopt, false);
+  if (settle_and_hear(over.result))
+    co_await slot_is_free();
 }
 
 // The story.
@@ -118,6 +154,7 @@ awaitable<> relay::run() {
     end.ticket = ticket_;
     end.code = end_code::draining;
     end.group = call_.wanted().group;
+    end.priority = call_.wanted().priority;
     auto last = call_.end_reply(end);
     co_await answer(std::move(last), false);
   }
@@ -170,23 +207,21 @@ awaitable<relay::pass> relay::attempt(const grant& given) {
   if (stream_begun_) {
     // It cannot be tried again, whatever the engine would do. The slot is free before the client
     // has the last byte.
-    settle(judged.result);
+    if (settle_and_hear(judged.result))
+      co_await slot_is_free();
     leave();
     co_await end_stream();
     co_return pass::over;
   }
   if (client_.is_unwanted() && !judged.good)
     co_return pass::again; // leave() tells the gate
-  settle(judged.result);
-  if (!judged.good && !judged.over)
+  if (!judged.good && !judged.over) {
+    settle(judged.result);
     co_return pass::again;
-  leave();
-  if (client_.home().rules().settings().gateway.max_queue_size == 0) {
-    // Grant now or 429: a client that has its answer must find the slot free. First the gate sends
-    // the settle, then the actors hear of it.
-    co_await client_.place.give_way();
-    co_await client_.place.give_way();
   }
+  if (settle_and_hear(judged.result))
+    co_await slot_is_free();
+  leave();
   auto whole = judged.good ? call_.good_reply() : call_.last_reply();
   co_await answer(std::move(whole), judged.good);
   co_return pass::over;
@@ -207,10 +242,14 @@ awaitable<judgement> relay::carry(upstream_request request) {
   if (!answered) {
     if (upstream.was_unwanted())
       co_return judgement();
-    co_return call_.judge(named(upstream.error(), request.until_is_the_deadline));
+    co_return call_.judge(named(upstream.error(), request.until_is_the_deadline),
+                          upstream.what_came());
   }
   tell_head(upstream.head());
-  if (call_.look_at_head(upstream.head()) == head_verdict::stream) {
+  const head_verdict verdict = call_.look_at_head(upstream.head());
+  if (verdict == head_verdict::no_use)
+    co_return call_.judge(upstream.take_head(), {}, std::chrono::system_clock::now());
+  if (verdict == head_verdict::stream) {
     auto streamed = co_await relay_stream(upstream, request);
     co_return std::move(streamed);
   }
@@ -223,7 +262,8 @@ awaitable<judgement> relay::carry(upstream_request request) {
     if (!came) {
       if (upstream.was_unwanted())
         co_return judgement();
-      co_return call_.judge(named(upstream.error(), request.until_is_the_deadline));
+      co_return call_.judge(named(upstream.error(), request.until_is_the_deadline),
+                            upstream.what_came());
     }
     if (piece.empty())
       break;
@@ -241,31 +281,37 @@ void relay::tell_head(const answer_head& head) {
 awaitable<judgement> relay::relay_stream(exchange& from, const upstream_request& request) {
   stream_relay& through = call_.relay();
   bool client_gone = false;
+  std::string what_came;
+  broken_.reset(); // of an attempt before
   for (;;) {
     std::string_view piece;
     const time_point until = stream_begun_ ? steady::now() + request.between_chunks : request.until;
     const bool came = co_await from.read(piece, until);
     if (!came) {
       client_gone = from.was_unwanted();
-      if (!client_gone)
+      if (!client_gone) {
         broken_ = named(from.error(), !stream_begun_ && request.until_is_the_deadline);
+        what_came = from.what_came();
+      }
       break;
     }
     const bool is_end = piece.empty();
     const std::string_view text = is_end ? through.finish() : through.feed(piece);
+    if (frees_before_the_end(through))
+      co_await free_slot();
     const bool taken = co_await pass_on(text, &from.head());
     if (!taken) {
       client_gone = true;
       break;
     }
-    if (through.too_large()) {
+    if (!through.fault().empty()) {
       broken_ = transport_error::not_http;
       break;
     }
     if (is_end)
       break;
   }
-  co_return call_.judge_stream(broken_, client_gone);
+  co_return call_.judge_stream(broken_, client_gone, std::move(what_came));
 }
 
 awaitable<judgement> relay::play(mock_attempt planned) {
@@ -294,7 +340,10 @@ awaitable<judgement> relay::play_stream(mock_attempt planned) {
   stream_relay& through = call_.relay();
   bool taken = true;
   for (const std::string& event : planned.events) {
-    taken = co_await pass_on(through.feed(event), nullptr);
+    const std::string_view text = through.feed(event);
+    if (frees_before_the_end(through))
+      co_await free_slot();
+    taken = co_await pass_on(text, nullptr);
     if (!taken)
       break;
   }

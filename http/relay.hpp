@@ -13,6 +13,7 @@ namespace vorrang::http {
 
 class connection;
 class exchange;
+class stream_relay;
 
 /// Speaks for one request to the gate, carries its attempts and writes its answer. Whatever happens
 /// to the coroutine, the ticket is cancelled or settled: the destructor sees to it.
@@ -31,6 +32,7 @@ public:
   void on_waiting_again() override;
   void on_end(const ending& end) override;
   void on_position(std::uint32_t position) override;
+  void on_freed() override;
 
 private:
   enum class pass : std::uint8_t { over, again };
@@ -38,6 +40,10 @@ private:
   void take_ticket();
   void leave();
   void settle(const outcome& result);
+  bool settle_and_hear(const outcome& result);
+  bool frees_before_the_end(const stream_relay& through) const;
+  awaitable<> slot_is_free();
+  awaitable<> free_slot();
   awaitable<> wait_in_line();
   awaitable<> write_waiting(std::uint32_t position);
   awaitable<pass> attempt(const grant& given);

@@ -236,11 +236,9 @@ private:
     }
     if (plan_.defaults != nullptr) {
       for (const auto& each : plan_.defaults->members) {
-        if (!lacks(each.key)) {
-          continue;
+        if (lacks(each.key)) {
+          add(is_limit(each.key) ? name_of_limit(each.key) : each.key, each.value);
         }
-        const bool renamed = plan_.rename_max_tokens && each.key == "max_tokens";
-        add(renamed ? "max_completion_tokens" : each.key, each.value);
       }
     }
     if (adds_usage() && inspected_.find(body_field::stream_options) == nullptr) {
@@ -249,13 +247,33 @@ private:
     }
   }
 
-  /// Whether a default is to be added. The two names for the limit of tokens count as one.
+  /// The names for the limit of tokens count as one.
+  static bool is_limit(std::string_view key) {
+    return key == "max_tokens" || key == "max_completion_tokens" || key == "max_output_tokens";
+  }
+
+  /// How this API calls the limit that a deployment's settings call `key`.
+  std::string_view name_of_limit(std::string_view key) const {
+    if (plan_.api == body_api::responses) {
+      return "max_output_tokens";
+    }
+    if (plan_.api == body_api::messages) {
+      return "max_tokens";
+    }
+    return plan_.rename_max_tokens && key == "max_tokens" ? "max_completion_tokens" : key;
+  }
+
+  /// Whether a default is to be added.
   bool lacks(const std::string& key) const {
     if (key == "model" || key == "stream" || is_dropped(key) || is_extra(key) || request_has(key)) {
       return false;
     }
-    const bool is_limit = key == "max_tokens" || key == "max_completion_tokens";
-    return !is_limit || !(request_has("max_tokens") || request_has("max_completion_tokens"));
+    if (!is_limit(key)) {
+      return true;
+    }
+    // Embeddings complete nothing, and their API knows no such field.
+    return plan_.api != body_api::embeddings && !request_has("max_tokens") &&
+           !request_has("max_completion_tokens") && !request_has("max_output_tokens");
   }
 
   std::string_view body_;

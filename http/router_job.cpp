@@ -56,6 +56,7 @@ void router_job::drain() {
   end.ticket = ticket_;
   end.code = end_code::draining;
   end.group = order_.what->wanted().group;
+  end.priority = order_.what->wanted().priority;
   ended_ = end;
   finish(to_result(order_.what->end_reply(end), facts()));
 }
@@ -158,9 +159,9 @@ void router_job::answered(answer_head head, std::string body) {
     judged(order_.what->judge(std::move(head), std::move(body), std::chrono::system_clock::now()));
 }
 
-void router_job::failed(transport_error error) {
+void router_job::failed(transport_error error, std::string what_came) {
   if (!is_over_)
-    judged(order_.what->judge(error));
+    judged(order_.what->judge(error, std::move(what_came)));
 }
 
 bool router_job::piece_arrived(std::string_view piece) {
@@ -174,7 +175,7 @@ bool router_job::piece_arrived(std::string_view piece) {
     stream_judged(order_.what->judge_stream(std::nullopt, true), false);
     return false;
   }
-  if (through.too_large()) {
+  if (!through.fault().empty()) {
     stream_ended(transport_error::not_http);
     return false;
   }
@@ -189,6 +190,8 @@ void router_job::stream_ended(std::optional<transport_error> error) {
     wanted = pass_on(order_.what->relay().finish()) && pass_on_events(true);
     if (is_over_)
       return;
+    if (!order_.what->relay().fault().empty())
+      error = transport_error::not_http;
   }
   broken_ = error;
   stream_judged(order_.what->judge_stream(error, !wanted), wanted);

@@ -67,7 +67,7 @@ public:
   bool may_send();
   head_verdict head_arrived(const answer_head& head);
   void answered(answer_head head, std::string body);
-  void failed(transport_error error);
+  void failed(transport_error error, std::string what_came = {});
   /// The next bytes of a stream; false: nobody wants more of it.
   bool piece_arrived(std::string_view piece);
   /// Absent: its proper end.

@@ -39,7 +39,8 @@ struct news {
   std::optional<transport_error> error;
   std::optional<answer_head> head; ///< of a whole answer
   std::string body;
-  bool is_told = false; ///< a stream, or nobody wants to hear
+  std::string what_came; ///< beside `error`
+  bool is_told = false;  ///< a stream, or nobody wants to hear
 };
 
 transport_error named(transport_error error, bool until_is_the_deadline) {
@@ -79,11 +80,17 @@ awaitable<news> exchange_once(router_loop& home, router_job& job, const upstream
   if (!answered) {
     told.is_told = upstream.was_unwanted();
     told.error = named(upstream.error(), request.until_is_the_deadline);
+    told.what_came = upstream.what_came();
     co_return told;
   }
-  if (job.head_arrived(upstream.head()) == head_verdict::stream) {
+  const head_verdict verdict = job.head_arrived(upstream.head());
+  if (verdict == head_verdict::stream) {
     told.is_told = true;
     co_await read_stream(upstream, job, request);
+    co_return told;
+  }
+  if (verdict == head_verdict::no_use) {
+    told.head = upstream.take_head();
     co_return told;
   }
   if (upstream.head().framing == body_framing::length)
@@ -94,6 +101,7 @@ awaitable<news> exchange_once(router_loop& home, router_job& job, const upstream
     if (!came) {
       told.is_told = upstream.was_unwanted();
       told.error = named(upstream.error(), request.until_is_the_deadline);
+      told.what_came = upstream.what_came();
       co_return told;
     }
     if (piece.empty())
@@ -112,7 +120,7 @@ awaitable<> carry_attempt(router_loop& home, std::shared_ptr<router_job> job,
   if (told.head)
     job->answered(std::move(*told.head), std::move(told.body));
   else
-    job->failed(*told.error);
+    job->failed(*told.error, std::move(told.what_came));
 }
 
 } // namespace

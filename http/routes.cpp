@@ -58,6 +58,10 @@ bool ends_with(std::string_view text, std::string_view end) noexcept {
   return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
 
+bool begins_with(std::string_view text, std::string_view start) noexcept {
+  return text.substr(0, start.size()) == start;
+}
+
 /// Without one doubled and one trailing slash; `room` holds what is not part of `path`.
 std::string_view tidied(std::string_view path, std::string& room) {
   if (const auto doubled = path.find("//"); doubled != std::string_view::npos) {
@@ -87,14 +91,14 @@ route_match find_route(http_method method, std::string_view given) {
   for (const auto& each : paths) {
     if (each.path == path) {
       match.to = each.to;
-      match.queue_path = each.path.substr(0, 7) == "/queue/";
+      match.queue_path = begins_with(each.path, "/queue/");
       set_methods(match, each.is, method);
       return match;
     }
   }
   for (const auto& each : long_paths) {
-    if (path.size() > each.before.size() + each.after.size() &&
-        path.compare(0, each.before.size(), each.before) == 0 && ends_with(path, each.after)) {
+    if (path.size() > each.before.size() + each.after.size() && begins_with(path, each.before) &&
+        ends_with(path, each.after)) {
       match.to = each.to;
       match.model =
           path.substr(each.before.size(), path.size() - each.before.size() - each.after.size());
@@ -103,7 +107,7 @@ route_match find_route(http_method method, std::string_view given) {
     }
   }
   for (const std::string_view before : {"/v1/models/", "/models/"}) {
-    if (path.compare(0, before.size(), before) == 0 && path.size() > before.size()) {
+    if (begins_with(path, before) && path.size() > before.size()) {
       match.to = route::model;
       match.model = path.substr(before.size());
       set_methods(match, kind::page, method);
@@ -111,13 +115,14 @@ route_match find_route(http_method method, std::string_view given) {
     }
   }
   for (const std::string_view before : {"/v1/responses/", "/responses/"}) {
-    if (path.compare(0, before.size(), before) == 0 && path.size() > before.size()) {
+    if (begins_with(path, before) && path.size() > before.size()) {
       match.to = route::stored_response;
       match.allowed = "OPTIONS";
       match.preflight = method == http_method::options;
       return match;
     }
   }
+  match.below_messages = begins_with(path, "/v1/messages/");
   return match;
 }
 

@@ -42,6 +42,8 @@ struct route_match {
   std::string model;
   /// It came by `/queue/chat/completions`.
   bool queue_path = false;
+  /// Something that is not there, below `/v1/messages`.
+  bool below_messages = false;
   /// Value of `Allow`.
   std::string_view allowed;
 
@@ -50,7 +52,9 @@ struct route_match {
   /// Answered without a key.
   bool is_open() const noexcept;
   /// Errors and keep-alives in Anthropic's form.
-  bool is_anthropic() const noexcept { return to == route::messages || to == route::count_tokens; }
+  bool is_anthropic() const noexcept {
+    return to == route::messages || to == route::count_tokens || below_messages;
+  }
   /// Only for relayed routes.
   body_api api() const noexcept;
 };

@@ -17,6 +17,12 @@ std::string_view take_line(std::string_view& text) {
   return line;
 }
 
+/// A stream may begin with a byte order mark.
+std::string_view without_mark(std::string_view name) {
+  constexpr std::string_view mark = "\xEF\xBB\xBF";
+  return name.substr(0, mark.size()) == mark ? name.substr(mark.size()) : name;
+}
+
 } // namespace
 
 void sse_reader::feed(std::string_view piece) {
@@ -82,6 +88,7 @@ void sse_reader::take(std::size_t end, sse_event& event) {
   auto rest = event.bytes;
   std::string_view only_line;
   unsigned data_lines = 0;
+  bool has_known = false;
   while (!rest.empty()) {
     const auto line = take_line(rest);
     if (line.empty() || line[0] == ':') {
@@ -89,7 +96,8 @@ void sse_reader::take(std::size_t end, sse_event& event) {
     }
     event.is_comment = false;
     const auto colon = line.find(':');
-    const auto name = line.substr(0, colon);
+    const auto name = without_mark(line.substr(0, colon));
+    has_known |= name == "data" || name == "event" || name == "id" || name == "retry";
     auto value = colon == line.npos ? std::string_view() : line.substr(colon + 1);
     if (!value.empty() && value[0] == ' ') {
       value.remove_prefix(1);
@@ -109,6 +117,7 @@ void sse_reader::take(std::size_t end, sse_event& event) {
       data_ += value;
     }
   }
+  event.is_foreign = !event.is_comment && !has_known;
   event.data = has_data ? std::string_view(data_) : only_line;
 }
 

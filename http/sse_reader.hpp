@@ -13,6 +13,7 @@ struct sse_event {
   std::string_view type;   ///< value of the last `event:` line, or empty
   std::string_view data;   ///< of the `data:` lines, joined by line feeds
   bool is_comment = false; ///< nothing but comments and blank lines
+  bool is_foreign = false; ///< lines, but none with a field that events have
 };
 
 /// Fed with pieces cut anywhere; gives one event at a time. Lines may end in LF, CR LF or CR.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace vorrang::http {
 
@@ -73,7 +74,17 @@ std::string created_id(std::string_view data) {
              : std::string();
 }
 
-/// The event with other data. Where the data stood on one line, nothing but it changes.
+/// Takes the next line off `text`, with its end.
+std::string_view take_line(std::string_view& text) {
+  const auto at = text.find_first_of("\r\n");
+  const bool is_pair = at != text.npos && text.substr(at, 2) == "\r\n";
+  const auto line = text.substr(0, at == text.npos ? at : at + (is_pair ? 2 : 1));
+  text.remove_prefix(line.size());
+  return line;
+}
+
+/// The event with other data. Where the data stood on one line, nothing but it changes; else it
+/// stands where its first line did.
 void append_with_data(std::string& out, const sse_event& event, std::string_view data) {
   const auto at = event.data.empty() ? std::string_view::npos : event.bytes.find(event.data);
   if (at != std::string_view::npos) {
@@ -81,14 +92,20 @@ void append_with_data(std::string& out, const sse_event& event, std::string_view
     out.append(event.bytes.substr(at + event.data.size()));
     return;
   }
-  if (!event.type.empty())
-    out.append("event: ").append(event.type).append("\n");
-  for (std::size_t begin = 0; begin <= data.size();) {
-    const auto end = std::min(data.find('\n', begin), data.size());
-    out.append("data: ").append(data.substr(begin, end - begin)).append("\n");
-    begin = end + 1;
+  bool is_written = false;
+  for (auto rest = event.bytes; !rest.empty();) {
+    const auto line = take_line(rest);
+    const auto name = line.substr(0, line.find_first_of(":\r\n"));
+    if (name != "data") {
+      out.append(line);
+    } else if (!std::exchange(is_written, true)) {
+      for (std::size_t begin = 0; begin <= data.size();) {
+        const auto end = std::min(data.find('\n', begin), data.size());
+        out.append("data: ").append(data.substr(begin, end - begin)).append("\n");
+        begin = end + 1;
+      }
+    }
   }
-  out.append("\n");
 }
 
 } // namespace
@@ -102,10 +119,15 @@ struct stream_relay::state {
   std::optional<std::uint64_t> total_tokens;
   std::string response_id;
   std::uint64_t deltas = 0;
+  std::string_view fault;
   bool begun = false;
   bool complete = false;
 
   void take(const sse_event& event) {
+    if (event.is_foreign) {
+      fault = "the upstream sent text that is no event stream";
+      return;
+    }
     if (event.is_comment || event.data.empty()) {
       output.append(event.bytes);
       return;
@@ -113,7 +135,10 @@ struct stream_relay::state {
     complete |= is_last(rules.api, event);
     const auto stamped = restamp_model(event.data, rules.model);
     if (!stamped.is_object) {
-      output.append(event.bytes);
+      if (event.data.front() == '{')
+        fault = "the upstream sent an event whose JSON is broken";
+      else
+        output.append(event.bytes);
       return;
     }
     note(stamped.usage);
@@ -147,7 +172,7 @@ std::string_view stream_relay::feed(std::string_view piece) {
   own.output.clear();
   own.reader.feed(piece);
   sse_event event;
-  while (own.reader.next(event))
+  while (own.fault.empty() && own.reader.next(event))
     own.take(event);
   own.begun |= !own.output.empty();
   return own.output;
@@ -157,7 +182,7 @@ std::string_view stream_relay::finish() {
   auto& own = *state_;
   own.output.clear();
   sse_event event;
-  if (own.reader.last(event))
+  if (own.fault.empty() && own.reader.last(event))
     own.take(event);
   own.begun |= !own.output.empty();
   return own.output;
@@ -171,8 +196,10 @@ bool stream_relay::complete() const noexcept {
   return state_->complete;
 }
 
-bool stream_relay::too_large() const noexcept {
-  return state_->reader.too_large();
+std::string_view stream_relay::fault() const noexcept {
+  if (state_->reader.too_large())
+    return "the upstream sent an event of more than 16 MiB";
+  return state_->fault;
 }
 
 std::optional<std::uint64_t> stream_relay::reported_tokens() const noexcept {

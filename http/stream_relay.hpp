@@ -38,8 +38,9 @@ public:
   bool begun() const noexcept;
   /// `[DONE]`, `message_stop` or `response.completed` came: all is said.
   bool complete() const noexcept;
-  /// An event grew beyond the limit (16 MiB): the stream is broken.
-  bool too_large() const noexcept;
+  /// Why nothing more of the stream can be passed on, as a sentence without its stop: an event over
+  /// the limit (16 MiB), broken JSON, text that is no event stream. Empty: nothing is wrong.
+  std::string_view fault() const noexcept;
   /// Total tokens as the upstream reported them, else absent.
   std::optional<std::uint64_t> reported_tokens() const noexcept;
   /// The `id` of the response that is streamed (`/v1/responses` only); empty until it is known.

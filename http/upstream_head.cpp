@@ -73,7 +73,7 @@ config::key_style key_style_of(const config::deployment& deployment) {
   return provider == nullptr ? config::key_style::bearer : provider->keys;
 }
 
-void add_key(head_text& head, const config::deployment& deployment, std::string_view target) {
+void add_key(head_text& head, const config::deployment& deployment, config::key_style style) {
   if (deployment.api_key.empty()) {
     return;
   }
@@ -83,11 +83,6 @@ void add_key(head_text& head, const config::deployment& deployment, std::string_
       head.add(name, value);
     }
   };
-  auto style = key_style_of(deployment);
-  // Anthropic's OpenAI-compatible endpoint takes the key as OpenAI does.
-  if (style == config::key_style::x_api_key && target.find("/messages") == target.npos) {
-    style = config::key_style::bearer;
-  }
   switch (style) {
   case config::key_style::bearer:
     add("Authorization", "Bearer " + key);
@@ -100,6 +95,58 @@ void add_key(head_text& head, const config::deployment& deployment, std::string_
     break;
   }
 }
+
+/// What the deployment adds to each of its requests.
+void add_own_fields(head_text& head, const config::deployment& deployment,
+                    config::key_style style) {
+  for (const auto& [name, value] : deployment.extra_headers) {
+    if (!is_ours(name)) {
+      head.add(name, value);
+    }
+  }
+  if (!deployment.organization.empty() && !has(deployment.extra_headers, "openai-organization")) {
+    head.add("OpenAI-Organization", deployment.organization);
+  }
+  add_key(head, deployment, style);
+  head.add_known("Accept-Encoding", "identity");
+}
+
+void add_api_version(std::string& query, const config::deployment& deployment,
+                     std::string_view asked_for = {}) {
+  const auto version = asked_for.empty() ? std::string_view(deployment.api_version) : asked_for;
+  if (deployment.provider == "azure" && !version.empty() &&
+      query.find("api-version=") == query.npos) {
+    query += (query.empty() ? "" : "&");
+    query += "api-version=" + percent_encoded(version);
+  }
+}
+
+std::string with_query(std::string path, std::string_view query) {
+  if (!query.empty()) {
+    path.append("?").append(query);
+  }
+  return path;
+}
+
+std::string models_target(const config::deployment& deployment, const upstream_address& address) {
+  std::string path = address.base_path;
+  for (const auto api : {body_api::chat, body_api::completions, body_api::embeddings,
+                         body_api::responses, body_api::messages}) {
+    if (ends_with(path, path_of(api))) {
+      path.resize(path.size() - path_of(api).size());
+      break;
+    }
+  }
+  if (deployment.provider == "azure" && path.find("/openai/v1") == path.npos) {
+    path.resize(std::min(path.find("/openai"), path.size()));
+    path += "/openai";
+  }
+  std::string query = address.base_query;
+  add_api_version(query, deployment);
+  return with_query(path + "/models", query);
+}
+
+constexpr std::string_view anthropic_version = "2023-06-01";
 
 } // namespace
 
@@ -179,7 +226,8 @@ std::string_view path_of(body_api api) noexcept {
 }
 
 std::string upstream_target(const config::deployment& deployment, const upstream_address& address,
-                            std::string_view path, std::string_view model) {
+                            std::string_view path, std::string_view model,
+                            std::string_view api_version) {
   std::string target;
   target.reserve(address.base_path.size() + path.size() + address.base_query.size() + 1);
   target = address.base_path;
@@ -201,14 +249,22 @@ std::string upstream_target(const config::deployment& deployment, const upstream
   } else {
     target += path;
   }
-  if (deployment.provider == "azure" && !deployment.api_version.empty() &&
-      query.find("api-version=") == query.npos) {
-    query += (query.empty() ? "" : "&");
-    query += "api-version=" + percent_encoded(deployment.api_version);
+  add_api_version(query, deployment, api_version);
+  return with_query(std::move(target), query);
+}
+
+std::string render_models_head(const config::deployment& deployment,
+                               const upstream_address& address) {
+  auto head = head_text::of_request("GET", models_target(deployment, address));
+  head.add("Host", address.host_field);
+  head.add_known("Accept", "application/json");
+  const auto style = key_style_of(deployment);
+  if (style == config::key_style::x_api_key &&
+      !has(deployment.extra_headers, "anthropic-version")) {
+    head.add_known("anthropic-version", anthropic_version);
   }
-  if (!query.empty())
-    target.append("?").append(query);
-  return target;
+  add_own_fields(head, deployment, style);
+  return std::move(head).finish();
 }
 
 std::string render_upstream_head(const config::deployment& deployment,
@@ -235,20 +291,15 @@ std::string render_upstream_head(const config::deployment& deployment,
   if (!has(own, "content-type")) {
     head.add_known("Content-Type", "application/json");
   }
-  if (!has_version && target.find("/messages") != target.npos &&
-      key_style_of(deployment) == config::key_style::x_api_key) {
-    head.add_known("anthropic-version", "2023-06-01");
+  auto style = key_style_of(deployment);
+  // Anthropic's OpenAI-compatible endpoint takes the key as OpenAI does, and knows no versions.
+  if (style == config::key_style::x_api_key && target.find("/messages") == target.npos) {
+    style = config::key_style::bearer;
   }
-  for (const auto& [name, value] : own) {
-    if (!is_ours(name)) {
-      head.add(name, value);
-    }
+  if (!has_version && style == config::key_style::x_api_key) {
+    head.add_known("anthropic-version", anthropic_version);
   }
-  if (!deployment.organization.empty() && !has(own, "openai-organization")) {
-    head.add("OpenAI-Organization", deployment.organization);
-  }
-  add_key(head, deployment, target);
-  head.add_known("Accept-Encoding", "identity");
+  add_own_fields(head, deployment, style);
   head.add_known("Content-Length", content_length);
   return std::move(head).finish();
 }

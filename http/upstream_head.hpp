@@ -22,9 +22,10 @@ std::string_view path_of(body_api api) noexcept;
 
 /// Target of a request to this deployment: its base + `path`, azure's own form with its
 /// api-version, a base that already ends in the path as it is. `model` is the upstream's name, in
-/// azure's path.
+/// azure's path; `api_version` is the client's, which wins if it is not empty.
 std::string upstream_target(const config::deployment& deployment, const upstream_address& address,
-                            std::string_view path, std::string_view model);
+                            std::string_view path, std::string_view model,
+                            std::string_view api_version = {});
 
 /// Request line and fields: the client's that may pass, the deployment's own, which win, its key
 /// in its provider's style, `Host`, `Content-Length`, `Accept-Encoding: identity`.
@@ -33,5 +34,10 @@ std::string render_upstream_head(const config::deployment& deployment,
                                  const upstream_address& address, std::string_view target,
                                  const head_fields& client, std::uint64_t content_length,
                                  bool forward_client_fields);
+
+/// Asks an upstream for its list of models: no provider bills it. The target is the base without
+/// an API's path + `/models`, azure's `/openai/models`.
+std::string render_models_head(const config::deployment& deployment,
+                               const upstream_address& address);
 
 } // namespace vorrang::http

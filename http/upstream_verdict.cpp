@@ -28,6 +28,29 @@ bool is_either(const upstream_error& error, std::string_view name) {
 
 } // namespace
 
+std::optional<std::string_view> foreign_coding(const head_fields& fields) {
+  const auto coding = fields.find("content-encoding");
+  if (!coding || coding->empty() || equal_ignoring_case(*coding, "identity"))
+    return std::nullopt;
+  return coding->substr(0, 100);
+}
+
+std::string what_came_for_json(std::uint16_t status, std::string_view body) {
+  const auto first = body.find_first_not_of(" \t\r\n");
+  const auto text = first == std::string_view::npos ? std::string_view() : body.substr(first);
+  std::string_view what = "text that is none";
+  if (text.empty())
+    what = "an empty body";
+  else if (text.front() == '<')
+    what = "a page of HTML or XML";
+  else if (text.front() == '{')
+    what = "broken JSON";
+  else if (begins_ignoring_case(text, "data:") || begins_ignoring_case(text, "event:"))
+    what = "an event stream";
+  return "the upstream answered with status " + std::to_string(status) + " and " +
+         std::string(what) + " where a JSON object is expected";
+}
+
 bool is_context_window_error(const upstream_error& error) {
   // OpenAI's code; then the sentences of OpenAI, vLLM, Anthropic, Mistral, Groq and Together.
   static constexpr std::array<std::string_view, 7> sentences = {

@@ -6,6 +6,8 @@
 #include "http/error_reply.hpp"
 
 #include <chrono>
+#include <optional>
+#include <string>
 #include <string_view>
 
 namespace vorrang::http {
@@ -19,6 +21,13 @@ outcome classify_answer(std::uint16_t status, const head_fields& fields,
 
 /// No HTTP answer: failed, unsent if nothing was written; not_sent and the deadline as they are.
 outcome classify_error(transport_error error);
+
+/// The answer's Content-Encoding, if it is any but the `identity` that was asked for.
+std::optional<std::string_view> foreign_coding(const head_fields& fields);
+
+/// What stands where a JSON object is expected: an HTML page, broken JSON, nothing. A sentence
+/// without its stop.
+std::string what_came_for_json(std::uint16_t status, std::string_view body);
 
 /// A 400 that says that the prompt is longer than the model's context.
 bool is_context_window_error(const upstream_error& error);

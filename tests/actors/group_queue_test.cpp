@@ -640,7 +640,116 @@ TEST_CASE("queue: a size of zero is grant now or 429") {
   CHECK(s.ended_with(a, end_code::queue_full));
 }
 
+TEST_CASE("queue: nobody is turned away before the deployments have spoken") {
+  auto told = plain_group(2);
+  told.max_queue_size = 0;
+  group_board board{1};
+  group_queue queue(told, 0, 1, board);
+  deployment book(told, told.deployments[0], false);
+  const auto offer = [&](ticket_id id, bool now_or_never) {
+    ticket_offer offered;
+    offered.id = id;
+    offered.wanted.now_or_never = now_or_never;
+    queue.offer(start, 0, std::move(offered));
+    queue.serve(start);
+  };
+  offer(1, false);
+  offer(2, true);
+  queue.room_changed(start, 1, room{}, {}); // it takes nothing
+  queue.serve(start);
+  CHECK(queue.output().verdicts.empty());
+  queue.room_changed(start, 0, book.current(start), {});
+  queue.serve(start);
+  REQUIRE(queue.output().verdicts.size() == 2);
+  for (const auto& each : queue.output().verdicts)
+    CHECK(std::holds_alternative<grant>(each.what));
+}
+
+TEST_CASE("queue: with a size of zero the owner hears when its slot is free") {
+  const auto freed_after = [](std::uint32_t size, const outcome& result) {
+    auto told = one_at_a_time();
+    told.max_queue_size = size;
+    stage s(told);
+    const auto id = s.offer(5);
+    s.settle(s.granted(id)->id, result);
+    // Told together with the figures: the next one is granted.
+    bool told_free = false;
+    for (const auto& each : s.queue.output().verdicts)
+      if (const auto* slot = std::get_if<freed>(&each.what))
+        told_free = slot->ticket == id && s.queue.healthy();
+    return told_free;
+  };
+  CHECK(freed_after(0, success()));
+  CHECK(freed_after(0, cancelled()));
+  CHECK_FALSE(freed_after(0, failed()));
+  CHECK_FALSE(freed_after(1, success()));
+}
+
 // --- Endings ------------------------------------------------------------------------------------
+
+TEST_CASE("queue: now or never is granted at once, or ends") {
+  const auto now_or_never = [](std::int32_t priority, deployment_index pinned = no_index) {
+    ask wanted;
+    wanted.priority = priority;
+    wanted.pinned = pinned;
+    wanted.now_or_never = true;
+    return wanted;
+  };
+  const auto put = [](stage& s, ask wanted) {
+    const auto id = s.put(std::move(wanted));
+    s.serve();
+    return id;
+  };
+  constexpr auto worst = std::numeric_limits<std::int32_t>::max();
+
+  SECTION("free: granted; full: ended, and nobody is displaced") {
+    auto told = one_at_a_time();
+    told.max_queue_size = 1;
+    stage s(told);
+    const auto free = put(s, now_or_never(worst));
+    REQUIRE(s.granted(free));
+    const auto waits = s.offer(5);
+    const auto full = put(s, now_or_never(worst));
+    CHECK(s.ended_with(full, end_code::queue_full));
+    // Not even by a better one: it does not wait, so it takes no place.
+    CHECK(s.ended_with(put(s, now_or_never(-1)), end_code::queue_full));
+    CHECK_FALSE(s.end_of(waits));
+    s.finish(free, cancelled());
+    CHECK(s.granted(waits));
+  }
+  SECTION("offered together with one that waits for the same place, it is not before it") {
+    stage s(one_at_a_time());
+    const auto asks = s.put(now_or_never(worst));
+    const auto waits = s.put(5);
+    s.serve();
+    CHECK(s.granted(waits));
+    CHECK(s.ended_with(asks, end_code::queue_full));
+  }
+  SECTION("a cooling deployment is told from a full one, and a probe is a grant") {
+    auto told = one_at_a_time(2);
+    told.allowed_fails = 0;
+    stage s(told);
+    ask wanted;
+    wanted.pinned = 0;
+    const auto failing = s.put(wanted);
+    s.serve();
+    s.finish(failing, failed());
+    s.queue.cancel(failing);
+    CHECK(s.ended_with(put(s, now_or_never(worst, 0)), end_code::all_cooling_down));
+    CHECK(s.granted(put(s, now_or_never(worst, 1))));
+    s.at(milliseconds(30)); // polling_interval
+    const auto probe = put(s, now_or_never(worst, 0));
+    REQUIRE(s.granted(probe));
+    CHECK(s.granted(probe)->reason == grant_reason::head_of_line);
+  }
+  SECTION("one that comes back waits like any other") {
+    stage s(one_at_a_time());
+    const auto tried = put(s, now_or_never(worst));
+    s.finish(tried, rate_limited(seconds(1)));
+    CHECK_FALSE(s.end_of(tried));
+    CHECK(s.queue.waiting() == 1);
+  }
+}
 
 TEST_CASE("queue: the deadline, to the nanosecond") {
   stage s(one_at_a_time());
@@ -827,6 +936,32 @@ TEST_CASE("queue: an owner that is gone takes its tickets along, and its grants 
   CHECK(s.queue.waiting() == 0);
   CHECK_FALSE(s.granted(waits));
   CHECK(s.held.size() == 1);
+}
+
+TEST_CASE("queue: a retry that is not made is none") {
+  stage s(plain_group(1));
+  const auto id = s.offer(0, after(milliseconds(200)));
+  s.finish(id, failed());
+  s.at(milliseconds(200)); // in its back-off of half a second
+  REQUIRE(s.ended_with(id, end_code::timed_out));
+  CHECK(s.end_of(id)->end.attempts == 1);
+  CHECK(s.end_of(id)->end.retries == 0);
+}
+
+TEST_CASE("queue: grants and endings tell the priority that a ticket was moved to") {
+  stage s(one_at_a_time());
+  const auto first = s.offer(1);
+  const auto granted = s.offer(2);
+  const auto ends = s.offer(3, after(seconds(1)));
+  REQUIRE(s.queue.move(granted, -4));
+  REQUIRE(s.queue.move(ends, 9));
+  s.finish(first, success());
+  REQUIRE(s.granted(granted));
+  CHECK(s.granted(first)->priority == 1);
+  CHECK(s.granted(granted)->priority == -4);
+  s.at(seconds(1));
+  REQUIRE(s.ended_with(ends, end_code::timed_out));
+  CHECK(s.end_of(ends)->end.priority == 9);
 }
 
 TEST_CASE("queue: the operator moves a waiting ticket") {

@@ -20,6 +20,7 @@ struct listener : request_listener {
   std::vector<ending> ends;
   std::vector<std::uint32_t> positions;
   int waits_again = 0;
+  int freed_slots = 0;
   std::function<void()> then = [] {
   };
 
@@ -39,8 +40,13 @@ struct listener : request_listener {
     positions.push_back(position);
     then();
   }
+  void on_freed() override {
+    ++freed_slots;
+    then();
+  }
   bool silent() const {
-    return grants.empty() && ends.empty() && positions.empty() && waits_again == 0;
+    return freed_slots == 0 && grants.empty() && ends.empty() && positions.empty() &&
+           waits_again == 0;
   }
 };
 
@@ -89,7 +95,7 @@ struct desk {
   void end(ticket_id ticket, end_code code, std::uint16_t status = 0, group_index group = 0,
            bool may_fall_back = true, bool context_window = false) {
     ended how;
-    how.priority = 4; // as the ticket had it in that queue
+    how.end.priority = 4; // as the ticket had it in that queue
     how.end.ticket = ticket;
     how.end.code = code;
     how.end.status = status;
@@ -300,6 +306,50 @@ TEST_CASE("book: positions are asked for and told while it waits") {
   d.book.ask_position(id);
   CHECK(d.told.positions.size() == 1);
   CHECK(d.book.output().places.size() == 1);
+}
+
+TEST_CASE("book: where nothing waits, who settles may hear when the slot is free") {
+  auto none_waits = seven_groups();
+  none_waits.groups[0].max_queue_size = 0;
+  desk d(none_waits);
+
+  SECTION("once, and then the request is over") {
+    const auto id = d.open();
+    const auto held = d.give(id);
+    REQUIRE(d.book.settle_and_hear(id, success()));
+    REQUIRE(d.book.output().settles.size() == 1);
+    CHECK(d.book.output().settles[0].grant == held);
+    CHECK(d.book.size() == 1);
+    CHECK(d.told.freed_slots == 0);
+    d.hear(freed{id});
+    d.hear(freed{id});
+    CHECK(d.told.freed_slots == 1);
+    CHECK(d.book.size() == 0);
+  }
+  SECTION("who does not want to hear it cancels, and nothing is sent for it") {
+    const auto id = d.open();
+    d.give(id);
+    REQUIRE(d.book.settle_and_hear(id, success()));
+    d.book.cancel(id);
+    CHECK(d.book.output().settles.size() == 1);
+    CHECK(d.book.output().cancels.empty());
+    d.hear(freed{id});
+    CHECK(d.told.freed_slots == 0);
+    CHECK(d.book.size() == 0);
+  }
+  SECTION("others hear nothing") {
+    const auto quiet = d.open();
+    d.give(quiet);
+    d.book.settle(quiet, success());
+    d.hear(freed{quiet});
+    const auto elsewhere = d.open(1);
+    d.give(elsewhere, 1);
+    CHECK_FALSE(d.book.settle_and_hear(elsewhere, success()));
+    d.hear(freed{elsewhere});
+    CHECK(d.told.freed_slots == 0);
+    CHECK(d.book.size() == 0);
+    CHECK_FALSE(d.book.settle_and_hear(d.open(), success())); // not granted yet
+  }
 }
 
 // --- Unsent grants ----------------------------------------------------------------------------

@@ -76,6 +76,7 @@ outcome judged(unsigned status, const std::string& body, const field_pairs& fiel
                          read_upstream_error(body), wall);
 }
 
+/// As the engine says it; its priority is told to the client.
 ending ended(end_code code) {
   ending end;
   end.code = code;
@@ -271,6 +272,21 @@ TEST_CASE("a good answer: model restamped, fields told, tokens counted", "[call]
   CHECK(field(answer, "x-litellm-priority").empty());
 }
 
+TEST_CASE("a ticket that the operator moved tells its new priority", "[call]") {
+  tested_front gateway(groups);
+  auto one = gateway.begun(post(body_of("m", R"(,"priority":3)"), "", "/queue/chat/completions"));
+  auto given = first_grant(*one);
+  given.priority = -2;
+  one->attempt(given, start);
+  one->judge(upstream_head(200), "{}", wall);
+  const auto answer = one->good_reply();
+  CHECK(field(answer, "x-vorrang-priority") == "-2");
+  CHECK(field(answer, "x-litellm-priority") == "-2");
+  auto end = ended(end_code::timed_out);
+  end.priority = 8;
+  CHECK(field(one->end_reply(end), "x-vorrang-priority") == "8");
+}
+
 TEST_CASE("what only some answers tell", "[call]") {
   tested_front gateway(groups + "general_settings: {master_key: sk-m}\n");
   const std::string key = "Authorization: Bearer sk-m\r\n";
@@ -335,6 +351,64 @@ TEST_CASE("an attempt's timeout is a 504, even after answers", "[call]") {
   auto end = ended(end_code::attempts_exhausted);
   end.timed_out = true;
   CHECK(one->end_reply(end).status == 504);
+}
+
+TEST_CASE("an answer of status 200 that is none is a failure that says what came", "[call]") {
+  tested_front gateway(groups);
+  const auto said = [&](const std::string& body, header_fields fields = {}) {
+    auto one = gateway.begun(post(body_of("m")));
+    sent_by(*one);
+    const auto verdict = one->judge(upstream_head(200, std::move(fields)), body, wall);
+    CHECK_FALSE(verdict.good);
+    CHECK_FALSE(verdict.over);
+    CHECK(verdict.result.kind == outcome_kind::failed);
+    CHECK(verdict.result.sent);
+    const auto answer = one->end_reply(ended(end_code::attempts_exhausted));
+    CHECK(answer.status == 502);
+    CHECK(error_of(answer)["type"] == "server_error");
+    return error_of(answer)["message"].get<std::string>();
+  };
+  const std::string expected = " where a JSON object is expected";
+  const std::string came = "No usable answer: the upstream answered with status 200 and ";
+  CHECK(said("<html>sorry</html>") == came + "a page of HTML or XML" + expected);
+  CHECK(said(R"({"choices":[)") == came + "broken JSON" + expected);
+  CHECK(said("") == came + "an empty body" + expected);
+  CHECK(said("data: {}\n\n") == came + "an event stream" + expected);
+  CHECK(said("[1]") == came + "text that is none" + expected);
+  CHECK(said(R"({"choices":[]})", {{"Content-Encoding", "gzip"}}) ==
+        "No usable answer: the upstream sent a body in Content-Encoding gzip, which nobody asked "
+        "for");
+}
+
+TEST_CASE("a coded body is not read, and its status stands", "[call]") {
+  tested_front gateway(groups);
+  auto one = gateway.begun(post(body_of("m", R"(,"stream":true)")));
+  sent_by(*one);
+  const auto head = upstream_head(
+      429, {{"Content-Encoding", "br"}, {"Retry-After", "7"}, {"Content-Type", "text/html"}});
+  CHECK(one->look_at_head(head) == head_verdict::no_use);
+  const auto verdict = one->judge(head, "\x1f\x8b", wall);
+  CHECK(verdict.result.kind == outcome_kind::rate_limited);
+  CHECK(verdict.result.retry_after == duration(7s));
+  const auto answer = one->end_reply(ended(end_code::attempts_exhausted));
+  CHECK(answer.status == 429);
+  CHECK(error_of(answer)["message"].get<std::string>().find("Content-Encoding br") !=
+        std::string::npos);
+  CHECK(one->look_at_head(upstream_head(200, {{"Content-Encoding", "identity"}})) ==
+        head_verdict::read_whole);
+}
+
+TEST_CASE("a broken attempt's words are forgotten by the next", "[call]") {
+  tested_front gateway(groups);
+  auto one = gateway.begun(post(body_of("m")));
+  sent_by(*one);
+  one->judge(transport_error::not_http, "the upstream sent nonsense");
+  sent_by(*one);
+  one->judge(transport_error::not_connected);
+  const auto answer = one->end_reply(ended(end_code::attempts_exhausted));
+  CHECK(answer.status == 502);
+  CHECK(error_of(answer)["message"] ==
+        "The upstream could not be reached or broke off without an answer");
 }
 
 TEST_CASE("a connection that breaks after an answer leaves that answer", "[call]") {
@@ -620,6 +694,44 @@ TEST_CASE("a stream that breaks before its first event may be tried again", "[ca
   CHECK(verdict.over);
 }
 
+TEST_CASE("a stream that is none is a failure before its first event", "[call]") {
+  tested_front gateway(groups);
+  const auto said = [&](const std::string& text) {
+    auto one = gateway.begun(post(body_of("m", R"(,"stream":true)")));
+    sent_by(*one);
+    CHECK(one->relay().feed(text).empty());
+    CHECK(one->relay().finish().empty());
+    std::optional<transport_error> error;
+    if (!one->relay().fault().empty())
+      error = transport_error::not_http;
+    const auto verdict = one->judge_stream(error, false);
+    CHECK_FALSE(verdict.good);
+    CHECK(verdict.result.kind == outcome_kind::failed);
+    return error_of(one->end_reply(ended(end_code::attempts_exhausted)))["message"]
+        .get<std::string>();
+  };
+  CHECK(said("<html>\n\n</html>") ==
+        "No usable answer: the upstream sent text that is no event stream");
+  CHECK(said("data: {\"model\":\n\n") ==
+        "No usable answer: the upstream sent an event whose JSON is broken");
+  CHECK(said("data: " + std::string((16 << 20) + 1, 'x')) ==
+        "No usable answer: the upstream sent an event of more than 16 MiB");
+  CHECK(said("") == "No usable answer: the upstream sent a stream without any event");
+}
+
+TEST_CASE("broken JSON within a stream is not passed on", "[call]") {
+  tested_front gateway(groups);
+  auto one = gateway.begun(post(body_of("m", R"(,"stream":true)")));
+  sent_by(*one);
+  const auto text =
+      std::string(one->relay().feed("data: {\"a\":1}\n\ndata: {\"b\":\n\ndata: {}\n\n"));
+  CHECK(text == "data: {\"a\":1}\n\n");
+  CHECK(one->relay().feed("data: {}\n\n").empty());
+  CHECK(one->judge_stream(transport_error::not_http, false).good);
+  CHECK(one->broken_stream_text(transport_error::not_http).find("whose JSON is broken") !=
+        std::string::npos);
+}
+
 TEST_CASE("tokens of a stream without usage are its prompt and its deltas", "[call]") {
   tested_front gateway(groups);
   auto one = gateway.begun(post(body_of("falls", R"(,"stream":true)")));
@@ -640,7 +752,7 @@ TEST_CASE("events pass whole, whatever the pieces", "[call]") {
   rules.model = "m";
   const std::string stream = ": comment\n\n"
                              "event: chunk\r\nid: 4\r\ndata: {\"model\":\"up\",\"x\":1.50}\r\n\r\n"
-                             "data: {\"model\":\ndata: \"up\"}\n\n"
+                             "id: 5\ndata: {\"model\":\nodd: 1\ndata: \"up\"}\n\n"
                              "data: no json\n\n"
                              "data: [DONE]\n\n";
   std::string whole;
@@ -652,7 +764,7 @@ TEST_CASE("events pass whole, whatever the pieces", "[call]") {
   CHECK(whole.find(": comment\n\n") == 0);
   CHECK(whole.find("event: chunk\r\nid: 4\r\ndata: {\"model\":\"m\",\"x\":1.50}\r\n\r\n") !=
         std::string::npos);
-  CHECK(whole.find("data: {\"model\":\ndata: \"m\"}\n\n") != std::string::npos);
+  CHECK(whole.find("id: 5\ndata: {\"model\":\ndata: \"m\"}\nodd: 1\n\n") != std::string::npos);
   CHECK(whole.find("data: no json\n\n") != std::string::npos);
   for (std::size_t size = 1; size < 9; ++size) {
     stream_relay relay(rules);
@@ -720,8 +832,16 @@ model_list:
   CHECK(failed.find("event: error\ndata: {\"type\":\"error\"") == 0);
   auto responses =
       gateway.begun(post(R"({"model":"m","input":"x","stream":true})", "", "/v1/responses"));
-  CHECK(responses->as_events(responses->end_reply(ended(end_code::draining)))
-            .find("event: error\ndata: {") == 0);
+  const auto event = responses->as_events(responses->end_reply(ended(end_code::draining)));
+  const std::string before = "event: error\ndata: ";
+  REQUIRE(event.find(before) == 0);
+  CHECK(event.find('\n', before.size()) == event.size() - 2);
+  const auto data = json::parse(event.substr(before.size()));
+  CHECK(data["type"] == "error");
+  CHECK(data["code"] == "503");
+  CHECK(data["message"] == data["error"]["message"]);
+  CHECK(data["param"].is_null());
+  CHECK(data["error"]["type"] == "server_error");
 }
 
 TEST_CASE("the engine's indices follow the configuration's", "[call]") {

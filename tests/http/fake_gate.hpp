@@ -98,6 +98,7 @@ public:
       end.code = end_code::attempts_exhausted;
       end.status = result.status;
       end.timed_out = result.timed_out;
+      end.priority = found->second.second.priority;
       request_listener& told = *found->second.first;
       tickets_.erase(found);
       told.on_end(end);
@@ -120,6 +121,7 @@ private:
     grant given;
     given.ticket = given.id = ticket;
     given.group = found->second.second.group;
+    given.priority = found->second.second.priority;
     given.at = std::chrono::steady_clock::now();
     {
       const std::lock_guard guard(book_->mutex);

@@ -132,6 +132,7 @@ inline grant first_grant(const call& of, deployment_index deployment = 0) {
   given.group = of.wanted().group;
   given.deployment = deployment;
   given.at = start;
+  given.priority = of.wanted().priority;
   return given;
 }
 

@@ -186,6 +186,20 @@ TEST_CASE("keep-alive interval of a waiting stream", "[front]") {
   CHECK_FALSE(interval(gateway, "", stream + R"(,"keepalive_seconds":0)"));
   tested_front off(models + "vorrang_settings: {stream_keepalive: 0}\n");
   CHECK_FALSE(interval(off, "x-stainless-timeout: 8\r\n", stream));
+
+  // A deployment's own: of several the shortest, for nobody knows yet which will answer.
+  const auto of_group = [&](const std::vector<std::string>& seconds) {
+    std::string text = "model_list:\n";
+    for (const auto& each : seconds)
+      text +=
+          "  - {model_name: m, litellm_params: {model: openai/x, mock_response: hi" + each + "}}\n";
+    tested_front own(text);
+    return interval(own, "", stream);
+  };
+  CHECK(of_group({", keepalive_seconds: 4", "", ", keepalive_seconds: 3",
+                  ", keepalive_seconds: 0"}) == 3s);
+  CHECK(of_group({", keepalive_seconds: 0", ", keepalive_seconds: 5"}) == 5s);
+  CHECK_FALSE(of_group({", keepalive_seconds: 0", ""}));
 }
 
 TEST_CASE("tags come from the body, else from a header", "[front]") {

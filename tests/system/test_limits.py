@@ -185,6 +185,35 @@ class FullQueue(unittest.TestCase):
                 statuses = [gateway.chat("again").status for _ in range(100)]
                 self.assertEqual(statuses.count(200), 100, f"{statuses.count(429)} of 100 got 429")
 
+    def test_queue_size_0_and_who_has_its_answer_finds_the_slot_free(self):
+        text = """
+            model_list:
+              - model_name: m
+                litellm_params: {model: openai/x, api_base: "BASE", api_key: k, max_parallel_requests: 1}
+              - model_name: mock
+                litellm_params: {model: openai/x, mock_response: hello, max_parallel_requests: 1}
+            vorrang_settings:
+              max_queue_size: 0
+        """
+        chunk = b'data: {"choices":[{"index":0,"delta":{"content":"hello"}}]}\n\n'
+        streams = Reply(body=chunk + b"data: [DONE]\n\n", headers={"Content-Type": "text/event-stream"})
+        answer = lambda call: streams if call.json.get("stream") else Reply()
+        with Provider(answer) as provider:
+            with Gateway(text.replace("BASE", provider.base), ["--threads", "4"]) as gateway:
+                for model in ("m", "mock"):
+                    for stream in (False, True):
+                        # Each on a connection, and so on a loop, of its own; the end of a stream is
+                        # the event that says so, not the last chunk behind it.
+                        refused = 0
+                        for _ in range(150):
+                            with gateway.connect() as connection:
+                                connection.chat(client.chat_body(model=model, stream=stream))
+                                while not (b"[DONE]" if stream else b"hello") in connection.buffer:
+                                    if b" 429 " in connection.buffer or not connection.receive_more():
+                                        refused += 1
+                                        break
+                        self.assertEqual(refused, 0, f"{refused} of 150 refused: {model}, stream {stream}")
+
     def test_queue_bytes_are_bounded(self):
         with Provider(Reply(hold=True)) as provider:
             text = config(provider.base, "max_parallel_requests: 1", vorrang="max_queue_bytes: 200000")

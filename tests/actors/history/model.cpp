@@ -218,7 +218,7 @@ void model::failed(ticket& t, const grant& g, const outcome& result) {
     return;
   }
   ++t.retries;
-  ++t.retries_all;
+  t.retry_due = true;
 }
 
 void model::note_open(deployment& d) {

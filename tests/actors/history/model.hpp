@@ -97,7 +97,8 @@ private:
     std::vector<back_off> deployments;
     std::uint32_t failures = 0;
     std::uint32_t retries = 0;
-    std::uint32_t retries_all = 0;
+    std::uint32_t retries_made = 0; ///< in all groups; one that is due and not made is none
+    bool retry_due = false;
     std::uint32_t attempts = 0;
     std::uint32_t strikes_least = 0;
     std::uint32_t strikes_most = 0;

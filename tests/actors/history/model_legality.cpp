@@ -2,6 +2,7 @@
 #include "model.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace vorrang::history {
 
@@ -63,6 +64,7 @@ void model::enter_fallback(ticket& t, group_index to) {
   t.group = to;
   t.arrival = ++arrivals_;
   t.retries = 0;
+  t.retry_due = false;
   t.attempted = false; // reading: "has had no attempt" here, or anywhere
   t.strikes_least = 0; // reading: the strikes may or may not begin anew
   t.failures = 0;
@@ -219,9 +221,10 @@ void model::hear_grant(const event& e) {
                         std::to_string(t->attempts));
   if (g.waited != e.at - t->offered_at)
     object("grant", name(e) + ": waited is not the time since the offer");
-  if (g.retries != t->retries_all)
+  t->retries_made += std::exchange(t->retry_due, false) ? 1 : 0;
+  if (g.retries != t->retries_made)
     object("grant", name(e) + ": " + std::to_string(g.retries) + " retries, not " +
-                        std::to_string(t->retries_all));
+                        std::to_string(t->retries_made));
   if (t->asked.group == t->group ? g.fallbacks != 0 : g.fallbacks == 0)
     object("grant", name(e) + ": the number of fallbacks is wrong");
   attempt a;
@@ -321,6 +324,9 @@ void model::hear_ending(const event& e) {
   const auto& end = e.ended;
   if (end.ticket != e.ticket)
     object("2.6", name(e) + ": the ending names another ticket");
+  if (end.retries != t->retries_made)
+    object("ending", name(e) + ": " + std::to_string(end.retries) + " retries, not " +
+                         std::to_string(t->retries_made));
   if (end.attempts != t->attempts)
     object("ending", name(e) + ": " + std::to_string(end.attempts) + " attempts, not " +
                          std::to_string(t->attempts));

@@ -63,7 +63,8 @@ struct toy_ticket {
   std::vector<std::uint64_t> answers_seen; // at the last 429, plus 1
   std::uint32_t strikes = 0;
   std::uint32_t retries = 0;
-  std::uint32_t retries_all = 0;
+  std::uint32_t retries_made = 0;
+  bool retry_due = false;
   std::uint32_t attempts = 0;
   std::uint16_t status = 0;
   bool timed_out = false;
@@ -283,7 +284,7 @@ private:
     e.ended.status = is(fault::last_answer_lost) ? std::uint16_t{0} : t.status;
     e.ended.timed_out = t.timed_out;
     e.ended.attempts = t.attempts;
-    e.ended.retries = t.retries_all;
+    e.ended.retries = t.retries_made;
     if ((code == end_code::queue_full && !is(fault::displaced_without_retry_after)) ||
         code == end_code::rate_limited_beyond_deadline)
       e.ended.retry_after = 1s;
@@ -333,6 +334,7 @@ private:
     t.strikes = 0;
     if (!is(fault::fallback_keeps_retries))
       t.retries = 0;
+    t.retry_due = false;
     if (t.deadline < now_ && !is(fault::past_deadline_granted)) {
       end(t, end_code::timed_out);
       return;
@@ -660,7 +662,8 @@ private:
     g.at = now_;
     g.waited = now_ - t.offered;
     g.attempt = ++t.attempts;
-    g.retries = t.retries_all;
+    t.retries_made += std::exchange(t.retry_due, false) ? 1 : 0;
+    g.retries = t.retries_made;
     g.fallbacks = static_cast<std::uint32_t>(t.visited.size() - 1);
     toy_attempt a;
     a.id = g.id;
@@ -874,7 +877,7 @@ private:
         return;
       }
       ++t.retries;
-      t.retries_all += limited ? 0 : 1;
+      t.retry_due = !limited;
     }
     comes_back(t);
   }

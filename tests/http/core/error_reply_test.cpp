@@ -137,22 +137,6 @@ TEST_CASE("messages are quoted and bounded") {
   CHECK(characters.compare(0, message.size(), message) == 0);
 }
 
-TEST_CASE("errors as events") {
-  error_facts facts;
-  const auto event = error_event({our_error::timed_out_calling, "", ""}, facts);
-  CHECK(event.substr(0, 6) == "data: ");
-  CHECK(event.substr(event.size() - 2) == "\n\n");
-  CHECK(json::parse(event.substr(6))["error"]["code"] == "408");
-  facts.form = error_form::anthropic;
-  CHECK(error_event({our_error::bad_upstream, "a\nb", ""}, facts).substr(0, 19) ==
-        "event: error\ndata: ");
-  facts.form = error_form::responses;
-  const auto response = error_event({our_error::bad_upstream, "a\nb", ""}, facts);
-  CHECK(response.substr(0, 19) == "event: error\ndata: ");
-  CHECK(json::parse(response.substr(19))["type"] == "error");
-  CHECK(response.find('\n', 19) == response.size() - 2);
-}
-
 TEST_CASE("errors of upstreams") {
   const std::string openai = R"({"error":{"message":"m","type":"t","param":"p","code":"c"},"x":1})";
   CHECK(upstream_error_body(400, openai) == openai);

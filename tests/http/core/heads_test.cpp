@@ -116,6 +116,7 @@ TEST_CASE("what passes from an upstream") {
                                      {"Request-Id", "q"},
                                      {"openai-processing-ms", "9"},
                                      {"Server", "s"},
+                                     {"Date", "d"},
                                      {"Retry-After", "3"},
                                      {"cf-ray", "c"},
                                      {"Content-Length", "7"},
@@ -135,9 +136,13 @@ TEST_CASE("what passes from an upstream") {
                                   {"x-request-id", "r"},
                                   {"Request-Id", "q"},
                                   {"openai-processing-ms", "9"},
+                                  {"llm_provider-Server", "s"},
+                                  {"llm_provider-Date", "d"},
                                   {"Retry-After", "3"},
                                   {"llm_provider-cf-ray", "c"},
-                                  {"llm_provider-Set-Cookie", "c"}});
+                                  {"llm_provider-Set-Cookie", "c"},
+                                  {"llm_provider-X-Vorrang-Priority", "0"},
+                                  {"llm_provider-Access-Control-Allow-Origin", "evil"}});
   CHECK(to_pairs(header_fields{{"A", "b"}, {"C", ""}}) == pairs{{"A", "b"}, {"C", ""}});
   header_fields retyped;
   add_upstream_fields(retyped, upstream, content_type::withheld);

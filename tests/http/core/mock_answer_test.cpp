@@ -77,8 +77,7 @@ TEST_CASE("a mocked chat answer") {
   }
   CHECK(got["usage"] ==
         json{{"prompt_tokens", 10}, {"completion_tokens", 20}, {"total_tokens", 30}});
-  CHECK(whole(body_api::chat, 1'000'000)["choices"].size() == 128);
-  CHECK(whole(body_api::chat, 0)["choices"].size() == 1);
+  CHECK(whole(body_api::chat, 128)["choices"].size() == 128);
 }
 
 TEST_CASE("a mocked chat stream") {
@@ -158,6 +157,24 @@ TEST_CASE("mocked embeddings") {
   CHECK(inputs(R"({"input":[[1],[2,3]]})") == 2);
   CHECK(inputs(R"({"input":[]})") == 1);
   CHECK(inputs(R"({})") == 1);
+}
+
+TEST_CASE("a mock refuses to make more than it can, and says how many that is") {
+  const auto refused = [](body_api api, std::uint32_t many, const char* field, const char* bound) {
+    auto request = asks(api);
+    request.n = request.inputs = many;
+    CHECK(mock_events(says(text), request).empty());
+    const auto got = mock_answer(says(text), request);
+    CHECK(got.status == 400);
+    const auto error = json::parse(got.body)["error"];
+    CHECK(error["param"] == field);
+    CHECK(error["type"] == "invalid_request_error");
+    CHECK(error["message"].get<std::string>().find(bound) != std::string::npos);
+  };
+  refused(body_api::chat, 129, "n", "128");
+  refused(body_api::completions, 1'000'000, "n", "128");
+  refused(body_api::embeddings, 2049, "input", "2048");
+  CHECK(whole(body_api::embeddings, 2048)["data"].size() == 2048);
 }
 
 TEST_CASE("mocked responses") {

@@ -205,6 +205,24 @@ TEST_CASE("events, at any cut and with any line end") {
   }
 }
 
+TEST_CASE("lines that no event has are foreign") {
+  const auto is_foreign = [](const std::string& text) {
+    sse_reader reader;
+    reader.feed(text + "\n\n");
+    sse_event event;
+    REQUIRE(reader.next(event));
+    return event.is_foreign;
+  };
+  CHECK(is_foreign("<!doctype html>"));
+  CHECK(is_foreign("{\"error\": \"no\"}"));
+  CHECK(is_foreign("datum: 1"));
+  for (const char* good : {"data: 1", "data", "event: ping", "id: 4", "retry: 3000", ": comment",
+                           "unknown: 1\ndata: 2",
+                           "\xEF\xBB\xBF"
+                           "data: 1"})
+    CHECK_FALSE(is_foreign(good));
+}
+
 TEST_CASE("an event is bounded") {
   sse_reader reader(100);
   sse_event event;

@@ -100,3 +100,14 @@ TEST_CASE("what a route means") {
   CHECK(find_route(get, "/v1/chat/completions").allowed == "POST, OPTIONS");
   CHECK(find_route(http_method::options, "*").preflight);
 }
+
+TEST_CASE("what is not there below /v1/messages is not there in Anthropic's words") {
+  for (const char* path : {"/v1/messages/nope", "/v1/messages/batches", "/v1//messages/nope/"}) {
+    INFO(path);
+    const auto match = find_route(post, path);
+    CHECK(match.to == route::unknown);
+    CHECK(match.is_anthropic());
+  }
+  for (const char* path : {"/v1/messagesnope", "/v1/nope", "/messages/nope"})
+    CHECK_FALSE(find_route(post, path).is_anthropic());
+}
