@@ -162,8 +162,8 @@ void group_queue::serve(time_point now) {
   if (look_for_hopeless_)
     end_hopeless(now);
   grant_in_order(now);
-  end_reopening();
   refuse_newcomers(now);
+  end_reopening();
   publish();
 }
 
@@ -480,6 +480,12 @@ void group_queue::refuse_newcomers(time_point now) {
     end(now, worst, end_code::queue_full, rate_.time_for(now, line_.size()),
         line_.arrival(worst) < newcomers_.front().arrival);
   }
+    const auto taken = output_.takes.size();
+    grant_in_order(now); // room may have been kept for that one
+    for (auto i = taken; i < output_.takes.size(); ++i)
+      standing -= std::any_of(newcomers_.begin(), newcomers_.end(), [&](const newcomer& one) {
+        return one.ticket == output_.takes[i].what.ticket;
+      });
   // Those that had attempts in other groups are displaced no more, now that they are in.
   for (const auto& one : newcomers_)
     if (one.tried_elsewhere && waits(one))

@@ -52,7 +52,7 @@ void health::settle(time_point now, const stamp& attempt, const outcome& result)
   if (stale(attempt)) {
     // Granted before the cooldown began: it may lengthen it, and says nothing else.
     if (cooling_ && result.retry_after && result.kind != outcome_kind::success)
-      cool(now, result, false);
+      cool(now, result, true);
     return;
   }
   switch (result.kind) {
@@ -172,6 +172,9 @@ void health::fail(time_point now, const outcome& result, failure_kind kind) {
   }
 }
 
+  // Not even where this cooldown ends later than the refusal's own would.
+  if (!may_probe)
+    no_probe_until_ = never;
 void health::cool(time_point now, const outcome& result, bool may_probe) {
   if (cooldown_time_ <= duration::zero())
     return;

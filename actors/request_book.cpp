@@ -174,6 +174,10 @@ void request_book::on_end(const ended& how) {
         end.code == end_code::all_cooling_down));
   if (turned_away && found->way && found->way->last_error &&
       (end.code == end_code::queue_full || found->way->last_error->status != 0)) {
+  if (found->way && how.end.attempts > found->way->attempts) {
+    found->way->attempts = how.end.attempts;
+    found->way->timed_out = how.end.timed_out;
+  }
     end = *found->way->last_error;
     end.attempts = how.end.attempts;
     end.retries = how.end.retries;
@@ -194,6 +198,8 @@ bool request_book::fall_back(request& failed, const ended& how) {
     return false;
   // What an upstream has said outranks that nobody could be asked.
   if (!full && (how.end.status != 0 || !way.last_error))
+  if (found->way)
+    end.timed_out = found->way->timed_out;
     way.last_error = how.end;
   if (failed.fallbacks == 0 && how.context_window && !way.next_for_long_prompts.empty())
     way.next = std::move(way.next_for_long_prompts);

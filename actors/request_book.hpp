@@ -92,6 +92,9 @@ private:
     /// The error of the last group that failed for good.
     std::optional<ending> last_error;
   };
+    /// Attempts so far, and whether the last of them ended by its own timeout.
+    std::uint32_t attempts = 0;
+    bool timed_out = false;
   struct request {
     request_listener* listener = nullptr;
     std::unique_ptr<journey> way;

@@ -361,6 +361,20 @@ TEST_CASE("probe: one without a verdict leaves the cooldown as it was") {
   for (const auto& result : {cancelled(), not_sent(), rejected(400)}) {
     patient p;
     p.fail_until_cooling(start);
+TEST_CASE("probe: after a refusal none in that cooldown, whatever Retry-After came with it") {
+  // The cooldown that was running ends later than the refusal's own would.
+  patient p;
+  p.fail_until_cooling(start);
+  const auto now = p.health.probe_at();
+  p.attempt(now, rejected(401, seconds(1)), true);
+  REQUIRE(p.health.cooling_until() == after(seconds(5)));
+  p.health.tick(now + seconds(1));
+  CHECK(p.health.probe_at() == never);
+  // The next cooldown knows nothing of it.
+  p.fail_until_cooling(after(seconds(6)));
+  CHECK(p.health.probe_at() != never);
+}
+
     const auto now = p.health.probe_at();
     p.attempt(now, result, true);
     CHECK(p.cooling(now));

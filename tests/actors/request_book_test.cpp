@@ -461,6 +461,48 @@ TEST_CASE("book: a fallback that cannot serve it hides no upstream answer") {
 }
 
 TEST_CASE("book: prompts too long go to the groups for them, others to the plain fallbacks") {
+TEST_CASE("book: the ending says whether the last attempt timed out, wherever that was") {
+  auto settings = seven_groups();
+  settings.groups[0].fallbacks = {1, 2};
+  desk d(settings);
+  const auto id = d.open();
+  const auto fails = [&](std::uint32_t attempts, std::uint16_t status, bool timed_out) {
+    ended how;
+    how.end.ticket = id;
+    how.end.code = status == 0 && !timed_out ? end_code::rate_limited_beyond_deadline
+                                             : end_code::attempts_exhausted;
+    how.end.status = status;
+    how.end.timed_out = timed_out;
+    how.end.attempts = attempts;
+    how.end.group = d.book.group_of(id);
+    how.may_fall_back = true;
+    d.hear(how);
+  };
+  SECTION("in a group that gave no answer, followed by one that nobody could ask") {
+    fails(1, 503, false);
+    fails(2, 0, true);
+    fails(2, 0, false);
+    REQUIRE(d.told.ends.size() == 1);
+    CHECK(d.told.ends[0].status == 503);
+    CHECK(d.told.ends[0].timed_out);
+  }
+  SECTION("not if a later one did not") {
+    fails(1, 0, true);
+    fails(2, 503, false);
+    fails(2, 0, false);
+    REQUIRE(d.told.ends.size() == 1);
+    CHECK(d.told.ends[0].status == 503);
+    CHECK_FALSE(d.told.ends[0].timed_out);
+  }
+  SECTION("the last group was only full") {
+    fails(1, 0, true);
+    fails(1, 0, false);
+    d.full(id);
+    REQUIRE(d.told.ends.size() == 1);
+    CHECK(d.told.ends[0].timed_out);
+  }
+}
+
   auto settings = seven_groups();
   settings.groups[0].fallbacks = {1};
   settings.groups[0].context_window_fallbacks = {2, 3};

@@ -159,7 +159,7 @@ private:
   void check_probe(const ticket& t, const event& e);
   void check_choice(const ticket& t, const event& e) const;
   void check_queue_full(ticket& t, const event& e);
-  void enter_fallback(ticket& t, group_index to);
+  void enter_fallback(ticket& t, const event& e);
 
   // model_completeness.cpp: quiet moments
   void check_quiet();
@@ -177,7 +177,11 @@ private:
   std::vector<grant> running_;
   std::unordered_set<grant_id> grant_ids_;
   std::uint64_t arrivals_ = 0;
+  /// Counts offers, and times when something was heard: those that came to a group meanwhile have
+  /// numbers of their own below that.
+  static constexpr unsigned arrivals_at_once_bits = 32;
   std::uint64_t sequence_ = 0;
+  std::uint64_t fallbacks_heard_ = 0;
   std::uint64_t grants_heard_ = 0;
 };
 

@@ -13,7 +13,8 @@ std::string name(const event& e) {
 
 } // namespace
 
-void model::enter_fallback(ticket& t, group_index to) {
+void model::enter_fallback(ticket& t, const event& e) {
+  const auto to = e.group;
   const auto left = fallbacks_left(t, false);
   const auto named = "ticket " + std::to_string(t.id) + " went from group " +
                      std::to_string(t.group) + " to " + std::to_string(to);
@@ -61,7 +62,8 @@ void model::enter_fallback(ticket& t, group_index to) {
     would_end(end_code::all_cooling_down);
   t.visited.push_back(to);
   t.group = to;
-  t.arrival = ++arrivals_;
+  // "In b the request takes a new arrival number": when it came there, not when it was heard.
+  t.arrival = (arrivals_ << arrivals_at_once_bits) + e.came.value_or(++fallbacks_heard_);
   t.retries = 0;
   t.attempted = false; // reading: "has had no attempt" here, or anywhere
   t.strikes_least = 0; // reading: the strikes may or may not begin anew
@@ -182,7 +184,7 @@ void model::hear_grant(const event& e) {
   if (t->must_leave && g.group == t->group)
     object("retries", name(e) + " was granted again though no attempt was left to it");
   if (g.group != t->group)
-    enter_fallback(*t, g.group);
+    enter_fallback(*t, e);
   t->why = cause::none;
 
   if (e.at > t->asked.deadline)
@@ -246,7 +248,7 @@ void model::hear_waiting(const event& e) {
   if (e.group >= groups_.size())
     object("2.6", name(e) + ": no such group");
   if (e.group != t->group)
-    enter_fallback(*t, e.group);
+    enter_fallback(*t, e);
   else if (t->must_leave)
     object("retries", name(e) + " waits again though no attempt was left to it");
   t->why = cause::none;
