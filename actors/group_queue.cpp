@@ -386,6 +386,7 @@ void group_queue::end(time_point now, slot_index slot, end_code code,
     result.end.timed_out = ticket.history->last_timed_out();
     result.end.retries += ticket.history->retries();
     result.context_window = ticket.history->context_window();
+    result.content_policy = ticket.history->content_policy();
   }
   result.may_fall_back = code == end_code::attempts_exhausted || code == end_code::rejected ||
                          code == end_code::no_deployment ||
@@ -479,13 +480,13 @@ void group_queue::refuse_newcomers(time_point now) {
       break;
     end(now, worst, end_code::queue_full, rate_.time_for(now, line_.size()),
         line_.arrival(worst) < newcomers_.front().arrival);
-  }
     const auto taken = output_.takes.size();
     grant_in_order(now); // room may have been kept for that one
     for (auto i = taken; i < output_.takes.size(); ++i)
       standing -= std::any_of(newcomers_.begin(), newcomers_.end(), [&](const newcomer& one) {
         return one.ticket == output_.takes[i].what.ticket;
       });
+  }
   // Those that had attempts in other groups are displaced no more, now that they are in.
   for (const auto& one : newcomers_)
     if (one.tried_elsewhere && waits(one))

@@ -40,6 +40,8 @@ struct ended {
   bool may_fall_back = false;
   /// … because the prompt is longer than the model's context.
   bool context_window = false;
+  /// … or the content is against the provider's policy.
+  bool content_policy = false;
   /// A better one took its place in a full queue (it was not turned away at the door).
   bool displaced = false;
   /// As it was last: the operator may have moved the ticket.

@@ -87,14 +87,15 @@ private:
   /// Only for requests whose group has fallbacks.
   struct journey {
     ask wanted;
-    std::vector<group_index> next;
-    std::vector<group_index> next_for_long_prompts;
+    std::vector<fallback_target> next;
+    std::vector<fallback_target> next_for_long_prompts;
+    std::vector<fallback_target> next_for_content_policy;
     /// The error of the last group that failed for good.
     std::optional<ending> last_error;
-  };
     /// Attempts so far, and whether the last of them ended by its own timeout.
     std::uint32_t attempts = 0;
     bool timed_out = false;
+  };
   struct request {
     request_listener* listener = nullptr;
     std::unique_ptr<journey> way;

@@ -87,7 +87,7 @@ struct desk {
     return result.id;
   }
   void end(ticket_id ticket, end_code code, std::uint16_t status = 0, group_index group = 0,
-           bool may_fall_back = true, bool context_window = false) {
+           bool may_fall_back = true, bool context_window = false, bool content_policy = false) {
     ended how;
     how.priority = 4; // as the ticket had it in that queue
     how.end.ticket = ticket;
@@ -96,6 +96,7 @@ struct desk {
     how.end.group = group;
     how.may_fall_back = may_fall_back;
     how.context_window = context_window;
+    how.content_policy = content_policy;
     hear(how);
   }
   void full(ticket_id ticket) { end(ticket, end_code::queue_full, 0, 0, false); }
@@ -460,7 +461,6 @@ TEST_CASE("book: a fallback that cannot serve it hides no upstream answer") {
   CHECK(d.told.ends[0].status == 502);
 }
 
-TEST_CASE("book: prompts too long go to the groups for them, others to the plain fallbacks") {
 TEST_CASE("book: the ending says whether the last attempt timed out, wherever that was") {
   auto settings = seven_groups();
   settings.groups[0].fallbacks = {1, 2};
@@ -503,6 +503,7 @@ TEST_CASE("book: the ending says whether the last attempt timed out, wherever th
   }
 }
 
+TEST_CASE("book: prompts too long go to the groups for them, others to the plain fallbacks") {
   auto settings = seven_groups();
   settings.groups[0].fallbacks = {1};
   settings.groups[0].context_window_fallbacks = {2, 3};
@@ -532,6 +533,45 @@ TEST_CASE("book: the ending says whether the last attempt timed out, wherever th
     desk d(settings);
     d.end(d.open(), end_code::attempts_exhausted, 500);
     CHECK(d.told.ends.size() == 1);
+  }
+}
+
+TEST_CASE("book: what is against the content policy goes to the groups for that") {
+  auto settings = seven_groups();
+  settings.groups[0].content_policy_fallbacks = {{4, 0}};
+  SECTION("from a group that has others too") {
+    settings.groups[0].fallbacks = {1};
+    settings.groups[0].context_window_fallbacks = {2};
+    desk d(settings);
+    const auto id = d.open();
+    d.end(id, end_code::rejected, 400, 0, true, false, true);
+    CHECK(d.book.group_of(id) == 4);
+    d.end(id, end_code::rejected, 400, 4, true, false, true);
+    CHECK(d.told.ends.size() == 1);
+  }
+  SECTION("not another 400") {
+    desk d(settings);
+    d.end(d.open(), end_code::rejected, 400);
+    CHECK(d.told.ends.size() == 1);
+  }
+}
+
+TEST_CASE(
+    "book: a fallback to one deployment is pinned there, the next one to its own or to none") {
+  auto settings = seven_groups();
+  settings.groups[0].fallbacks = {{2, 5}, {3, no_index}, {4, 1}};
+  desk d(settings);
+  ask wanted;
+  wanted.pinned = 7; // in its own group
+  const auto id = d.book.open(d.now, wanted, d.told);
+  CHECK(d.book.output().offers[0].ticket.next_groups == std::vector<group_index>{2, 3, 4});
+  for (const auto& [group, pinned] :
+       {std::pair<group_index, deployment_index>{2, 5}, {3, no_index}, {4, 1}}) {
+    d.end(id, end_code::attempts_exhausted, 500, d.book.group_of(id));
+    const auto& offer = d.book.output().offers.back();
+    CHECK(offer.group == group);
+    CHECK(offer.ticket.wanted.group == group);
+    CHECK(offer.ticket.wanted.pinned == pinned);
   }
 }
 

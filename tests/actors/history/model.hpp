@@ -137,6 +137,7 @@ private:
 
   // model_eligibility.cpp
   answer permitted(const ticket& t, deployment_index d) const; // static rules and exclusion
+  deployment_index pin_in(const ask& a, group_index g) const;
   answer permitted_in(const ask& a, const std::vector<back_off>* own, group_index g,
                       deployment_index d) const;
   answer eligible(const ticket& t, deployment_index d) const;
@@ -176,12 +177,12 @@ private:
   std::vector<ticket> newcomers_gone_;      // timed out at this instant
   std::vector<grant> running_;
   std::unordered_set<grant_id> grant_ids_;
-  std::uint64_t arrivals_ = 0;
   /// Counts offers, and times when something was heard: those that came to a group meanwhile have
   /// numbers of their own below that.
   static constexpr unsigned arrivals_at_once_bits = 32;
-  std::uint64_t sequence_ = 0;
+  std::uint64_t arrivals_ = 0;
   std::uint64_t fallbacks_heard_ = 0;
+  std::uint64_t sequence_ = 0;
   std::uint64_t grants_heard_ = 0;
 };
 

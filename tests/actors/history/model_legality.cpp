@@ -34,7 +34,7 @@ void model::enter_fallback(ticket& t, const event& e) {
   const bool by_context = t.context_window && !rules.context_window_fallbacks.empty();
   const auto& list = by_context ? rules.context_window_fallbacks : rules.fallbacks;
   const auto place_of = [&](group_index g) {
-    return std::find(list.begin(), list.end(), g);
+    return std::find_if(list.begin(), list.end(), [&](const auto& f) { return f.group == g; });
   };
   // reading: one that was full (or not healthy) may be looked at again later, or not.
   for (auto g : fallbacks_left(t, true))
