@@ -113,10 +113,8 @@ void health::succeed(const stamp& attempt) {
     reopen(2);
     return;
   }
-  if (attempt.probe)
-    failures_.clear();
+  // Also a probe's that outlived its cooldown.
   if (reopening()) {
-    // Also a probe's that outlived its cooldown.
     failures_.clear();
     reopening_limit_ = reopening_limit_ >= reopening_done ? 0 : reopening_limit_ * 2;
   }

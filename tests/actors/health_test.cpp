@@ -431,6 +431,22 @@ TEST_CASE("probe: a success makes it healthy and clears the count") {
   CHECK_FALSE(p.cooling(now));
 }
 
+TEST_CASE("probe: one that outlives its cooldown and the re-opening is a success like any other") {
+  patient p;
+  p.fail_until_cooling(start);
+  const auto probe = p.health.take(p.health.probe_at(), true);
+  const auto now = after(seconds(5));
+  REQUIRE_FALSE(p.cooling(now));
+  p.attempt(now, success());
+  p.health.open_fully(p.health.phase());
+  for (int i = 0; i < 3; ++i)
+    p.attempt(now, failed());
+  p.health.settle(now, probe, success());
+  REQUIRE_FALSE(p.cooling(now));
+  p.attempt(now, failed());
+  CHECK(p.cooling(now));
+}
+
 TEST_CASE("probe: a 2xx head is success before the answer is whole") {
   patient p;
   p.fail_until_cooling(start);
