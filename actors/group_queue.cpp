@@ -90,7 +90,7 @@ void group_queue::owner_gone(owner_index owner) {
 }
 
 void group_queue::room_changed(time_point now, deployment_index which, const room& figures,
-                               const std::vector<attempt_result>& results) {
+                               std::span<const attempt_result> results) {
   auto& view = views_[which];
   const auto asked_to_wait_before = view.figures().retry_after_until;
   const bool was_cooling = view.figures().cooling;

@@ -9,6 +9,7 @@
 #include "actors/waiting_line.hpp"
 
 #include <queue>
+#include <span>
 #include <variant>
 
 namespace vorrang {
@@ -112,7 +113,7 @@ public:
 
   /// A deployment's figures changed, and some of its attempts ended.
   void room_changed(time_point now, deployment_index which, const room& figures,
-                    const std::vector<attempt_result>& results);
+                    std::span<const attempt_result> results);
 
   /// One of the watched groups became healthy.
   void fallback_healthy();

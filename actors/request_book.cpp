@@ -135,8 +135,8 @@ void request_book::ask_position(ticket_id ticket) {
     output_.places.push_back({found->group, ticket});
 }
 
-void request_book::deliver(time_point now, std::vector<verdict>& verdicts) {
-  for (auto& what : verdicts) {
+void request_book::deliver(time_point now, std::span<const verdict> verdicts) {
+  for (const auto& what : verdicts) {
     if (const auto* given = std::get_if<grant>(&what)) {
       on_grant(now, *given);
     } else if (const auto* how = std::get_if<ended>(&what)) {

@@ -61,7 +61,7 @@ public:
   void ask_position(ticket_id ticket);
 
   /// What the queues said.
-  void deliver(time_point now, std::vector<verdict>& verdicts);
+  void deliver(time_point now, std::span<const verdict> verdicts);
 
   /// Gives back grants that were not used in time.
   void sweep(time_point now);
