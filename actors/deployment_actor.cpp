@@ -33,9 +33,16 @@ deployment_actor::behavior_type deployment_keeper(pointer self, directory_ptr di
   return {
       [=](start_atom) { report(self); },
       [=](take_atom, const take_batch& batch) {
+        auto& books = *self->state.books;
         for (const auto& taken : batch.takes)
-          self->state.books->take_grant(taken);
-        self->state.tick.arm(self, self->state.books->next_event());
+          books.take_grant(taken);
+        if (!books.is_overtaken())
+          return self->state.tick.arm(self, books.next_event());
+        const auto now = self->clock().now();
+        for (const auto& taken : batch.takes)
+          if (auto result = books.catch_up(now, taken.id))
+            self->state.report.results.push_back(*result);
+        report(self, now);
       },
       [=](settle_atom, const settle_batch& batch) {
         forget_caf_logger();

@@ -57,17 +57,18 @@ void send_verdicts(pointer self, queue_output& output) {
   }
 }
 
-/// Decides, and tells everybody. Takes go out before verdicts: a deployment must know of a grant
-/// before its holder can settle it.
+/// Decides, and tells everybody. Verdicts go out before takes: where one thread runs them all, the
+/// holder of a short grant then has settled it when the deployment wakes up, and both are woken
+/// once for take and settle, offer and room.
 void serve(pointer self, time_point now) {
   auto& state = self->state;
   auto& line = *state.line;
   line.serve(now);
   auto& output = line.output();
-  if (!output.takes.empty() || !output.orphans.empty() || !output.opened.empty())
-    send_takes(self, output);
   if (!output.verdicts.empty())
     send_verdicts(self, output);
+  if (!output.takes.empty() || !output.orphans.empty() || !output.opened.empty())
+    send_takes(self, output);
   for (const auto watched : output.watched)
     self->send(state.directory->queues[watched], watch_atom_v, watching_actor{self});
   output.clear();
