@@ -1,6 +1,6 @@
 #include "actors/deployment_actor.hpp"
 
-#include "actors/quiet_thread.hpp"
+#include "actors/quiet_caf.hpp"
 
 namespace vorrang {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "actors/by_key.hpp"
 #include "actors/queue_report.hpp"
-#include "actors/quiet_thread.hpp"
+#include "actors/quiet_caf.hpp"
 
 #include <caf/exit_reason.hpp>
 
