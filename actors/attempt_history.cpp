@@ -28,43 +28,53 @@ attempt_history::verdict attempt_history::record(time_point now, deployment_inde
   last_timed_out_ = report.timed_out;
   last_retry_after_ = report.retry_after;
   context_window_ = report.context_window;
+  content_policy_ = report.content_policy;
   auto& here = at(where);
 
   if (report.kind == outcome_kind::rate_limited) {
     if (strikes_ == 0 || deployment_answered_since)
       ++strikes_;
     back_off(now, here, report, group, random);
-    if (strikes_ >= strikes_max)
-      return verdict::exhausted;
-    if (group.retries.rate_limit && ++retries_rate_limit_ > *group.retries.rate_limit)
+    const auto counted = count_failure(group.retries, report);
+    if (strikes_ >= strikes_max || (counted.limit && !use_one(counted, *counted.limit)))
       return verdict::exhausted;
     return verdict::waits_again;
   }
-  if (report.kind == outcome_kind::rejected) {
-    if (report.status != 401 && report.status != 403 && report.status != 404)
-      return verdict::rejected;
+  if (refuses(report)) {
     here.refused = true;
+    const auto counted = count_failure(group.retries, report);
+    return counted.limit && !use_one(counted, *counted.limit) ? verdict::exhausted
+                                                              : verdict::waits_again;
+  }
+  if (report.kind == outcome_kind::rejected) {
+    // Where another group is meant for just this, there is no point in trying here again.
+    const bool goes_elsewhere =
+        (report.context_window && !group.context_window_fallbacks.empty()) ||
+        (report.content_policy && !group.content_policy_fallbacks.empty());
+    const auto counted = count_failure(group.retries, report);
+    if (goes_elsewhere || !use_one(counted, counted.limit.value_or(0)))
+      return verdict::rejected;
+    ++retries_;
+    back_off(now, here, report, group, random);
     return verdict::waits_again;
   }
   back_off(now, here, report, group, random);
-  return result.probe ? verdict::waits_again : count_retry(where, report, group);
-}
-
-attempt_history::verdict attempt_history::count_retry(deployment_index where, const outcome& result,
-                                                      const group_settings& group) {
-  const bool timeout = result.timed_out || result.status == 408;
-  const auto& allowed = timeout                ? group.retries.timeout
-                        : result.status >= 500 ? group.retries.internal_server_error
-                                               : std::optional<std::uint32_t>{};
-  auto& used = timeout ? retries_timeout_ : retries_server_error_;
-  const auto limit =
-      allowed.value_or(group.deployments[where].num_retries.value_or(group.num_retries));
-  auto& counter = allowed ? used : retries_plain_;
-  if (counter >= limit)
+  if (result.probe)
+    return verdict::waits_again;
+  const auto counted = count_failure(group.retries, report);
+  const auto general = group.deployments[where].num_retries.value_or(group.num_retries);
+  if (!use_one(counted, counted.limit.value_or(general)))
     return verdict::exhausted;
-  ++counter;
   ++retries_;
   return verdict::waits_again;
+}
+
+bool attempt_history::use_one(const counted_failure& failure, std::uint32_t limit) {
+  auto& used = used_[static_cast<std::size_t>(failure.kind)];
+  if (used >= limit)
+    return false;
+  ++used;
+  return true;
 }
 
 void attempt_history::back_off(time_point now, place& here, const outcome& result,

@@ -3,7 +3,9 @@
 
 #include "actors/deployment.hpp"
 #include "actors/deployment_set.hpp"
+#include "actors/failure_kind.hpp"
 
+#include <array>
 #include <random>
 
 namespace vorrang {
@@ -41,6 +43,7 @@ public:
   bool last_timed_out() const noexcept { return last_timed_out_; }
   std::optional<duration> last_retry_after() const noexcept { return last_retry_after_; }
   bool context_window() const noexcept { return context_window_; }
+  bool content_policy() const noexcept { return content_policy_; }
 
   /// A number of the queue's own that orders events; 0 before the first 429.
   std::uint64_t last_rate_limit = 0;
@@ -57,19 +60,18 @@ private:
   place& at(deployment_index where);
   void back_off(time_point now, place& here, const outcome& result, const group_settings& group,
                 std::minstd_rand& random);
-  verdict count_retry(deployment_index where, const outcome& result, const group_settings& group);
+  /// Takes one of the attempts that are left after such a failure; false if none is.
+  bool use_one(const counted_failure& failure, std::uint32_t limit);
 
   std::vector<place> places_;
-  /// All of them; the next four count those that have a limit of their own, and the rest.
   std::uint32_t retries_ = 0;
-  std::uint32_t retries_plain_ = 0;
-  std::uint32_t retries_timeout_ = 0;
-  std::uint32_t retries_server_error_ = 0;
-  std::uint32_t retries_rate_limit_ = 0;
+  /// Attempts after a failure, by kind.
+  std::array<std::uint32_t, failure_kinds> used_{};
   std::uint32_t strikes_ = 0;
   std::uint16_t last_status_ = 0;
   bool last_timed_out_ = false;
   bool context_window_ = false;
+  bool content_policy_ = false;
   std::optional<duration> last_retry_after_;
 };
 

@@ -1,33 +1,10 @@
 #include "actors/book_sender.hpp"
 
+#include "actors/by_key.hpp"
+
 #include <caf/send.hpp>
 
 namespace vorrang {
-namespace {
-
-/// Calls `visit(first, rest)` for each run of entries with the same `key`; nearly always one run.
-template <class Entry, class Key, class Batch, class Add, class Send>
-void for_each_key(std::vector<Entry>& entries, Key key, Batch empty, Add add, Send send) {
-  std::size_t from = 0;
-  while (from < entries.size()) {
-    const auto current = key(entries[from]);
-    Batch batch = empty;
-    // Others of this key further on come along; what remains is moved to the front.
-    std::size_t kept = from;
-    for (std::size_t i = from; i < entries.size(); ++i) {
-      if (key(entries[i]) == current)
-        add(batch, entries[i]);
-      else if (kept++ != i)
-        entries[kept - 1] = std::move(entries[i]);
-    }
-    entries.resize(kept);
-    send(current, std::move(batch));
-  }
-  entries.clear();
-}
-
-} // namespace
-
 void send_book(book_output& output, const request_actor& owner, const engine_directory& engine) {
   const auto place_of = [](const auto& entry) {
     return std::pair(entry.group, entry.deployment);

@@ -3,6 +3,12 @@
 #include <algorithm>
 
 namespace vorrang {
+namespace {
+
+/// More than can be on their way: whoever makes ids up shall not fill the memory.
+constexpr std::size_t early_max = 1'000'000;
+
+} // namespace
 
 deployment::deployment(const group_settings& group, const deployment_settings& settings,
                        bool track_usage)
@@ -13,6 +19,7 @@ deployment::deployment(const group_settings& group, const deployment_settings& s
 
 void deployment::take_grant(const take& granted) {
   ++takes_seen_;
+  newest_ = granted.id;
   attempt made{granted.ticket,
                granted.at,
                granted.token_estimate,
@@ -27,6 +34,11 @@ void deployment::take_grant(const take& granted) {
 }
 
 bool deployment::head(time_point now, grant_id id) {
+  if (id > newest_) {
+    if (early_.size() < early_max)
+      early_[id].head = true;
+    return false;
+  }
   const auto found = in_flight_.find(id);
   if (found == in_flight_.end() || !found->second.stamp.probe)
     return false;
@@ -35,6 +47,13 @@ bool deployment::head(time_point now, grant_id id) {
 }
 
 std::optional<attempt_result> deployment::settle(time_point now, grant_id id, outcome result) {
+  if (id > newest_) {
+    if (early_.size() >= early_max || early_[id].result)
+      ++unknown_settles_;
+    else
+      early_[id].result = result;
+    return std::nullopt;
+  }
   const auto found = in_flight_.find(id);
   if (found == in_flight_.end()) {
     ++unknown_settles_;
@@ -65,6 +84,17 @@ std::optional<attempt_result> deployment::settle(time_point now, grant_id id, ou
     last_failure_status_ = result.status;
   health_.settle(now, over.stamp, result);
   return attempt_result{over.ticket, id, result, over.stamp.probe};
+}
+
+std::optional<attempt_result> deployment::catch_up(time_point now, grant_id taken) {
+  const auto found = early_.find(taken);
+  if (found == early_.end())
+    return std::nullopt;
+  const auto heard = found->second;
+  early_.erase(found);
+  if (heard.head)
+    head(now, taken);
+  return heard.result ? settle(now, taken, *heard.result) : std::nullopt;
 }
 
 void deployment::charge_tokens(time_point now, const attempt& over, const outcome& result) {

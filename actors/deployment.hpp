@@ -63,18 +63,28 @@ struct attempt_result {
 
 /// Owned by its deployment actor. Limits are hard: they are counted over `take`s, dated at the
 /// grant. Passive: takes the time, which must not run backwards.
+///
+/// The queue tells the holder of a grant first and the deployment right after it, so what the
+/// holder says may overtake the take. It is kept until then: call `catch_up` after `take_grant`.
 class deployment {
 public:
   /// `track_usage`: keep the windows also where no limit asks for them (usage-based routing).
   deployment(const group_settings& group, const deployment_settings& settings, bool track_usage);
 
+  /// Ids rise from take to take.
   void take_grant(const take& granted);
 
-  /// A 2xx head arrived. False if that grant is not in flight or not a probe.
+  /// A 2xx head arrived. False if that grant is not in flight (yet) or not a probe.
   bool head(time_point now, grant_id id);
 
-  /// Settles a grant; nothing if it is unknown or settled already.
+  /// Settles a grant; nothing if it is unknown, settled already, or not taken yet.
   std::optional<attempt_result> settle(time_point now, grant_id id, outcome result);
+
+  /// Something was heard of a grant that is not taken yet.
+  bool is_overtaken() const noexcept { return !early_.empty(); }
+
+  /// What was heard of a grant before it was taken happens now.
+  std::optional<attempt_result> catch_up(time_point now, grant_id taken);
 
   /// Re-opening (of this phase) held nobody back: it is over.
   void open_fully(std::uint32_t phase) noexcept { health_.open_fully(phase); }
@@ -98,6 +108,11 @@ private:
     sliding_window::entry_number token_entry;
   };
 
+  struct early {
+    bool head = false;
+    std::optional<outcome> result;
+  };
+
   void charge_tokens(time_point now, const attempt& over, const outcome& result);
 
   std::optional<std::uint64_t> rpm_;
@@ -109,6 +124,9 @@ private:
   sliding_window tokens_;
   health health_;
   boost::unordered_flat_map<grant_id, attempt> in_flight_;
+  /// Of grants whose take is on its way: a moment, and few.
+  boost::unordered_flat_map<grant_id, early> early_;
+  grant_id newest_ = 0;
   std::uint64_t takes_seen_ = 0;
   std::uint64_t unknown_settles_ = 0;
   duration latency_{};

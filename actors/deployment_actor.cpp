@@ -1,17 +1,22 @@
 #include "actors/deployment_actor.hpp"
 
+#include "actors/quiet_caf.hpp"
+
 namespace vorrang {
 namespace {
 
 using pointer = deployment_actor::stateful_pointer<deployment_state>;
 
-void report(pointer self) {
+void report(pointer self, time_point now) {
   auto& state = self->state;
-  const auto now = self->clock().now();
   state.report.figures = state.books->current(now);
   self->send(state.directory->queues[state.group], room_atom_v, std::move(state.report));
   state.report.results.clear();
   state.tick.arm(self, state.books->next_event());
+}
+
+void report(pointer self) {
+  report(self, self->clock().now());
 }
 
 } // namespace
@@ -28,21 +33,30 @@ deployment_actor::behavior_type deployment_keeper(pointer self, directory_ptr di
   return {
       [=](start_atom) { report(self); },
       [=](take_atom, const take_batch& batch) {
+        auto& books = *self->state.books;
         for (const auto& taken : batch.takes)
-          self->state.books->take_grant(taken);
-        self->state.tick.arm(self, self->state.books->next_event());
+          books.take_grant(taken);
+        if (!books.is_overtaken())
+          return self->state.tick.arm(self, books.next_event());
+        const auto now = self->clock().now();
+        for (const auto& taken : batch.takes)
+          if (auto result = books.catch_up(now, taken.id))
+            self->state.report.results.push_back(*result);
+        report(self, now);
       },
       [=](settle_atom, const settle_batch& batch) {
+        forget_caf_logger();
         const auto now = self->clock().now();
         for (const auto& over : batch.settles)
           if (auto result = self->state.books->settle(now, over.grant, over.result))
             self->state.report.results.push_back(*result);
         if (!self->state.report.results.empty())
-          report(self);
+          report(self, now);
       },
       [=](head_atom, grant_id id) {
-        if (self->state.books->head(self->clock().now(), id))
-          report(self);
+        const auto now = self->clock().now();
+        if (self->state.books->head(now, id))
+          report(self, now);
       },
       [=](open_atom, std::uint32_t phase) {
         self->state.books->open_fully(phase);

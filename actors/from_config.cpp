@@ -40,6 +40,18 @@ bool supports(const config::deployment& which, std::string_view name) {
                      [&](const std::string& written) { return names_endpoint(written, name); });
 }
 
+counts_by_kind counts_from(const config::failure_policy& from) {
+  counts_by_kind to;
+  to.bad_request = from.bad_request;
+  to.content_policy = from.content_policy;
+  to.authentication = from.authentication;
+  to.timeout = from.timeout;
+  to.rate_limit = from.rate_limit;
+  to.internal_server_error = from.internal_server_error;
+  to.service_unavailable = from.service_unavailable;
+  return to;
+}
+
 deployment_settings deployment_from(const config::deployment& from,
                                     const config::router_settings& router) {
   deployment_settings to;
@@ -57,23 +69,28 @@ deployment_settings deployment_from(const config::deployment& from,
   else if (from.cooldown_time)
     to.cooldown_time = *from.cooldown_time;
   to.num_retries = from.num_retries;
+  to.allowed_fails = from.allowed_fails;
+  if (from.allowed_fails_policy)
+    to.fails = counts_from(*from.allowed_fails_policy);
   return to;
 }
 
-std::vector<group_index> groups_of(const std::vector<config::target>& targets,
-                                   const config::settings& from, std::size_t self) {
+std::vector<fallback_target> fallbacks_of(const std::vector<config::target>& targets,
+                                          const config::settings& from, std::size_t self) {
   // Five groups in all are visited (spec §3), the first of them being the group itself.
   const std::size_t count_max = std::min<std::size_t>(4, from.router.max_fallbacks);
-  std::vector<group_index> to;
+  std::vector<fallback_target> to;
   for (const auto& target : targets) {
     if (to.size() >= count_max)
       break;
     const auto index = static_cast<group_index>(target.group);
     if (target.group == self || target.group >= from.groups.size() ||
         from.groups[target.group].deployments.empty() ||
-        std::find(to.begin(), to.end(), index) != to.end())
+        std::any_of(to.begin(), to.end(), [&](const auto& t) { return t.group == index; }))
       continue;
-    to.push_back(index);
+    to.emplace_back(index, target.deployment
+                               ? place_in_group(from, target.group, *target.deployment)
+                               : no_index);
   }
   return to;
 }
@@ -86,17 +103,17 @@ group_settings group_from(const config::settings& from, std::size_t index) {
   to.deployments.reserve(group.deployments.size());
   for (const auto place : group.deployments)
     to.deployments.push_back(deployment_from(from.deployments.at(place), router));
-  to.fallbacks = groups_of(group.fallbacks, from, index);
-  to.context_window_fallbacks = groups_of(group.context_window_fallbacks, from, index);
+  to.fallbacks = fallbacks_of(group.fallbacks, from, index);
+  to.context_window_fallbacks = fallbacks_of(group.context_window_fallbacks, from, index);
+  to.content_policy_fallbacks = fallbacks_of(group.content_policy_fallbacks, from, index);
   to.strategy = strategy_of(router.routing_strategy);
   to.num_retries = router.num_retries;
   const auto& retries = group.retry_policy ? group.retry_policy : router.retry_policy;
   if (retries)
-    to.retries = {retries->timeout, retries->rate_limit, retries->internal_server_error};
+    to.retries = counts_from(*retries);
   to.allowed_fails = router.allowed_fails;
-  if (const auto& fails = router.allowed_fails_policy)
-    to.fails = {fails->timeout, fails->rate_limit, fails->internal_server_error,
-                fails->authentication};
+  if (router.allowed_fails_policy)
+    to.fails = counts_from(*router.allowed_fails_policy);
   to.cooldown_time = router.disable_cooldowns ? duration::zero() : duration(router.cooldown_time);
   to.least_back_off = router.retry_after;
   to.probe_spacing = router.polling_interval;

@@ -92,7 +92,7 @@ void group_queue::owner_gone(owner_index owner) {
 }
 
 void group_queue::room_changed(time_point now, deployment_index which, const room& figures,
-                               const std::vector<attempt_result>& results) {
+                               std::span<const attempt_result> results) {
   unheard_.erase(which);
   auto& view = views_[which];
   const auto asked_to_wait_before = view.figures().retry_after_until;
@@ -165,11 +165,11 @@ void group_queue::serve(time_point now) {
   if (look_for_hopeless_)
     end_hopeless(now);
   grant_in_order(now);
-  if (unheard_.empty())
+  if (unheard_.empty()) {
     end_impatient(now);
-  end_reopening();
-  if (unheard_.empty())
     refuse_newcomers(now);
+  }
+  end_reopening();
   publish();
 }
 
@@ -397,6 +397,7 @@ void group_queue::end(time_point now, slot_index slot, end_code code,
     result.end.status = ticket.history->last_status();
     result.end.timed_out = ticket.history->last_timed_out();
     result.context_window = ticket.history->context_window();
+    result.content_policy = ticket.history->content_policy();
   }
   result.may_fall_back = code == end_code::attempts_exhausted || code == end_code::rejected ||
                          code == end_code::no_deployment ||
@@ -504,6 +505,12 @@ void group_queue::refuse_newcomers(time_point now) {
       break;
     end(now, worst, end_code::queue_full, rate_.time_for(now, line_.size()),
         line_.arrival(worst) < newcomers_.front().arrival);
+    const auto taken = output_.takes.size();
+    grant_in_order(now); // room may have been kept for that one
+    for (auto i = taken; i < output_.takes.size(); ++i)
+      standing -= std::any_of(newcomers_.begin(), newcomers_.end(), [&](const newcomer& one) {
+        return one.ticket == output_.takes[i].what.ticket;
+      });
   }
   // Those that had attempts in other groups are displaced no more, now that they are in.
   for (const auto& one : newcomers_)

@@ -9,6 +9,7 @@
 #include "actors/waiting_line.hpp"
 
 #include <queue>
+#include <span>
 #include <variant>
 
 namespace vorrang {
@@ -40,6 +41,8 @@ struct ended {
   bool may_fall_back = false;
   /// … because the prompt is longer than the model's context.
   bool context_window = false;
+  /// … or the content is against the provider's policy.
+  bool content_policy = false;
   /// A better one took its place in a full queue (it was not turned away at the door).
   bool displaced = false;
 };
@@ -113,7 +116,7 @@ public:
 
   /// A deployment's figures changed, and some of its attempts ended.
   void room_changed(time_point now, deployment_index which, const room& figures,
-                    const std::vector<attempt_result>& results);
+                    std::span<const attempt_result> results);
 
   /// One of the watched groups became healthy.
   void fallback_healthy();

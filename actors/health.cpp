@@ -14,7 +14,8 @@ constexpr std::uint32_t reopening_done = 1u << 24;
 health::health(const group_settings& group, const deployment_settings& deployment)
     : cooldown_time_(deployment.cooldown_time.value_or(group.cooldown_time)),
       first_spacing_(std::max<duration>(group.probe_spacing, std::chrono::milliseconds(1))),
-      allowed_fails_(group.allowed_fails), policy_(group.fails) {}
+      allowed_fails_(deployment.allowed_fails.value_or(group.allowed_fails)),
+      policy_(deployment.fails.value_or(group.fails)) {}
 
 health::stamp health::take(time_point now, bool probe) {
   tick(now);
@@ -52,7 +53,7 @@ void health::settle(time_point now, const stamp& attempt, const outcome& result)
   if (stale(attempt)) {
     // Granted before the cooldown began: it may lengthen it, and says nothing else.
     if (cooling_ && result.retry_after && result.kind != outcome_kind::success)
-      cool(now, result, false);
+      cool(now, result, true);
     return;
   }
   switch (result.kind) {
@@ -60,18 +61,13 @@ void health::settle(time_point now, const stamp& attempt, const outcome& result)
     if (!attempt.healed)
       succeed(attempt);
     break;
-  case outcome_kind::rate_limited:
-    fail(now, result, failure_kind::rate_limit);
-    break;
   case outcome_kind::rejected:
-    if (result.status == 401 || result.status == 403 || result.status == 404)
-      fail(now, result, failure_kind::refusal);
+    if (refuses(result))
+      fail(now, result);
     break;
+  case outcome_kind::rate_limited:
   case outcome_kind::failed:
-    if (result.timed_out || result.status == 408)
-      fail(now, result, failure_kind::timeout);
-    else
-      fail(now, result, result.status >= 500 ? failure_kind::server_error : failure_kind::other);
+    fail(now, result);
     break;
   case outcome_kind::not_sent:
   case outcome_kind::cancelled:
@@ -117,57 +113,38 @@ void health::succeed(const stamp& attempt) {
     reopen(2);
     return;
   }
-  if (attempt.probe)
-    failures_.clear();
+  // Also a probe's that outlived its cooldown.
   if (reopening()) {
-    // Also a probe's that outlived its cooldown.
     failures_.clear();
     reopening_limit_ = reopening_limit_ >= reopening_done ? 0 : reopening_limit_ * 2;
   }
 }
 
-std::optional<std::uint32_t> health::allowance(failure_kind kind) const noexcept {
-  switch (kind) {
-  case failure_kind::timeout:
-    return policy_.timeout;
-  case failure_kind::server_error:
-    return policy_.internal_server_error;
-  case failure_kind::rate_limit:
-    return policy_.rate_limit;
-  case failure_kind::refusal:
-    return policy_.authentication;
-  case failure_kind::other:
-    break;
-  }
-  return std::nullopt;
-}
-
-void health::fail(time_point now, const outcome& result, failure_kind kind) {
+void health::fail(time_point now, const outcome& result) {
   if (cooldown_time_ <= duration::zero())
     return;
-  const bool asked_to_wait = result.retry_after.has_value();
-  const bool refused = kind == failure_kind::refusal;
-  const auto own_allowance = allowance(kind);
-  const bool at_once =
-      (kind == failure_kind::rate_limit || refused || (asked_to_wait && result.status == 503)) &&
-      !own_allowance;
+  const bool rate_limited = result.kind == outcome_kind::rate_limited;
+  const bool refused = refuses(result);
+  const bool asked_to_wait =
+      result.retry_after.has_value() && (rate_limited || result.status == 503);
+  const auto counted = count_failure(policy_, result);
+  const bool at_once = (rate_limited || refused || asked_to_wait) && !counted.limit;
 
   while (!failures_.empty() && failures_.front().at + failure_window <= now)
     failures_.pop_front();
   if (!at_once)
-    failures_.push_back({now, kind});
-  const auto counted = std::count_if(failures_.begin(), failures_.end(), [&](const failure& f) {
-    return own_allowance ? f.kind == kind : !allowance(f.kind);
-  });
-  const bool too_many = counted > own_allowance.value_or(allowed_fails_);
+    failures_.push_back({now, counted.kind});
+  const auto alike = static_cast<std::uint64_t>(
+      std::count_if(failures_.begin(), failures_.end(),
+                    [&](const failure& f) { return f.kind == counted.kind; }));
+  const bool too_many = alike > counted.limit.value_or(allowed_fails_);
 
   if (cooling_) {
     // A failed probe: the cooldown starts anew, and the next probe comes later.
     spacing_ = std::min(spacing_ * 2, std::max(cooldown_time_, first_spacing_));
     cool(now, result, !refused);
     probe_at_ = now + spacing_;
-  } else if (at_once || too_many ||
-             (asked_to_wait && (result.status == 503 || kind == failure_kind::rate_limit))) {
+  } else if (at_once || too_many || asked_to_wait) {
     cool(now, result, !refused);
   }
 }
@@ -191,8 +168,11 @@ void health::cool(time_point now, const outcome& result, bool may_probe) {
   until_ = std::max(until_, end);
   if (result.retry_after)
     retry_after_until_ = std::max(retry_after_until_, end);
-  if (result.retry_after || !may_probe)
+  if (result.retry_after)
     no_probe_until_ = std::max(no_probe_until_, end);
+  // Not even where this cooldown ends later than the refusal's own would.
+  if (!may_probe)
+    no_probe_until_ = never;
 }
 
 } // namespace vorrang

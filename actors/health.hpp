@@ -1,7 +1,7 @@
 // Whether a deployment is left alone, tried out, or used: cooldown, probes, re-opening.
 #pragma once
 
-#include "actors/settings.hpp"
+#include "actors/failure_kind.hpp"
 
 #include <deque>
 
@@ -61,7 +61,6 @@ public:
   }
 
 private:
-  enum class failure_kind : std::uint8_t { other, timeout, server_error, rate_limit, refusal };
   struct failure {
     time_point at;
     failure_kind kind;
@@ -70,9 +69,8 @@ private:
   void cool(time_point now, const outcome& result, bool may_probe);
   void reopen(std::uint32_t limit);
   void succeed(const stamp& attempt);
-  void fail(time_point now, const outcome& result, failure_kind kind);
+  void fail(time_point now, const outcome& result);
   bool stale(const stamp& attempt) const noexcept { return attempt.phase < began_; }
-  std::optional<std::uint32_t> allowance(failure_kind kind) const noexcept;
 
   duration cooldown_time_;
   duration first_spacing_;

@@ -9,6 +9,7 @@
 #include "actors/group_queue.hpp"
 #include "actors/snapshot.hpp"
 
+#include <boost/container/small_vector.hpp>
 #include <caf/actor.hpp>
 #include <caf/actor_cast.hpp>
 #include <caf/allowed_unsafe_message_type.hpp>
@@ -19,19 +20,24 @@ namespace vorrang {
 
 struct offer_batch;
 
+/// What a message is full of. Where requests come one by one it is one, which needs no memory of
+/// its own.
+template <class Entry>
+using batch_of = boost::container::small_vector<Entry, 1>;
+
 /// What a queue tells an owner, in order.
 struct verdict_batch {
-  std::vector<verdict> verdicts;
+  batch_of<verdict> verdicts;
 };
 
 /// Tickets that their owners do not want any more; also settled nowhere if they were granted.
 struct cancel_batch {
-  std::vector<ticket_id> tickets;
+  batch_of<ticket_id> tickets;
 };
 
 /// Grants that a queue has made at one deployment, in order.
 struct take_batch {
-  std::vector<take> takes;
+  batch_of<take> takes;
 };
 
 /// Attempts that ended at one deployment.
@@ -40,14 +46,14 @@ struct settle_batch {
     grant_id grant;
     outcome result;
   };
-  std::vector<entry> settles;
+  batch_of<entry> settles;
 };
 
 /// What a deployment tells its queue: its figures now, and the attempts they already reflect.
 struct room_report {
   deployment_index deployment = 0;
   room figures;
-  std::vector<attempt_result> results;
+  batch_of<attempt_result> results;
 };
 
 /// Moves a waiting ticket.
@@ -129,7 +135,7 @@ using watching_actor = caf::typed_actor<caf::reacts_to<healthy_atom>>;
 /// Tickets that one owner offers at once. The owner hears `verdict_batch`es.
 struct offer_batch {
   request_actor owner;
-  std::vector<ticket_offer> tickets;
+  batch_of<ticket_offer> tickets;
 };
 
 /// Tracks one deployment's rpm, tpm, slots and health, and reports them to its queue.

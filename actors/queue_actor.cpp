@@ -1,6 +1,8 @@
 #include "actors/queue_actor.hpp"
 
+#include "actors/by_key.hpp"
 #include "actors/queue_report.hpp"
+#include "actors/quiet_caf.hpp"
 
 #include <caf/exit_reason.hpp>
 
@@ -25,22 +27,14 @@ owner_index index_of(pointer self, const request_actor& handle) {
   return static_cast<owner_index>(free);
 }
 
-void send_takes(pointer self, const queue_output& output) {
+void send_takes(pointer self, queue_output& output) {
   const auto& row = self->state.directory->deployments[self->state.line->settings_index()];
-  // Nearly always one or two deployments: each pass gathers one of them.
-  std::vector<bool> sent(output.takes.size());
-  for (std::size_t i = 0; i < output.takes.size(); ++i) {
-    if (sent[i])
-      continue;
-    const auto which = output.takes[i].deployment;
-    take_batch batch;
-    for (std::size_t j = i; j < output.takes.size(); ++j)
-      if (output.takes[j].deployment == which) {
-        batch.takes.push_back(output.takes[j].what);
-        sent[j] = true;
-      }
-    self->send(row[which], take_atom_v, std::move(batch));
-  }
+  for_each_key(
+      output.takes, [](const auto& taken) { return taken.deployment; }, take_batch{},
+      [](take_batch& batch, const auto& taken) { batch.takes.push_back(taken.what); },
+      [&](deployment_index which, take_batch&& batch) {
+        self->send(row[which], take_atom_v, std::move(batch));
+      });
   for (const auto& [which, phase] : output.opened)
     self->send(row[which], open_atom_v, phase);
   for (const auto& lost : output.orphans) {
@@ -53,28 +47,28 @@ void send_takes(pointer self, const queue_output& output) {
 void send_verdicts(pointer self, queue_output& output) {
   auto& owners = self->state.owners;
   for (auto& [owner, what] : output.verdicts)
-    owners[owner].outbox.push_back(std::move(what));
+    owners[owner].outbox.verdicts.push_back(std::move(what));
   for (auto& owner : owners) {
-    if (owner.outbox.empty())
+    if (owner.outbox.verdicts.empty())
       continue;
     if (owner.handle)
-      self->send(owner.handle, verdict_atom_v, verdict_batch{std::move(owner.outbox)});
-    owner.outbox = {};
+      self->send(owner.handle, verdict_atom_v, std::move(owner.outbox));
+    owner.outbox.verdicts.clear();
   }
 }
 
-/// Decides, and tells everybody. Takes go out before verdicts: a deployment must know of a grant
-/// before its holder can settle it.
-void serve(pointer self) {
+/// Decides, and tells everybody. Verdicts go out before takes: where one thread runs them all, the
+/// holder of a short grant then has settled it when the deployment wakes up, and both are woken
+/// once for take and settle, offer and room.
+void serve(pointer self, time_point now) {
   auto& state = self->state;
   auto& line = *state.line;
-  const auto now = self->clock().now();
   line.serve(now);
   auto& output = line.output();
-  if (!output.takes.empty() || !output.orphans.empty() || !output.opened.empty())
-    send_takes(self, output);
   if (!output.verdicts.empty())
     send_verdicts(self, output);
+  if (!output.takes.empty() || !output.orphans.empty() || !output.opened.empty())
+    send_takes(self, output);
   for (const auto watched : output.watched)
     self->send(state.directory->queues[watched], watch_atom_v, watching_actor{self});
   output.clear();
@@ -82,6 +76,10 @@ void serve(pointer self) {
     for (const auto& watcher : std::exchange(state.watchers, {}))
       self->send(watcher, healthy_atom_v);
   state.tick.arm(self, line.next_event(now));
+}
+
+void serve(pointer self) {
+  serve(self, self->clock().now());
 }
 
 } // namespace
@@ -102,11 +100,12 @@ queue_actor::behavior_type queue(pointer self, directory_ptr directory, group_in
   });
   return {
       [=](offer_atom, offer_batch& batch) {
+        forget_caf_logger();
         const auto now = self->clock().now();
         const auto owner = index_of(self, batch.owner);
         for (auto& ticket : batch.tickets)
           self->state.line->offer(now, owner, std::move(ticket));
-        serve(self);
+        serve(self, now);
       },
       [=](cancel_atom, const cancel_batch& batch) {
         for (const auto ticket : batch.tickets)
@@ -114,9 +113,10 @@ queue_actor::behavior_type queue(pointer self, directory_ptr directory, group_in
         serve(self);
       },
       [=](room_atom, const room_report& report) {
-        self->state.line->room_changed(self->clock().now(), report.deployment, report.figures,
-                                       report.results);
-        serve(self);
+        forget_caf_logger();
+        const auto now = self->clock().now();
+        self->state.line->room_changed(now, report.deployment, report.figures, report.results);
+        serve(self, now);
       },
       [=](tick_atom, std::uint64_t generation) {
         if (self->state.tick.fired(generation))

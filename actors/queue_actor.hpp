@@ -13,7 +13,7 @@ struct queue_state {
   static inline const char* name = "vorrang.queue";
   struct owner {
     request_actor handle;
-    std::vector<verdict> outbox;
+    verdict_batch outbox;
   };
 
   directory_ptr directory;

@@ -13,12 +13,22 @@ constexpr std::uint32_t low_24 = 0xffffff;
 /// Spec, "Fallbacks": at most five groups are visited, the first included.
 constexpr std::size_t groups_visited_max = 5;
 
-std::vector<group_index> chain(const std::vector<group_index>& told, group_index first) {
+std::vector<fallback_target> chain(const std::vector<fallback_target>& told, group_index first) {
+  std::vector<fallback_target> result;
+  const auto visited = [&](group_index group) {
+    return group == first || std::any_of(result.begin(), result.end(),
+                                         [&](const auto& other) { return other.group == group; });
+  };
+  for (const auto& target : told)
+    if (!visited(target.group) && result.size() + 1 < groups_visited_max)
+      result.push_back(target);
+  return result;
+}
+
+std::vector<group_index> groups_of(const std::vector<fallback_target>& targets) {
   std::vector<group_index> result;
-  for (const auto group : told)
-    if (group != first && std::find(result.begin(), result.end(), group) == result.end() &&
-        result.size() + 1 < groups_visited_max)
-      result.push_back(group);
+  for (const auto& target : targets)
+    result.push_back(target.group);
   return result;
 }
 
@@ -63,12 +73,14 @@ ticket_id request_book::open(time_point now, ask wanted, request_listener& liste
     fresh.group = 0;
   const auto& group = settings_.groups[fresh.group];
   if (fresh.group == wanted.group && wanted.may_fall_back &&
-      !(group.fallbacks.empty() && group.context_window_fallbacks.empty())) {
+      !(group.fallbacks.empty() && group.context_window_fallbacks.empty() &&
+        group.content_policy_fallbacks.empty())) {
     fresh.way = std::make_unique<journey>();
     fresh.way->wanted = wanted;
     fresh.way->next = chain(group.fallbacks, wanted.group);
     fresh.way->next_for_long_prompts = chain(group.context_window_fallbacks, wanted.group);
-    offer.next_groups = fresh.way->next;
+    fresh.way->next_for_content_policy = chain(group.content_policy_fallbacks, wanted.group);
+    offer.next_groups = groups_of(fresh.way->next);
   }
   offer.wanted = std::move(wanted);
   const auto id = offer.id;
@@ -136,8 +148,8 @@ void request_book::ask_position(ticket_id ticket) {
     output_.places.push_back({found->group, ticket});
 }
 
-void request_book::deliver(time_point now, std::vector<verdict>& verdicts) {
-  for (auto& what : verdicts) {
+void request_book::deliver(time_point now, std::span<const verdict> verdicts) {
+  for (const auto& what : verdicts) {
     if (const auto* given = std::get_if<grant>(&what)) {
       on_grant(now, *given);
     } else if (const auto* how = std::get_if<ended>(&what)) {
@@ -181,6 +193,10 @@ void request_book::on_end(const ended& how) {
   auto* found = find(how.end.ticket);
   if (!found || found->at == stage::granted)
     return;
+  if (found->way && how.end.attempts > found->way->attempts) {
+    found->way->attempts = how.end.attempts;
+    found->way->timed_out = how.end.timed_out;
+  }
   if (found->way && fall_back(*found, how))
     return found->listener->on_waiting_again();
   auto end = how.end;
@@ -202,6 +218,8 @@ void request_book::on_end(const ended& how) {
   }
   if (end.status == 0 && found->way && found->way->last_error)
     end.status = found->way->last_error->status;
+  if (found->way)
+    end.timed_out = found->way->timed_out;
   auto& listener = *found->listener;
   release(*found);
   listener.on_end(end);
@@ -217,26 +235,28 @@ bool request_book::fall_back(request& failed, const ended& how) {
     way.last_error = how.end;
   if (failed.fallbacks == 0 && how.context_window && !way.next_for_long_prompts.empty())
     way.next = std::move(way.next_for_long_prompts);
+  else if (failed.fallbacks == 0 && how.content_policy && !way.next_for_content_policy.empty())
+    way.next = std::move(way.next_for_content_policy);
   if (way.next.empty())
     return false;
   const auto next = way.next.front();
   way.next.erase(way.next.begin());
 
-  failed.group = next;
+  failed.group = next.group;
   failed.at = stage::waiting;
   ++failed.fallbacks;
   ticket_offer offer;
   offer.id = how.end.ticket;
   offer.wanted = way.wanted;
-  offer.wanted.group = next;
-  offer.wanted.pinned = no_index;
+  offer.wanted.group = next.group;
+  offer.wanted.pinned = next.pinned;
   offer.wanted.priority = how.end.priority;
   offer.since = failed.since;
   offer.attempts = how.end.attempts;
   offer.retries = how.end.retries;
   offer.fallbacks = failed.fallbacks;
-  offer.next_groups = way.next;
-  output_.offers.push_back({next, std::move(offer)});
+  offer.next_groups = groups_of(way.next);
+  output_.offers.push_back({next.group, std::move(offer)});
   return true;
 }
 

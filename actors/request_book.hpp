@@ -62,7 +62,7 @@ public:
   void ask_position(ticket_id ticket);
 
   /// What the queues said.
-  void deliver(time_point now, std::vector<verdict>& verdicts);
+  void deliver(time_point now, std::span<const verdict> verdicts);
 
   /// Gives back grants that were not used in time.
   void sweep(time_point now);
@@ -88,10 +88,14 @@ private:
   /// Only for requests whose group has fallbacks.
   struct journey {
     ask wanted;
-    std::vector<group_index> next;
-    std::vector<group_index> next_for_long_prompts;
+    std::vector<fallback_target> next;
+    std::vector<fallback_target> next_for_long_prompts;
+    std::vector<fallback_target> next_for_content_policy;
     /// The error of the last group that failed for good.
     std::optional<ending> last_error;
+    /// Attempts so far, and whether the last of them ended by its own timeout.
+    std::uint32_t attempts = 0;
+    bool timed_out = false;
   };
   struct request {
     request_listener* listener = nullptr;

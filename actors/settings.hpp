@@ -13,6 +13,32 @@ enum class routing_strategy : std::uint8_t {
   latency_based = 4,
 };
 
+/// A number by kind of failure (LiteLLM's names); absent: the general setting counts that kind.
+struct counts_by_kind {
+  /// 400, 413, 422 and whatever else is not retried.
+  std::optional<std::uint32_t> bad_request;
+  /// A 400 for the content policy; without a number it is a bad request.
+  std::optional<std::uint32_t> content_policy;
+  /// 401, 403.
+  std::optional<std::uint32_t> authentication;
+  /// 408, and an attempt's own timeout.
+  std::optional<std::uint32_t> timeout;
+  /// 429.
+  std::optional<std::uint32_t> rate_limit;
+  /// 5xx, and a connection that gave no HTTP answer.
+  std::optional<std::uint32_t> internal_server_error;
+  /// 503; without a number it is one of the 5xx.
+  std::optional<std::uint32_t> service_unavailable;
+};
+
+/// Retries of a ticket (LiteLLM's retry_policy); else num_retries.
+using retry_policy = counts_by_kind;
+
+/// Failures of a deployment in a minute before it cools (allowed_fails_policy); else
+/// allowed_fails. bad_request and content_policy mean nothing here: they are no deployment's
+/// failure.
+using allowed_fails_policy = counts_by_kind;
+
 /// One place that can answer for its group.
 struct deployment_settings {
   /// Shown to people and in `x-litellm-model-id`.
@@ -36,21 +62,24 @@ struct deployment_settings {
   std::optional<duration> cooldown_time;
   /// Retries of a ticket after its failure here; absent: group_settings::num_retries.
   std::optional<std::uint32_t> num_retries;
+  /// Absent: group_settings::allowed_fails.
+  std::optional<std::uint32_t> allowed_fails;
+  /// Absent: group_settings::fails; else nothing is taken from there.
+  std::optional<allowed_fails_policy> fails;
 };
 
-/// Retries by kind of failure (LiteLLM's retry_policy); absent: num_retries counts it.
-struct retry_policy {
-  std::optional<std::uint32_t> timeout;
-  std::optional<std::uint32_t> rate_limit;
-  std::optional<std::uint32_t> internal_server_error;
-};
+/// Where a request goes when its group has failed for good.
+struct fallback_target {
+  fallback_target(group_index to, deployment_index pinned_to = no_index)
+      : group(to), pinned(pinned_to) {}
 
-/// Failures allowed by kind before a cooldown (allowed_fails_policy); absent: allowed_fails.
-struct allowed_fails_policy {
-  std::optional<std::uint32_t> timeout;
-  std::optional<std::uint32_t> rate_limit;
-  std::optional<std::uint32_t> internal_server_error;
-  std::optional<std::uint32_t> authentication;
+  group_index group;
+  /// Only this deployment there; no_index for any.
+  deployment_index pinned;
+
+  friend bool operator==(const fallback_target& a, const fallback_target& b) noexcept {
+    return a.group == b.group && a.pinned == b.pinned;
+  }
 };
 
 /// A model group: one queue, its deployments, its rules.
@@ -58,9 +87,11 @@ struct group_settings {
   std::string name;
   std::vector<deployment_settings> deployments;
   /// Groups tried in this order once this one has failed for good; at most 4 are.
-  std::vector<group_index> fallbacks;
+  std::vector<fallback_target> fallbacks;
   /// The same for prompts that are longer than the model's context; empty: `fallbacks`.
-  std::vector<group_index> context_window_fallbacks;
+  std::vector<fallback_target> context_window_fallbacks;
+  /// The same for what is against the provider's content policy; empty: `fallbacks`.
+  std::vector<fallback_target> content_policy_fallbacks;
   routing_strategy strategy = routing_strategy::simple_shuffle;
   std::uint32_t num_retries = 2;
   retry_policy retries;

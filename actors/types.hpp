@@ -130,6 +130,8 @@ struct outcome {
   bool timed_out = false;
   /// A 400 that says that the prompt is longer than the model's context.
   bool context_window = false;
+  /// A 400 that says that the content is against the provider's policy.
+  bool content_policy = false;
   /// Tokens used in all; absent if unknown (then the estimate stands; 0 for an error answer).
   std::optional<std::uint64_t> tokens;
 };

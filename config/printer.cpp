@@ -126,6 +126,9 @@ void print_deployment(std::ostream& out, const deployment& each) {
   more.add("num_retries", each.num_retries);
   more.add("cooldown_time", each.cooldown_time);
   more.add("allowed_fails", each.allowed_fails);
+  if (each.allowed_fails_policy) {
+    more.add("allowed failures by kind: " + policy_text(*each.allowed_fails_policy));
+  }
   more.add("max_input_tokens", each.max_input_tokens);
   more.add("drop_params", each.drop_params);
   for (const auto& header : each.extra_headers) {

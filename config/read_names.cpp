@@ -92,8 +92,15 @@ std::optional<std::size_t> source_of(const std::string& name, const settings& al
   return std::nullopt;
 }
 
-std::vector<target> targets_of(const fallback_rule& rule, reading& to) {
+/// `source`: the group whose rule it is, if it is one group's.
+std::vector<target> targets_of(const fallback_rule& rule, std::optional<std::size_t> source,
+                               reading& to) {
   std::vector<target> out;
+  const auto visited = [&](std::size_t group) {
+    return group == source || std::any_of(out.begin(), out.end(), [&](const target& other) {
+             return other.group == group;
+           });
+  };
   for (const auto& name : rule.to) {
     auto meaning = resolve(to.all, name);
     if (!meaning) {
@@ -106,6 +113,12 @@ std::vector<target> targets_of(const fallback_rule& rule, reading& to) {
                            "` has no deployment that can be "
                            "served, and is passed over");
       continue;
+    }
+    if (meaning->deployment && visited(meaning->group)) {
+      to.found.warning(rule.at, rule.path,
+                       "the fallback `" + excerpt(name, 60) +
+                           "` has no effect: each group is visited once, and `" +
+                           excerpt(to.all.groups[meaning->group].name, 60) + "` was before it");
     }
     out.push_back(std::move(*meaning));
   }
@@ -120,11 +133,11 @@ void apply_rules(const std::vector<fallback_rule>& rules, const std::optional<fa
   std::vector<std::optional<std::vector<target>>> own(to.all.groups.size());
   std::optional<std::vector<target>> general;
   if (rest) {
-    general = targets_of(*rest, to);
+    general = targets_of(*rest, std::nullopt, to);
   }
   for (const auto& rule : rules) {
     const auto source = source_of(rule.from, to.all);
-    auto targets = targets_of(rule, to);
+    auto targets = targets_of(rule, source, to);
     if (source) {
       own[*source] = targets;
     }

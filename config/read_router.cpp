@@ -240,6 +240,16 @@ failure_policy read_failure_policy(const node* map, const std::string& path,
   made.internal_server_error = from.count(names[5]);
   made.service_unavailable = from.count(names[6]);
   from.finish(section::other);
+  if (suffix == "AllowedFails") {
+    // The request's failures, never a deployment's.
+    const auto no_effect = [&](const std::string& name, const std::optional<std::uint32_t>& value) {
+      if (value) {
+        from.warning(name, "has no effect: such an answer never cools a deployment down");
+      }
+    };
+    no_effect(names[0], made.bad_request);
+    no_effect(names[4], made.content_policy);
+  }
   return made;
 }
 

@@ -21,7 +21,8 @@ namespace {
 const std::vector<std::string>& matched_text(const call_plan& plan, group_index group) {
   if (group != plan.target.group && plan.target.group < plan.settings().groups.size()) {
     const auto& asked = plan.settings().groups[plan.target.group];
-    for (const auto* list : {&asked.fallbacks, &asked.context_window_fallbacks})
+    for (const auto* list :
+         {&asked.fallbacks, &asked.context_window_fallbacks, &asked.content_policy_fallbacks})
       for (const auto& fallback : *list)
         if (fallback.group == group)
           return fallback.matched;

@@ -39,7 +39,8 @@ group_needs needs_of(const config::settings& all, std::size_t index) {
   const auto& group = all.groups[index];
   group_needs needs;
   needs.token_estimate = has_tpm(all, index);
-  for (const auto* list : {&group.fallbacks, &group.context_window_fallbacks})
+  for (const auto* list :
+       {&group.fallbacks, &group.context_window_fallbacks, &group.content_policy_fallbacks})
     for (const auto& target : *list)
       needs.token_estimate |= has_tpm(all, target.group);
   needs.prompt_estimate = all.router.enable_pre_call_checks;

@@ -22,22 +22,18 @@ struct inbox {
 };
 
 /// Keeps the order of batches; tells the loop once for all that have gathered.
-void put(inbox& box, verdict_batch& batch) {
+void put(inbox& box, const verdict_batch& batch) {
   std::lock_guard lock(box.mutex);
   if (!box.home)
     return;
-  if (box.verdicts.empty())
-    box.verdicts = std::move(batch.verdicts);
-  else
-    box.verdicts.insert(box.verdicts.end(), std::make_move_iterator(batch.verdicts.begin()),
-                        std::make_move_iterator(batch.verdicts.end()));
+  box.verdicts.insert(box.verdicts.end(), batch.verdicts.begin(), batch.verdicts.end());
   if (!std::exchange(box.announced, true))
     box.arrived();
 }
 
 request_actor::behavior_type request_keeper(request_actor::pointer,
                                             const std::shared_ptr<inbox>& box) {
-  return {[box](verdict_atom, verdict_batch& batch) {
+  return {[box](verdict_atom, const verdict_batch& batch) {
     put(*box, batch);
   }};
 }

@@ -64,6 +64,11 @@ bool is_context_window_error(const upstream_error& error) {
   });
 }
 
+bool is_content_policy_error(const upstream_error& error) {
+  // OpenAI's and Azure's.
+  return is_either(error, "content_policy_violation") || is_either(error, "content_filter");
+}
+
 bool is_unsupported_field_error(const upstream_error& error) {
   return !error.param.empty() &&
          (error.code == "unsupported_parameter" || error.code == "unsupported_value" ||
@@ -95,6 +100,7 @@ outcome classify_answer(std::uint16_t status, const head_fields& fields,
   } else {
     result.kind = outcome_kind::rejected;
     result.context_window = status == 400 && is_context_window_error(error);
+    result.content_policy = status == 400 && is_content_policy_error(error);
   }
   return result;
 }

@@ -32,6 +32,9 @@ std::string what_came_for_json(std::uint16_t status, std::string_view body);
 /// A 400 that says that the prompt is longer than the model's context.
 bool is_context_window_error(const upstream_error& error);
 
+/// A 400 that says that the content is against the provider's policy.
+bool is_content_policy_error(const upstream_error& error);
+
 /// The kinds of 400 that `drop_params` answers by leaving the field out.
 bool is_unsupported_field_error(const upstream_error& error);
 

@@ -144,6 +144,59 @@ TEST_CASE("attempts: a policy counts its kind of failure apart") {
   }
 }
 
+TEST_CASE("attempts: a policy, kind by kind") {
+  traveller t;
+  t.group.num_retries = 0;
+  SECTION("no HTTP answer is a server error") {
+    t.group.retries.internal_server_error = 1;
+    CHECK(t.hears(start, failed(0)) == verdict::waits_again);
+    CHECK(t.hears(start, failed(500)) == verdict::exhausted);
+    CHECK(t.hears(start, failed(409)) == verdict::exhausted);
+  }
+  SECTION("503 apart from the other 5xx") {
+    t.group.retries.internal_server_error = 0;
+    t.group.retries.service_unavailable = 1;
+    CHECK(t.hears(start, failed(503)) == verdict::waits_again);
+    CHECK(t.hears(start, failed(503)) == verdict::exhausted);
+    CHECK(t.hears(start, failed(502)) == verdict::exhausted);
+  }
+  SECTION("401 and 403: so many others are tried, never the same one") {
+    t.group.retries.authentication = 1;
+    CHECK(t.hears(start, rejected(404), 3) == verdict::waits_again);
+    CHECK(t.hears(start, rejected(401), 0) == verdict::waits_again);
+    CHECK_FALSE(t.may_go(after(seconds(9000)), 0));
+    CHECK(t.hears(start, rejected(403), 1) == verdict::exhausted);
+    CHECK(t.history.retries() == 0);
+  }
+  SECTION("bad requests are retried if a number says so") {
+    t.group.retries.bad_request = 1;
+    CHECK(t.hears(start, rejected(400)) == verdict::waits_again);
+    CHECK_FALSE(t.may_go(start, 0));
+    CHECK(t.may_go(after(milliseconds(500)), 0));
+    CHECK(t.history.retries() == 1);
+    CHECK(t.hears(start, rejected(422)) == verdict::rejected);
+    CHECK(t.history.retries() == 1);
+  }
+  SECTION("what is against a content policy is a bad request, unless it has its own number") {
+    auto against_policy = rejected(400);
+    against_policy.content_policy = true;
+    t.group.retries.bad_request = 1;
+    CHECK(t.hears(start, against_policy) == verdict::waits_again);
+    CHECK(t.hears(start, against_policy) == verdict::rejected);
+    t.group.retries.content_policy = 1;
+    CHECK(t.hears(start, against_policy) == verdict::waits_again);
+    CHECK(t.hears(start, against_policy) == verdict::rejected);
+  }
+  SECTION("a prompt that is too long goes to the groups for those at once") {
+    auto too_long = rejected(400);
+    too_long.context_window = true;
+    t.group.retries.bad_request = 5;
+    CHECK(t.hears(start, too_long) == verdict::waits_again);
+    t.group.context_window_fallbacks = {1};
+    CHECK(t.hears(start, too_long) == verdict::rejected);
+  }
+}
+
 TEST_CASE("attempts: 429 three times from deployments that answered others is the end") {
   traveller t;
   CHECK(t.hears(start, rate_limited(), 0, true) == verdict::waits_again);

@@ -174,6 +174,44 @@ TEST_CASE("deployment: usage beyond all bounds closes it for its minute, no more
   CHECK(b.tokens(after(seconds(60))) == 1000);
 }
 
+TEST_CASE("deployment: a settle that overtakes its take waits for it") {
+  books b(limits(5, 1000, 1));
+  CHECK_FALSE(b.own.settle(start, 1, success(70)));
+  CHECK_FALSE(b.own.settle(start, 1, not_sent())); // the first one counts
+  CHECK(b.own.unknown_settles() == 1);
+  REQUIRE(b.own.is_overtaken());
+  CHECK(b.slots(start) == 1); // nothing has happened yet
+  CHECK(b.tokens(start) == 1000);
+  const auto id = b.take(start, 100);
+  REQUIRE(id == 1);
+  CHECK(b.slots(start) == 0);
+  const auto result = b.own.catch_up(after(seconds(1)), id);
+  REQUIRE(result);
+  CHECK(result->id == id);
+  CHECK(result->result.kind == outcome_kind::success);
+  CHECK_FALSE(b.own.is_overtaken());
+  CHECK(b.slots(after(seconds(1))) == 1);
+  CHECK(b.tokens(after(seconds(1))) == 930);
+  CHECK_FALSE(b.own.catch_up(after(seconds(1)), id));
+  CHECK_FALSE(b.own.settle(after(seconds(1)), id, success()));
+  CHECK(b.own.current(after(seconds(1))).window_requests == 1);
+}
+
+TEST_CASE("deployment: a probe's head that overtakes its take heals when that comes") {
+  books b(limits({}));
+  for (int i = 0; i < 4; ++i)
+    b.own.settle(start, b.take(start), failed());
+  const auto now = b.own.current(start).probe_at;
+  REQUIRE(now != never);
+  const auto next = b.last + 1;
+  CHECK_FALSE(b.own.head(now, next));
+  CHECK(b.own.current(now).cooling);
+  REQUIRE(b.take(now, 0, true) == next);
+  CHECK_FALSE(b.own.catch_up(now, next)); // not over yet
+  CHECK_FALSE(b.own.current(now).cooling);
+  CHECK(b.own.settle(now, next, success()));
+}
+
 TEST_CASE("deployment: a grant is settled once") {
   books b(limits(5, 1000, 1));
   const auto id = b.take(start, 100);
@@ -183,7 +221,7 @@ TEST_CASE("deployment: a grant is settled once") {
   CHECK(result->ticket == id + 100);
   CHECK_FALSE(b.own.settle(start, id, not_sent()));
   CHECK_FALSE(b.own.settle(start, id, success(5000)));
-  CHECK_FALSE(b.own.settle(start, 4711, success()));
+  CHECK_FALSE(b.own.settle(start, 0, success()));
   CHECK(b.own.unknown_settles() == 3);
   CHECK(b.slots(start) == 1);
   CHECK(b.tokens(start) == 1000);

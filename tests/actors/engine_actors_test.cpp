@@ -86,6 +86,20 @@ TEST_CASE("a free slot is granted at once, and a settle frees it for the next") 
   CHECK_FALSE(first.end);
 }
 
+TEST_CASE("a holder that settles before the deployment has heard of its grant is heard then") {
+  fixture f(one_deployment(one_slot()));
+  settle_batch quick;
+  quick.settles.push_back({1, success}); // the first grant of the first group
+  caf::anon_send(f.engine.directory().deployments[0][0], settle_atom_v, std::move(quick));
+  f.engine.quiet();
+  listener first, second;
+  f.open(first);
+  REQUIRE(first.grants.size() == 1);
+  REQUIRE(first.grants[0].id == 1);
+  f.open(second);
+  CHECK(second.grants.size() == 1);
+}
+
 TEST_CASE("those that wait go by priority, then by arrival") {
   fixture f(one_deployment(one_slot()));
   listener holder;
@@ -256,6 +270,29 @@ TEST_CASE("when everything cools, a fallback that becomes free is taken at that 
   f.settle(first, success);
   REQUIRE(behind.grants.size() == 1);
   CHECK(behind.grants[0].group == 1);
+}
+
+TEST_CASE("a fallback to one deployment goes there and nowhere else, and waits for it") {
+  auto settings = one_deployment({});
+  auto& other = settings.groups.emplace_back();
+  other.name = "b";
+  other.deployments = {{}, one_slot(), {}};
+  settings.groups[0].fallbacks = {{1, 1}};
+  fixture f(settings);
+  std::vector<listener> fallen(3);
+  std::vector<ticket_id> tickets;
+  for (auto& each : fallen) {
+    tickets.push_back(f.open(each));
+    f.settle(tickets.back(), of_kind(outcome_kind::rejected, 400));
+  }
+  for (std::size_t i = 0; i < fallen.size(); ++i) {
+    REQUIRE(fallen[i].grants.size() == 2);
+    CHECK(fallen[i].grants[1].group == 1);
+    CHECK(fallen[i].grants[1].deployment == 1);
+    if (i + 1 < fallen.size())
+      CHECK(fallen[i + 1].grants.size() == 1); // one slot
+    f.settle(tickets[i], success);
+  }
 }
 
 TEST_CASE("draining ends what waits and what comes, and lets attempts finish") {

@@ -138,31 +138,68 @@ TEST_CASE("from config: disable_cooldowns goes before every cooldown_time") {
   CHECK(group.deployments[0].cooldown_time.value_or(group.cooldown_time) == duration::zero());
 }
 
-TEST_CASE("from config: policies by kind, the group's before the router's") {
+TEST_CASE("from config: policies by kind, each number in its place") {
+  config::settings from;
+  add_deployment(from, add_group(from, "a"), "d");
+  config::failure_policy all;
+  all.bad_request = 1;
+  all.authentication = 2;
+  all.timeout = 3;
+  all.rate_limit = 4;
+  all.content_policy = 5;
+  all.internal_server_error = 6;
+  all.service_unavailable = 7;
+  const auto in_place = [](const counts_by_kind& to) {
+    return to.bad_request == 1u && to.authentication == 2u && to.timeout == 3u &&
+           to.rate_limit == 4u && to.content_policy == 5u && to.internal_server_error == 6u &&
+           to.service_unavailable == 7u;
+  };
+  from.router.retry_policy = all;
+  auto to = to_engine_settings(from).groups[0];
+  CHECK(in_place(to.retries));
+  CHECK_FALSE(in_place(to.fails));
+  from.router.allowed_fails_policy = all;
+  to = to_engine_settings(from).groups[0];
+  CHECK(in_place(to.fails));
+  CHECK_FALSE(to.deployments[0].fails);
+}
+
+TEST_CASE("from config: the group's retry policy before the router's") {
   config::settings from;
   add_deployment(from, add_group(from, "a"), "d");
   add_deployment(from, add_group(from, "b"), "e");
   config::failure_policy general;
   general.timeout = 1;
   general.rate_limit = 2;
-  general.internal_server_error = 3;
   config::failure_policy own;
   own.rate_limit = 8;
   from.router.retry_policy = general;
   from.groups[1].retry_policy = own;
-  config::failure_policy fails;
-  fails.authentication = 4;
-  fails.rate_limit = 5;
-  from.router.allowed_fails_policy = fails;
   const auto to = to_engine_settings(from);
   CHECK(to.groups[0].retries.timeout == 1u);
   CHECK(to.groups[0].retries.rate_limit == 2u);
-  CHECK(to.groups[0].retries.internal_server_error == 3u);
   CHECK(to.groups[1].retries.rate_limit == 8u);
   CHECK_FALSE(to.groups[1].retries.timeout);
-  CHECK(to.groups[1].fails.authentication == 4u);
-  CHECK(to.groups[1].fails.rate_limit == 5u);
-  CHECK_FALSE(to.groups[1].fails.timeout);
+}
+
+TEST_CASE("from config: a deployment's own failures allowed go along with it") {
+  config::settings from;
+  const auto group = add_group(from, "a");
+  const auto own = add_deployment(from, group, "own");
+  add_deployment(from, group, "plain");
+  from.router.allowed_fails = 6;
+  config::failure_policy fails;
+  fails.rate_limit = 5;
+  from.deployments[own].allowed_fails = 0;
+  from.deployments[own].allowed_fails_policy = fails;
+  const auto to = to_engine_settings(from).groups[0];
+  CHECK(to.allowed_fails == 6);
+  CHECK(to.deployments[0].allowed_fails == 0u);
+  REQUIRE(to.deployments[0].fails);
+  CHECK(to.deployments[0].fails->rate_limit == 5u);
+  CHECK_FALSE(to.deployments[0].fails->timeout);
+  CHECK_FALSE(to.deployments[1].allowed_fails);
+  CHECK_FALSE(to.deployments[1].fails);
 }
 
 TEST_CASE("from config: places correspond, also with groups that lost their deployments") {
@@ -203,13 +240,31 @@ TEST_CASE("from config: fallbacks once each, at most four, never oneself nor an 
   for (const std::size_t target : {0u, 3u, 2u, 2u, 1u, 4u, 5u, 6u})
     group.fallbacks.push_back(to_group(target));
   group.context_window_fallbacks = {to_group(6), to_group(3)};
+  group.content_policy_fallbacks = {to_group(5)};
   auto to = to_engine_settings(from);
-  CHECK(to.groups[0].fallbacks == std::vector<group_index>{2, 1, 4, 5});
-  CHECK(to.groups[0].context_window_fallbacks == std::vector<group_index>{6});
+  CHECK(to.groups[0].fallbacks == std::vector<fallback_target>{2, 1, 4, 5});
+  CHECK(to.groups[0].context_window_fallbacks == std::vector<fallback_target>{6});
+  CHECK(to.groups[0].content_policy_fallbacks == std::vector<fallback_target>{5});
   CHECK(to.groups[1].fallbacks.empty());
   from.router.max_fallbacks = 1;
   to = to_engine_settings(from);
-  CHECK(to.groups[0].fallbacks == std::vector<group_index>{2});
+  CHECK(to.groups[0].fallbacks == std::vector<fallback_target>{2});
+}
+
+TEST_CASE("from config: a fallback to a deployment is pinned to its place in its group") {
+  config::settings from;
+  const auto a = add_group(from, "a");
+  const auto b = add_group(from, "b");
+  add_deployment(from, b, "b0");
+  add_deployment(from, a, "a0");
+  const auto b1 = add_deployment(from, b, "b1");
+  auto pinned = to_group(b);
+  pinned.deployment = b1;
+  from.groups[a].fallbacks = {pinned, to_group(b)};
+  from.groups[a].context_window_fallbacks = {to_group(b)};
+  const auto to = to_engine_settings(from);
+  CHECK(to.groups[a].fallbacks == std::vector<fallback_target>{{1, 1}});
+  CHECK(to.groups[a].context_window_fallbacks == std::vector<fallback_target>{{1, no_index}});
 }
 
 TEST_CASE("from config: who speaks which endpoint") {

@@ -587,6 +587,32 @@ TEST_CASE("queue: full, a strictly better newcomer displaces the worst without a
   CHECK_FALSE(s.end_of(better));
 }
 
+TEST_CASE("queue: full, room that was kept for a displaced one goes to the next at once") {
+  auto told = plain_group(2);
+  told.deployments[0].tpm = 100;
+  told.deployments[1].max_parallel_requests = 0;
+  told.max_queue_size = 2;
+  stage s(told);
+  const auto put = [&](std::int32_t priority, std::uint32_t tokens, deployment_index where) {
+    ask wanted;
+    wanted.priority = priority;
+    wanted.token_estimate = tokens;
+    wanted.pinned = where;
+    const auto id = s.put(wanted);
+    s.serve();
+    return id;
+  };
+  put(5, 60, 0);
+  const auto returned = put(5, 20, 0);
+  s.finish(returned, failed());
+  const auto kept_for = put(4, 60, 0);
+  s.at(milliseconds(500)); // the back-off is over, but there is a better one
+  CHECK(s.order() == tickets{1, returned});
+  put(3, 0, 1);
+  REQUIRE(s.ended_with(kept_for, end_code::queue_full));
+  CHECK(s.order() == tickets{1, returned, returned});
+}
+
 TEST_CASE("queue: full, those with an attempt are not displaced, and always taken back") {
   auto told = one_at_a_time();
   told.max_queue_size = 1;

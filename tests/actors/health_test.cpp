@@ -270,6 +270,79 @@ TEST_CASE("health: allowed_fails by kind") {
   }
 }
 
+TEST_CASE("health: each kind has its own number, and the rest shares allowed_fails") {
+  auto group = plain_group(1);
+  group.allowed_fails = 1;
+  const auto cools_at_second = [&](const outcome& result) {
+    patient p(group);
+    p.attempt(start, result);
+    const bool at_first = p.cooling(start);
+    p.attempt(start, result);
+    return !at_first && p.cooling(start);
+  };
+  SECTION("no HTTP answer is a server error") {
+    group.fails.internal_server_error = 2;
+    CHECK_FALSE(cools_at_second(failed(500)));
+    CHECK_FALSE(cools_at_second(failed(0)));
+    CHECK_FALSE(cools_at_second(failed(503)));
+    CHECK(cools_at_second(failed(409)));
+  }
+  SECTION("503 apart from the other 5xx") {
+    group.fails.service_unavailable = 2;
+    CHECK_FALSE(cools_at_second(failed(503)));
+    CHECK(cools_at_second(failed(502)));
+  }
+  SECTION("401 and 403, not 404") {
+    group.fails.authentication = 1;
+    CHECK(cools_at_second(rejected(401)));
+    CHECK(cools_at_second(rejected(403)));
+    patient p(group);
+    p.attempt(start, rejected(404));
+    CHECK(p.cooling(start));
+  }
+  SECTION("bad requests are no failure, whatever is allowed") {
+    group.fails.bad_request = 0;
+    group.fails.content_policy = 0;
+    auto against_policy = rejected(400);
+    against_policy.content_policy = true;
+    patient p(group);
+    for (int i = 0; i < 9; ++i)
+      p.attempt(start, against_policy);
+    CHECK_FALSE(p.cooling(start));
+  }
+}
+
+TEST_CASE("health: the deployment's own failures allowed go before the group's") {
+  auto group = plain_group(1);
+  group.allowed_fails = 9;
+  group.fails.timeout = 0;
+  group.deployments[0].allowed_fails = 1;
+  auto timeout = failed(0);
+  timeout.timed_out = true;
+  SECTION("the number") {
+    patient p(group);
+    p.attempt(start, failed(500));
+    CHECK_FALSE(p.cooling(start));
+    p.attempt(start, failed(500));
+    CHECK(p.cooling(start));
+  }
+  SECTION("the group's policy still counts its kinds") {
+    patient p(group);
+    p.attempt(start, timeout);
+    CHECK(p.cooling(start));
+  }
+  SECTION("a policy of its own takes nothing from the group's") {
+    group.deployments[0].fails.emplace().rate_limit = 1;
+    patient p(group);
+    p.attempt(start, timeout);
+    CHECK_FALSE(p.cooling(start));
+    p.attempt(start, rate_limited());
+    CHECK_FALSE(p.cooling(start));
+    p.attempt(start, rate_limited());
+    CHECK(p.cooling(start));
+  }
+}
+
 // --- Probes -----------------------------------------------------------------------------------
 
 TEST_CASE("probe: none while nothing cools") {
@@ -286,6 +359,20 @@ TEST_CASE("probe: never under a Retry-After, nor after 401, 403, 404") {
     REQUIRE(p.cooling(start));
     CHECK(p.health.probe_at() == never);
   }
+}
+
+TEST_CASE("probe: after a refusal none in that cooldown, whatever Retry-After came with it") {
+  // The cooldown that was running ends later than the refusal's own would.
+  patient p;
+  p.fail_until_cooling(start);
+  const auto now = p.health.probe_at();
+  p.attempt(now, rejected(401, seconds(1)), true);
+  REQUIRE(p.health.cooling_until() == after(seconds(5)));
+  p.health.tick(now + seconds(1));
+  CHECK(p.health.probe_at() == never);
+  // The next cooldown knows nothing of it.
+  p.fail_until_cooling(after(seconds(6)));
+  CHECK(p.health.probe_at() != never);
 }
 
 TEST_CASE("probe: a Retry-After that comes while it cools for failures stops probing") {
@@ -342,6 +429,22 @@ TEST_CASE("probe: a success makes it healthy and clears the count") {
   for (int i = 0; i < 3; ++i)
     p.attempt(now, failed());
   CHECK_FALSE(p.cooling(now));
+}
+
+TEST_CASE("probe: one that outlives its cooldown and the re-opening is a success like any other") {
+  patient p;
+  p.fail_until_cooling(start);
+  const auto probe = p.health.take(p.health.probe_at(), true);
+  const auto now = after(seconds(5));
+  REQUIRE_FALSE(p.cooling(now));
+  p.attempt(now, success());
+  p.health.open_fully(p.health.phase());
+  for (int i = 0; i < 3; ++i)
+    p.attempt(now, failed());
+  p.health.settle(now, probe, success());
+  REQUIRE_FALSE(p.cooling(now));
+  p.attempt(now, failed());
+  CHECK(p.cooling(now));
 }
 
 TEST_CASE("probe: a 2xx head is success before the answer is whole") {

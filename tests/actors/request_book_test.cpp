@@ -93,7 +93,7 @@ struct desk {
     return result.id;
   }
   void end(ticket_id ticket, end_code code, std::uint16_t status = 0, group_index group = 0,
-           bool may_fall_back = true, bool context_window = false) {
+           bool may_fall_back = true, bool context_window = false, bool content_policy = false) {
     ended how;
     how.end.priority = 4; // as the ticket had it in that queue
     how.end.ticket = ticket;
@@ -102,6 +102,7 @@ struct desk {
     how.end.group = group;
     how.may_fall_back = may_fall_back;
     how.context_window = context_window;
+    how.content_policy = content_policy;
     hear(how);
   }
   void full(ticket_id ticket) { end(ticket, end_code::queue_full, 0, 0, false); }
@@ -510,6 +511,48 @@ TEST_CASE("book: a fallback that cannot serve it hides no upstream answer") {
   CHECK(d.told.ends[0].status == 502);
 }
 
+TEST_CASE("book: the ending says whether the last attempt timed out, wherever that was") {
+  auto settings = seven_groups();
+  settings.groups[0].fallbacks = {1, 2};
+  desk d(settings);
+  const auto id = d.open();
+  const auto fails = [&](std::uint32_t attempts, std::uint16_t status, bool timed_out) {
+    ended how;
+    how.end.ticket = id;
+    how.end.code = status == 0 && !timed_out ? end_code::rate_limited_beyond_deadline
+                                             : end_code::attempts_exhausted;
+    how.end.status = status;
+    how.end.timed_out = timed_out;
+    how.end.attempts = attempts;
+    how.end.group = d.book.group_of(id);
+    how.may_fall_back = true;
+    d.hear(how);
+  };
+  SECTION("in a group that gave no answer, followed by one that nobody could ask") {
+    fails(1, 503, false);
+    fails(2, 0, true);
+    fails(2, 0, false);
+    REQUIRE(d.told.ends.size() == 1);
+    CHECK(d.told.ends[0].status == 503);
+    CHECK(d.told.ends[0].timed_out);
+  }
+  SECTION("not if a later one did not") {
+    fails(1, 0, true);
+    fails(2, 503, false);
+    fails(2, 0, false);
+    REQUIRE(d.told.ends.size() == 1);
+    CHECK(d.told.ends[0].status == 503);
+    CHECK_FALSE(d.told.ends[0].timed_out);
+  }
+  SECTION("the last group was only full") {
+    fails(1, 0, true);
+    fails(1, 0, false);
+    d.full(id);
+    REQUIRE(d.told.ends.size() == 1);
+    CHECK(d.told.ends[0].timed_out);
+  }
+}
+
 TEST_CASE("book: prompts too long go to the groups for them, others to the plain fallbacks") {
   auto settings = seven_groups();
   settings.groups[0].fallbacks = {1};
@@ -540,6 +583,45 @@ TEST_CASE("book: prompts too long go to the groups for them, others to the plain
     desk d(settings);
     d.end(d.open(), end_code::attempts_exhausted, 500);
     CHECK(d.told.ends.size() == 1);
+  }
+}
+
+TEST_CASE("book: what is against the content policy goes to the groups for that") {
+  auto settings = seven_groups();
+  settings.groups[0].content_policy_fallbacks = {{4, 0}};
+  SECTION("from a group that has others too") {
+    settings.groups[0].fallbacks = {1};
+    settings.groups[0].context_window_fallbacks = {2};
+    desk d(settings);
+    const auto id = d.open();
+    d.end(id, end_code::rejected, 400, 0, true, false, true);
+    CHECK(d.book.group_of(id) == 4);
+    d.end(id, end_code::rejected, 400, 4, true, false, true);
+    CHECK(d.told.ends.size() == 1);
+  }
+  SECTION("not another 400") {
+    desk d(settings);
+    d.end(d.open(), end_code::rejected, 400);
+    CHECK(d.told.ends.size() == 1);
+  }
+}
+
+TEST_CASE(
+    "book: a fallback to one deployment is pinned there, the next one to its own or to none") {
+  auto settings = seven_groups();
+  settings.groups[0].fallbacks = {{2, 5}, {3, no_index}, {4, 1}};
+  desk d(settings);
+  ask wanted;
+  wanted.pinned = 7; // in its own group
+  const auto id = d.book.open(d.now, wanted, d.told);
+  CHECK(d.book.output().offers[0].ticket.next_groups == std::vector<group_index>{2, 3, 4});
+  for (const auto& [group, pinned] :
+       {std::pair<group_index, deployment_index>{2, 5}, {3, no_index}, {4, 1}}) {
+    d.end(id, end_code::attempts_exhausted, 500, d.book.group_of(id));
+    const auto& offer = d.book.output().offers.back();
+    CHECK(offer.group == group);
+    CHECK(offer.ticket.wanted.group == group);
+    CHECK(offer.ticket.wanted.pinned == pinned);
   }
 }
 

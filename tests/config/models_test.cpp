@@ -51,6 +51,29 @@ TEST_CASE("rpm and tpm: the deployment, then litellm_params, then model_info") {
   CHECK(only(head + "    litellm_params: {model: openai/x}\n" + info).rpm == 3U);
 }
 
+TEST_CASE("per deployment: failures allowed, in litellm_params before model_info") {
+  const std::string info = "    model_info:\n"
+                           "      cooldown_time: 7\n"
+                           "      allowed_fails: 9\n"
+                           "      allowed_fails_policy: {TimeoutErrorAllowedFails: 8}\n";
+  auto made = only(with_params(info));
+  CHECK(made.cooldown_time == milliseconds(7'000));
+  CHECK(made.allowed_fails == 9U);
+  REQUIRE(made.allowed_fails_policy);
+  CHECK(made.allowed_fails_policy->timeout == 8U);
+  made = only(with_params("      cooldown_time: 1\n"
+                          "      allowed_fails: 0\n"
+                          "      allowed_fails_policy: {RateLimitErrorAllowedFails: 2}\n" +
+                          info));
+  CHECK(made.cooldown_time == milliseconds(1'000));
+  CHECK(made.allowed_fails == 0U);
+  REQUIRE(made.allowed_fails_policy);
+  CHECK(made.allowed_fails_policy->rate_limit == 2U);
+  CHECK_FALSE(made.allowed_fails_policy->timeout);
+  CHECK(only(with_params("router_settings: {allowed_fails: 4}\n")).allowed_fails == std::nullopt);
+  CHECK(read(with_params("      allowed_fails: many\n")).has_errors());
+}
+
 TEST_CASE("per deployment: reliability and routing keys") {
   const auto made = only(with_params("      max_retries: 7\n"
                                      "      cooldown_time: 0\n"

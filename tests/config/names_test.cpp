@@ -192,6 +192,25 @@ TEST_CASE("fallbacks: to patterns, aliases and pins") {
   CHECK(all.groups[1].fallbacks[0].deployment == 2U);
 }
 
+TEST_CASE("fallbacks: a deployment of a group that is visited before") {
+  const auto result =
+      read("model_list:\n" + item("a", "openai/1", "a1") + item("a", "openai/2", "a2") +
+           item("b", "openai/3", "b1") + item("b", "openai/4", "b2") +
+           "router_settings:\n"
+           "  fallbacks:\n"
+           "    - a: [b2, b1]\n"
+           "    - b: [b1, a2]\n");
+  const auto& groups = result.settings.groups;
+  REQUIRE(groups[0].fallbacks.size() == 1);
+  CHECK(groups[0].fallbacks[0].group == 1);
+  CHECK(groups[0].fallbacks[0].deployment == 3U);
+  REQUIRE(groups[1].fallbacks.size() == 1);
+  CHECK(groups[1].fallbacks[0].deployment == 1U);
+  CHECK(warnings(result).size() == 2);
+  CHECK(has_line(warnings(result), "config.yaml:16:7: ", {"`b1`", "visited once", "`b`"}));
+  CHECK(has_line(warnings(result), "config.yaml:17:7: ", {"`b1`", "visited once", "`b`"}));
+}
+
 TEST_CASE("fallbacks: unknown names") {
   const auto result = read("model_list:\n" + item("chat", "openai/1") + item("x/*", "openai/*") +
                            item("lost", "bedrock/x") +

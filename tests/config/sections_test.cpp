@@ -146,6 +146,18 @@ TEST_CASE("policies by kind of failure") {
   CHECK(has_line(warnings(result), "config.yaml:10:30: ", {"did you mean `fake`?"}));
 }
 
+TEST_CASE("allowed_fails_policy: what never cools a deployment down says so") {
+  const auto result = read(with_mock("router_settings:\n"
+                                     "  retry_policy: {BadRequestErrorRetries: 1}\n"
+                                     "  allowed_fails_policy:\n"
+                                     "    BadRequestErrorAllowedFails: 1\n"
+                                     "    ContentPolicyViolationErrorAllowedFails: 1\n"
+                                     "    TimeoutErrorAllowedFails: 1\n"));
+  CHECK(has_line(warnings(result), "config.yaml:10:5: ", {"BadRequest", "no effect"}));
+  CHECK(has_line(warnings(result), "config.yaml:11:5: ", {"ContentPolicy", "no effect"}));
+  CHECK(warnings(result).size() == 2);
+}
+
 TEST_CASE("redis: host or URL share the queue") {
   const auto redis = [](const std::string& text) {
     return good("router_settings: {" + text + "}\n").router.redis;

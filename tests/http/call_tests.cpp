@@ -221,6 +221,14 @@ TEST_CASE("prompts that are too long for the model", "[call]") {
   CHECK_FALSE(judged(422, error_body_of("x", "context_length_exceeded")).context_window);
 }
 
+TEST_CASE("what is against the content policy", "[call]") {
+  for (const auto* code : {"content_policy_violation", "content_filter"}) {
+    CHECK(judged(400, error_body_of("x", code)).content_policy);
+    CHECK_FALSE(judged(422, error_body_of("x", code)).content_policy);
+  }
+  CHECK_FALSE(judged(400, error_body_of("x", "context_length_exceeded")).content_policy);
+}
+
 TEST_CASE("outcomes without an answer", "[call]") {
   CHECK_FALSE(classify_error(transport_error::not_connected).sent);
   CHECK(classify_error(transport_error::not_connected).kind == outcome_kind::failed);
@@ -866,7 +874,7 @@ vorrang_settings: {max_queue_size: 5}
   const auto vendor = config::resolve(*settings, "vendor/x");
   REQUIRE((falls && vendor));
   CHECK(engine.groups[falls->group].fallbacks ==
-        std::vector<group_index>{static_cast<group_index>(vendor->group)});
+        std::vector<fallback_target>{static_cast<group_index>(vendor->group)});
   CHECK(find_deployment(*settings, 99, 0) == nullptr);
   CHECK(find_deployment(*settings, 0, 99) == nullptr);
   CHECK(place_in_group(*settings, 0, 99) == no_index);
@@ -892,7 +900,7 @@ router_settings:
   REQUIRE((gone && m && n));
   CHECK(engine.groups[gone->group].deployments.empty());
   CHECK(engine.groups[m->group].fallbacks ==
-        std::vector<group_index>{static_cast<group_index>(n->group)});
+        std::vector<fallback_target>{static_cast<group_index>(n->group)});
   CHECK(engine.groups[m->group].cooldown_time == duration::zero());
   CHECK(engine.groups[m->group].deployments[0].cooldown_time == duration::zero());
 }

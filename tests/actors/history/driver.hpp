@@ -34,6 +34,9 @@ struct event {
   ticket_id ticket = 0;
   /// waiting_again: where it waits; else as in `granted` or `ended`.
   group_index group = 0;
+  /// Of those that came to a group at the same instant, the one with the smaller number came
+  /// first; absent: in the order of the events.
+  std::optional<std::uint64_t> came;
   grant granted;
   ending ended;
 };

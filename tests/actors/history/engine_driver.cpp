@@ -100,6 +100,7 @@ private:
       heard.group = driver.engine_.book().group_of(ticket);
       heard.ticket = ticket;
       heard.at = driver.now();
+      heard.came = ++driver.heard_;
       const auto from = std::exchange(group, heard.group);
       driver.round_.push_back({heard, from, from != heard.group});
     }
@@ -120,13 +121,15 @@ private:
   void hear(event heard, ticket_id ticket) {
     heard.ticket = ticket;
     heard.at = now();
+    heard.came = ++heard_;
     const auto from = heard.group;
     round_.push_back({std::move(heard), from, false});
   }
 
   /// Puts what was heard in one round into an order in which it can have happened. Each queue
   /// spoke in its own order; one that moved left its queue there, and came to the next one after
-  /// all that this one had said in the round.
+  /// all that this one had said in the round. In which order they came there is another matter:
+  /// that is the order in which they were offered, and so heard.
   void tell_round() {
     while (!round_.empty()) {
       auto next = round_.begin();
@@ -164,6 +167,7 @@ private:
   std::map<ticket_id, grant_id> current_;
   std::map<grant_id, bool> settled_;
   std::vector<event> events_;
+  std::uint64_t heard_ = 0;
 
   struct said {
     event what;

@@ -477,11 +477,16 @@ std::string describe(const engine_settings& settings) {
         << " s, least back-off " << seconds(s.least_back_off) << " s, queue " << s.max_queue_size
         << (s.tag_filtering ? ", tags" : "") << (s.pre_call_checks ? ", pre-call checks" : "")
         << ", fallbacks";
-    for (auto f : s.fallbacks)
-      out << ' ' << f;
+    const auto list = [&](const std::vector<fallback_target>& targets) {
+      for (const auto& to : targets) {
+        out << ' ' << to.group;
+        if (to.pinned != no_index)
+          out << '[' << to.pinned << ']';
+      }
+    };
+    list(s.fallbacks);
     out << " / context";
-    for (auto f : s.context_window_fallbacks)
-      out << ' ' << f;
+    list(s.context_window_fallbacks);
     out << '\n';
     for (std::size_t i = 0; i < s.deployments.size(); ++i) {
       const auto& d = s.deployments[i];
@@ -493,6 +498,7 @@ std::string describe(const engine_settings& settings) {
       maybe("order", d.order);
       maybe("max_input", d.max_input_tokens);
       maybe("retries", d.num_retries);
+      maybe("allowed_fails", d.allowed_fails);
       if (d.cooldown_time)
         out << " cooldown=" << seconds(*d.cooldown_time) << "s";
       if (d.endpoints != 0xff)

@@ -31,7 +31,8 @@ std::optional<duration> effective_retry_after(const outcome& result) {
 
 health_model::health_model(const group_settings& group, const deployment_settings& deployment)
     : cooldown_time_(deployment.cooldown_time.value_or(group.cooldown_time)),
-      first_spacing_(group.probe_spacing), allowed_fails_(group.allowed_fails), worlds_(1) {}
+      first_spacing_(group.probe_spacing),
+      allowed_fails_(deployment.allowed_fails.value_or(group.allowed_fails)), worlds_(1) {}
 
 void health_model::set(std::vector<health_world> next) {
   worlds_.clear();

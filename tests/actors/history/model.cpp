@@ -59,7 +59,7 @@ void model::offered(ticket_id id, const ask& what) {
   t.asked = what;
   t.group = what.group;
   t.priority = what.priority;
-  t.arrival = ++arrivals_;
+  t.arrival = ++arrivals_ << arrivals_at_once_bits;
   t.offered_at = now_;
   t.offered_sequence = ++sequence_;
   t.visited.push_back(what.group);
@@ -244,6 +244,7 @@ void model::begin_instant(time_point at) {
 }
 
 void model::heard(const std::vector<event>& events, time_point now) {
+  ++arrivals_;
   std::size_t next = 0;
   for (;;) {
     const auto at = next < events.size() ? events[next].at : now;

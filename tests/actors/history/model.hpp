@@ -138,6 +138,7 @@ private:
 
   // model_eligibility.cpp
   answer permitted(const ticket& t, deployment_index d) const; // static rules and exclusion
+  deployment_index pin_in(const ask& a, group_index g) const;
   answer permitted_in(const ask& a, const std::vector<back_off>* own, group_index g,
                       deployment_index d) const;
   answer eligible(const ticket& t, deployment_index d) const;
@@ -160,7 +161,7 @@ private:
   void check_probe(const ticket& t, const event& e);
   void check_choice(const ticket& t, const event& e) const;
   void check_queue_full(ticket& t, const event& e);
-  void enter_fallback(ticket& t, group_index to);
+  void enter_fallback(ticket& t, const event& e);
 
   // model_completeness.cpp: quiet moments
   void check_quiet();
@@ -177,7 +178,11 @@ private:
   std::vector<ticket> newcomers_gone_;      // timed out at this instant
   std::vector<grant> running_;
   std::unordered_set<grant_id> grant_ids_;
+  /// Counts offers, and times when something was heard: those that came to a group meanwhile have
+  /// numbers of their own below that.
+  static constexpr unsigned arrivals_at_once_bits = 32;
   std::uint64_t arrivals_ = 0;
+  std::uint64_t fallbacks_heard_ = 0;
   std::uint64_t sequence_ = 0;
   std::uint64_t grants_heard_ = 0;
 };

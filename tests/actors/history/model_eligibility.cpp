@@ -25,9 +25,9 @@ model::answer model::permitted_in(const ask& a, const std::vector<back_off>* own
                                   deployment_index d) const {
   const auto& rules = settings_.groups[g];
   const auto& all = rules.deployments;
-  const bool pinned = a.pinned != no_index && g == a.group;
-  // reading: in a fallback group the pin may stand for nothing, or forbid everything.
-  if (pinned && a.pinned != d)
+  const auto pin = pin_in(a, g);
+  const bool pinned = pin != no_index;
+  if (pinned && pin != d)
     return answer::no;
   const auto speaks = [&](deployment_index i) {
     return (all[i].endpoints & static_cast<std::uint8_t>(a.api)) != 0;
@@ -48,8 +48,7 @@ model::answer model::permitted_in(const ask& a, const std::vector<back_off>* own
   bool no = true;
   for (const bool narrow : {false, true}) {
     const auto usable = [&](deployment_index i) {
-      return !narrow ||
-             (speaks(i) && short_enough(i) && !excluded(i) && (!pinned || a.pinned == i));
+      return !narrow || (speaks(i) && short_enough(i) && !excluded(i) && (!pinned || pin == i));
     };
     bool common = false;
     for (deployment_index i = 0; i < all.size(); ++i)
@@ -83,9 +82,23 @@ model::answer model::permitted_in(const ask& a, const std::vector<back_off>* own
       return answer::maybe;
     return answer::no;
   }
+  // reading: in a fallback group the request's own pin may stand for nothing, or forbid everything.
   if (a.pinned != no_index && g != a.group)
     return answer::maybe;
   return yes ? answer::yes : answer::maybe;
+}
+
+// A fallback may name one deployment of its group; both lists of a group name the same one.
+deployment_index model::pin_in(const ask& a, group_index g) const {
+  if (g == a.group)
+    return a.pinned;
+  if (a.group < groups_.size())
+    for (const auto* list : {&settings_.groups[a.group].fallbacks,
+                             &settings_.groups[a.group].context_window_fallbacks})
+      for (const auto& target : *list)
+        if (target.group == g)
+          return target.pinned;
+  return no_index;
 }
 
 model::answer model::permitted(const ticket& t, deployment_index d) const {
@@ -113,14 +126,14 @@ std::vector<group_index> model::fallbacks_left(const ticket& t, bool surely) con
     return left;
   const auto& rules = settings_.groups[t.asked.group];
   const bool by_context = t.context_window && !rules.context_window_fallbacks.empty();
-  const auto add = [&](const std::vector<group_index>& list, std::size_t from) {
-    for (std::size_t i = from; i < (surely ? std::min<std::size_t>(list.size(), 4) : list.size());
-         ++i)
-      if (list[i] < groups_.size() &&
-          std::find(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(i), list[i]) ==
-              list.begin() + static_cast<std::ptrdiff_t>(i) &&
-          std::find(t.visited.begin(), t.visited.end(), list[i]) == t.visited.end())
-        left.push_back(list[i]);
+  const auto add = [&](const std::vector<fallback_target>& list, std::size_t from) {
+    std::unordered_set<group_index> before;
+    for (std::size_t i = 0; i < list.size() && !(surely && i >= 4); ++i) {
+      const auto to = list[i].group;
+      if (before.insert(to).second && i >= from && to < groups_.size() &&
+          std::find(t.visited.begin(), t.visited.end(), to) == t.visited.end())
+        left.push_back(to);
+    }
   };
   if (surely) {
     // reading: a group that was full may count as visited, so what was passed by is not surely

@@ -14,7 +14,8 @@ std::string name(const event& e) {
 
 } // namespace
 
-void model::enter_fallback(ticket& t, group_index to) {
+void model::enter_fallback(ticket& t, const event& e) {
+  const auto to = e.group;
   const auto left = fallbacks_left(t, false);
   const auto named = "ticket " + std::to_string(t.id) + " went from group " +
                      std::to_string(t.group) + " to " + std::to_string(to);
@@ -34,7 +35,7 @@ void model::enter_fallback(ticket& t, group_index to) {
   const bool by_context = t.context_window && !rules.context_window_fallbacks.empty();
   const auto& list = by_context ? rules.context_window_fallbacks : rules.fallbacks;
   const auto place_of = [&](group_index g) {
-    return std::find(list.begin(), list.end(), g);
+    return std::find_if(list.begin(), list.end(), [&](const auto& f) { return f.group == g; });
   };
   // reading: one that was full (or not healthy) may be looked at again later, or not.
   for (auto g : fallbacks_left(t, true))
@@ -62,7 +63,8 @@ void model::enter_fallback(ticket& t, group_index to) {
     would_end(end_code::all_cooling_down);
   t.visited.push_back(to);
   t.group = to;
-  t.arrival = ++arrivals_;
+  // "In b the request takes a new arrival number": when it came there, not when it was heard.
+  t.arrival = (arrivals_ << arrivals_at_once_bits) + e.came.value_or(++fallbacks_heard_);
   t.retries = 0;
   t.retry_due = false;
   t.attempted = false; // reading: "has had no attempt" here, or anywhere
@@ -184,7 +186,7 @@ void model::hear_grant(const event& e) {
   if (t->must_leave && g.group == t->group)
     object("retries", name(e) + " was granted again though no attempt was left to it");
   if (g.group != t->group)
-    enter_fallback(*t, g.group);
+    enter_fallback(*t, e);
   t->why = cause::none;
 
   if (e.at > t->asked.deadline)
@@ -249,7 +251,7 @@ void model::hear_waiting(const event& e) {
   if (e.group >= groups_.size())
     object("2.6", name(e) + ": no such group");
   if (e.group != t->group)
-    enter_fallback(*t, e.group);
+    enter_fallback(*t, e);
   else if (t->must_leave)
     object("retries", name(e) + " waits again though no attempt was left to it");
   t->why = cause::none;

@@ -1,5 +1,7 @@
 #include "generator.hpp"
 
+#include <map>
+
 namespace vorrang::history {
 
 namespace {
@@ -38,6 +40,25 @@ deployment_settings random_deployment(dice d, std::uint64_t style, bool with_tpm
   if (d.one_in(12))
     s.num_retries = static_cast<std::uint32_t>(d.below(4));
   return s;
+}
+
+// What was added later has dice of its own, so that the seeds before it keep their histories.
+void refine(engine_settings& settings) {
+  std::mt19937_64 random(settings.seed);
+  dice d{random};
+  for (auto& g : settings.groups) {
+    for (auto& own : g.deployments)
+      if (d.one_in(20))
+        own.allowed_fails = static_cast<std::uint32_t>(d.below(5));
+    // Both lists name the same deployment of a group.
+    std::map<group_index, deployment_index> pins;
+    for (auto* list : {&g.fallbacks, &g.context_window_fallbacks})
+      for (auto& target : *list) {
+        const auto count = settings.groups[target.group].deployments.size();
+        const auto pin = d.one_in(8) ? static_cast<deployment_index>(d.below(count)) : no_index;
+        target.pinned = pins.emplace(target.group, pin).first->second;
+      }
+  }
 }
 
 } // namespace
@@ -81,6 +102,7 @@ engine_settings random_settings(std::mt19937_64& random) {
     }
     settings.groups.push_back(std::move(s));
   }
+  refine(settings);
   return settings;
 }
 

@@ -381,7 +381,8 @@ private:
     end(displaces ? *worst : newcomer, end_code::queue_full);
   }
 
-  const std::vector<group_index>& list_of(const toy_ticket& t, const group_settings& rules) const {
+  const std::vector<fallback_target>& list_of(const toy_ticket& t,
+                                              const group_settings& rules) const {
     return t.context && !is(fault::context_list_ignored) && !rules.context_window_fallbacks.empty()
                ? rules.context_window_fallbacks
                : rules.fallbacks;
@@ -397,7 +398,8 @@ private:
     auto list = list_of(t, rules);
     if (is(fault::fallback_last_first))
       std::reverse(list.begin(), list.end());
-    for (auto g : list) {
+    for (const auto& target : list) {
+      const auto g = target.group;
       const bool seen = is(fault::fallback_twice)
                             ? g == t.group
                             : std::find(t.visited.begin(), t.visited.end(), g) != t.visited.end();
@@ -417,13 +419,24 @@ private:
 
   // ---- eligibility and capacity ----
 
+  deployment_index pin_in(const toy_ticket& t, group_index g) const {
+    if (g == t.asked.group)
+      return t.asked.pinned;
+    const auto& rules = settings_.groups[t.asked.group];
+    for (const auto* list : {&rules.fallbacks, &rules.context_window_fallbacks})
+      for (const auto& target : *list)
+        if (target.group == g && !is(fault::fallback_pin_ignored))
+          return target.pinned;
+    return no_index;
+  }
+
   bool permitted(const toy_ticket& t, group_index g, deployment_index d, bool fresh = false) const {
     const auto& rules = settings_.groups[g];
     const auto& own = rules.deployments[d];
     if (!fresh && t.excluded[d] && !is(fault::excluded_tried_again))
       return false;
-    if (t.asked.pinned != no_index && g == t.asked.group && t.asked.pinned != d &&
-        !is(fault::pin_ignored))
+    const auto pin = pin_in(t, g);
+    if (pin != no_index && pin != d && !is(fault::pin_ignored))
       return false;
     if ((own.endpoints & static_cast<std::uint8_t>(t.asked.api)) == 0 &&
         !is(fault::endpoint_ignored))
@@ -777,8 +790,11 @@ private:
       std::erase_if(d.failures, [&](auto at) { return now_ - at >= 60s; });
     if (!trigger && !probe) {
       d.failures.push_back(now_);
-      if (d.failures.size() <= rules.allowed_fails + (is(fault::allowed_fails_one_more) ? 1 : 0) &&
-          !(is(fault::allowed_fails_one_less) && d.failures.size() == rules.allowed_fails))
+      const auto allowed = is(fault::allowed_fails_of_deployment_ignored)
+                               ? rules.allowed_fails
+                               : d.own->allowed_fails.value_or(rules.allowed_fails);
+      if (d.failures.size() <= allowed + (is(fault::allowed_fails_one_more) ? 1 : 0) &&
+          !(is(fault::allowed_fails_one_less) && d.failures.size() == allowed))
         return;
     }
     const auto until = now_ + (told > 0s ? told : cooldown);
@@ -918,7 +934,8 @@ private:
     for (const auto& d : groups_[t.group])
       if (!d.cooling)
         return no_index;
-    for (auto g : list_of(t, settings_.groups[t.asked.group])) {
+    for (const auto& target : list_of(t, settings_.groups[t.asked.group])) {
+      const auto g = target.group;
       if (g >= groups_.size() || length(g) >= settings_.groups[g].max_queue_size ||
           std::find(t.visited.begin(), t.visited.end(), g) != t.visited.end())
         continue;
@@ -1079,6 +1096,7 @@ const char* const names[] = {
     "tags_ignored",
     "endpoint_ignored",
     "pin_ignored",
+    "fallback_pin_ignored",
     "fallback_never",
     "fallback_twice",
     "fallback_follows_its_own",
@@ -1096,6 +1114,7 @@ const char* const names[] = {
     "retry_after_0_obeyed",
     "allowed_fails_one_more",
     "allowed_fails_one_less",
+    "allowed_fails_of_deployment_ignored",
     "cooldown_off_ignored",
     "cooldown_after_503_forgotten",
     "cooldown_of_deployment_ignored",
