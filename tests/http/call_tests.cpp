@@ -363,7 +363,7 @@ TEST_CASE("an attempt's timeout is a 504, even after answers", "[call]") {
 
 TEST_CASE("an answer of status 200 that is none is a failure that says what came", "[call]") {
   tested_front gateway(groups);
-  const auto said = [&](const std::string& body, header_fields fields = {}) {
+  const auto said = [&](const std::string& body, field_pairs fields = {}) {
     auto one = gateway.begun(post(body_of("m")));
     sent_by(*one);
     const auto verdict = one->judge(upstream_head(200, std::move(fields)), body, wall);
