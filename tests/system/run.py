@@ -26,7 +26,7 @@ def main():
     parser.add_argument("files", nargs="*", metavar="FILE")
     options = parser.parse_args()
 
-    sys.path.insert(0, str(here))
+    sys.path[:0] = [str(here), str(here.parent)]  # of the latter the package `provider`
     if options.binary:
         if not os.access(options.binary, os.X_OK):
             parser.error(f"{options.binary} cannot be run")
