@@ -74,9 +74,13 @@ class Call:
 
 
 class RequestReader:
-    """Takes requests off a stream of bytes; each byte of a long body is looked at once."""
+    """Takes requests off a stream of bytes; each byte of a long body is looked at once.
 
-    def __init__(self):
+    on_head  called with (method, target, headers) as soon as these are there
+    """
+
+    def __init__(self, on_head=None):
+        self._on_head = on_head
         self._buffer = bytearray()
         self._head = None  # method, target, headers
         self._length = None  # of the body; None while it is chunked
@@ -113,6 +117,8 @@ class RequestReader:
         is_chunked = lower.get("transfer-encoding", "").lower() == "chunked"
         self._length = None if is_chunked else int(lower.get("content-length", "0"))
         self._head = (method, target, headers)
+        if self._on_head is not None:
+            self._on_head(*self._head)
         return True
 
     def _take_length(self):
