@@ -58,7 +58,7 @@ LIES = {
         Reply(body=GOOD, headers={"Content-Encoding": "identity, x-mine"}),
         "the upstream sent a body in Content-Encoding identity, x-mine, which nobody asked for",
     ),
-    "two lengths": (lengths(len(GOOD), len(GOOD) - 1), "the upstream's answer has two lengths"),
+    "two lengths": (lengths(len(GOOD), len(GOOD) - 1), "the upstream's answer has more than one Content-Length field"),
     "an endless head": (raw(OK + b"X-More: 1\r\n" * 10000), "the upstream's head has more than 200 fields"),
     "an endless line of the head": (raw(OK + b"X-More: " + b"1" * 100_000), "the upstream's head is larger than 64 KiB"),
     "an endless chunk size": (
