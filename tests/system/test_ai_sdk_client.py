@@ -13,9 +13,11 @@ from library import node_command
 class AISDKClient(ClientCases, unittest.TestCase):
     ways = ("chat", "responses", "compatible")
     ways_that_leave = ("compatible",)
-    ways_for_errors = ("responses", "compatible")
+    ways_for_errors = ("chat", "responses", "compatible")
     ways_for_retries = ("compatible",)
+    ways_that_tell_their_timeout = ()
     requests_for = {**ClientCases.requests_for, 408: 2}
+    ways_that_ask_again_after_the_headers = ("chat", "responses")
 
     @staticmethod
     def command():

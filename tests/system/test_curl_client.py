@@ -78,6 +78,7 @@ class Curl:
 class CurlClient(ClientCases, unittest.TestCase):
     ways = ways_that_leave = ways_for_errors = ("plain",)
     ways_for_retries = ("retry",)
+    ways_that_tell_their_timeout = ()
     # It takes every 408 for one that passes: --retry is for those who say that they want it.
     requests_for = {**ClientCases.requests_for, 408: 2}
     usage_of_streams = None  # it asked for none

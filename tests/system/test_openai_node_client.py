@@ -7,7 +7,7 @@ from library import node_command
 
 
 class OpenAINodeClient(ClientCases, unittest.TestCase):
-    ways = ways_that_leave = ways_for_errors = ("chat",)
+    ways = ways_that_leave = ways_for_errors = ways_for_retries = ways_that_tell_their_timeout = ("chat",)
 
     @staticmethod
     def command():

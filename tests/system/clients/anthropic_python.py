@@ -4,6 +4,10 @@ import anthropic
 from driver import failure, serve
 
 
+def options(request):
+    return {"api_key": request["key"], "base_url": request["base"], "timeout": request["timeout_s"]}
+
+
 def arguments(request):
     return {
         "model": request["model"],
@@ -18,7 +22,7 @@ def usage_of(message):
 
 
 def ask_sync(request):
-    with anthropic.Anthropic(api_key=request["key"], base_url=request["base"]) as client:
+    with anthropic.Anthropic(**options(request)) as client:
         try:
             if not request["stream"]:
                 answer = client.messages.create(**arguments(request))
@@ -32,7 +36,7 @@ def ask_sync(request):
 
 
 async def ask_async(request):
-    async with anthropic.AsyncAnthropic(api_key=request["key"], base_url=request["base"]) as client:
+    async with anthropic.AsyncAnthropic(**options(request)) as client:
         try:
             if not request["stream"]:
                 answer = await client.messages.create(**arguments(request))
@@ -46,7 +50,7 @@ async def ask_async(request):
 
 
 def count(request):
-    client = anthropic.Anthropic(api_key=request["key"], base_url=request["base"])
+    client = anthropic.Anthropic(**options(request))
     messages = arguments(request)["messages"]
     return {"tokens": client.messages.count_tokens(model=request["model"], messages=messages).input_tokens}
 

@@ -8,6 +8,7 @@ def model_of(request):
     return ChatOpenAI(
         model=request["model"],
         api_key=request["key"],
+        timeout=request["timeout_s"],
         base_url=request["base"] + "/v1",
         extra_body={"priority": request["priority"]},
         stream_usage=True,

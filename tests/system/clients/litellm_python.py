@@ -17,6 +17,7 @@ def arguments(request):
         "messages": [{"role": "user", "content": request["prompt"]}],
         "api_base": request["base"] + "/v1",
         "api_key": request["key"],
+        "timeout": request["timeout_s"],
         "priority": request["priority"],
         "stream": request["stream"],
     }

@@ -6,6 +6,10 @@ import openai
 from driver import failure, serve
 
 
+def options(request):
+    return {"api_key": request["key"], "base_url": request["base"] + "/v1", "timeout": request["timeout_s"]}
+
+
 def chat_arguments(request):
     arguments = {
         "model": request["model"],
@@ -44,7 +48,7 @@ def of_whole(raw):
 
 
 def ask_sync(request):
-    with openai.OpenAI(api_key=request["key"], base_url=request["base"] + "/v1") as client:
+    with openai.OpenAI(**options(request)) as client:
         try:
             if not request["stream"]:
                 return of_whole(client.chat.completions.with_raw_response.create(**chat_arguments(request)))
@@ -57,7 +61,7 @@ def ask_sync(request):
 
 
 async def ask_async(request):
-    async with openai.AsyncOpenAI(api_key=request["key"], base_url=request["base"] + "/v1") as client:
+    async with openai.AsyncOpenAI(**options(request)) as client:
         try:
             if not request["stream"]:
                 return of_whole(await client.chat.completions.with_raw_response.create(**chat_arguments(request)))
@@ -70,7 +74,7 @@ async def ask_async(request):
 
 
 async def ask_responses(request):
-    async with openai.AsyncOpenAI(api_key=request["key"], base_url=request["base"] + "/v1") as client:
+    async with openai.AsyncOpenAI(**options(request)) as client:
         arguments = {
             "model": request["model"],
             "input": request["prompt"],
@@ -96,7 +100,7 @@ async def ask_responses(request):
 
 async def ask_at_once(request):
     """As many as the prompt has priorities."""
-    async with openai.AsyncOpenAI(api_key=request["key"], base_url=request["base"] + "/v1") as client:
+    async with openai.AsyncOpenAI(**options(request)) as client:
         calls = [
             client.chat.completions.create(**chat_arguments({**request, "prompt": each, "priority": int(each)}))
             for each in request["prompt"].split()
@@ -106,7 +110,7 @@ async def ask_at_once(request):
 
 def other_calls(request):
     """Everything else that the gateway answers."""
-    client = openai.OpenAI(api_key=request["key"], base_url=request["base"] + "/v1")
+    client = openai.OpenAI(**options(request))
     model = request["model"]
     return {
         "models": sorted(each.id for each in client.models.list()),
