@@ -57,8 +57,9 @@ as_root() {
 # missing_packages <group...>: of scripts/packages, those not installed, in one call of dpkg-query.
 missing_packages() {
   local group name alternative first installed
-  installed=" $(dpkg-query -W -f '${db:Status-Abbrev}${Package} ' 2>/dev/null |
-    sed 's/ii */ /g') "
+  # What a package provides counts: npm comes with nodejs from elsewhere, and conflicts with Debian's.
+  installed=" $(dpkg-query -W -f '${db:Status-Abbrev}${Package}, ${Provides}\n' 2>/dev/null |
+    sed -n 's/([^)]*)//g; s/^ii *//p' | tr ',\n' '  ') "
   while read -r group name; do
     [[ -z $group || $group == \#* ]] && continue
     [[ " $* " == *" $group "* ]] || continue

@@ -4,7 +4,8 @@
     python3 tests/system/run.py --binary build/release/vorrang [-k PATTERN] [FILE...]
 
 FILE is one or more of test_*.py beside this file (default: all). Needs Python 3.11 or later and its
-standard library; only test_openai_client.py installs a package, into a virtual environment.
+standard library; only the tests of client libraries (test_*_client.py) install packages, into the
+work folder.
 """
 
 import argparse
@@ -19,14 +20,14 @@ here = pathlib.Path(__file__).resolve().parent
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--binary", help="path of the gateway (without it: tests that need none)")
-    parser.add_argument("--work", help="where the virtual environment is made (default: build/system-tests)")
+    parser.add_argument("--work", help="where client libraries are installed (default: build/system-tests)")
     parser.add_argument("-k", dest="patterns", action="append", help="only tests whose name matches")
     parser.add_argument("-q", "--quiet", action="store_true", help="only failures and the summary")
     parser.add_argument("-f", "--failfast", action="store_true", help="stop at the first failure")
     parser.add_argument("files", nargs="*", metavar="FILE")
     options = parser.parse_args()
 
-    sys.path.insert(0, str(here))
+    sys.path[:0] = [str(here), str(here.parent)]  # of the latter the package `provider`
     if options.binary:
         if not os.access(options.binary, os.X_OK):
             parser.error(f"{options.binary} cannot be run")

@@ -12,7 +12,7 @@ import unittest
 
 import client
 from gateway import Gateway, wait_until
-from provider import Provider, Reply, error
+from provider import Provider, Reply, completion, error, shapes
 from test_apis import comments, events, named_events, wait_for_tokens
 
 CONFIG = """
@@ -169,7 +169,7 @@ class Waiting(unittest.TestCase):
 
     def test_a_whole_answer_after_the_headers_is_one_event(self):
         settings = "vorrang_settings:\n  stream_keepalive: 0.1\n"
-        response = self.behind(settings, Reply(), until=self.has(1))
+        response = self.behind(settings, Reply(body=completion()), until=self.has(1))
         self.assertEqual(json.loads(response.events[0])["choices"][0]["message"]["content"], "hello")
         self.assertEqual(response.events[1:], ["[DONE]"])
 
@@ -208,6 +208,42 @@ class Passing(unittest.TestCase):
                 self.assertEqual(json.loads(response.events[0]), {**CHUNK, "n": 0, "model": "m"})
                 self.assertEqual(len(provider.calls), 1, "what has begun is not tried again")
 
+    def test_each_api(self):
+        asked = {
+            "/v1/chat/completions": client.chat_body(),
+            "/v1/completions": {"model": "m", "prompt": "hello"},
+            "/v1/responses": {"model": "m", "input": "hello"},
+            "/v1/messages": client.chat_body(max_tokens=9),
+        }
+        for path, body in asked.items():
+            model = "anthropic/upstream-model" if path == "/v1/messages" else "openai/upstream-model"
+            with self.subTest(path), Provider(Reply(text="one two three")) as provider:
+                with Gateway(config(provider.base, model)) as gateway:
+                    response = gateway.call("POST", path, {**body, "stream": True})
+                    # What the upstream sent, with the client's name for the model.
+                    _, sent = shapes.answer_to(provider.calls[0], "one two three")
+                    if "completions" in path:  # the client asked for no usage
+                        sent = [event for event in sent if not (isinstance(event, dict) and "usage" in event)]
+                    expected = b"".join(map(shapes.event_bytes, sent)).replace(b"upstream-model", b"m")
+                    self.assertEqual(response.body, expected)
+
+    def test_in_pieces_that_end_anywhere(self):
+        text = ': theirs\n\nevent: ä\r\ndata: {"model": "up"}\r\n\r\ndata:[DONE]\n\n'.encode()
+        pieces = [text[at : at + 1] for at in range(len(text))]
+        with Provider(Reply(events=pieces, interval_s=0.001)) as provider, Gateway(config(provider.base)) as gateway:
+            self.assertEqual(gateway.chat(stream=True).body, text.replace(b'"up"', b'"m"'))
+
+    def test_http_1_0(self):
+        with Provider() as provider, Gateway(config(provider.base)) as gateway, gateway.connect() as connection:
+            connection.request("POST", "/v1/chat/completions", client.chat_body(stream=True), version="HTTP/1.0")
+            response = connection.read_response()
+            self.assertEqual(response.events[-1], "[DONE]")
+            self.assertIsNone(response.header("transfer-encoding"))
+
+    def test_no_deadline_once_it_has_begun(self):
+        with Provider(Reply(text="a b c d e f g h", interval_s=0.15)) as provider:
+            with Gateway(config(provider.base)) as gateway:
+                self.assertEqual(gateway.chat(stream=True, timeout=0.5).events[-1], "[DONE]")
 
     def test_event_by_event(self):
         with Paced() as upstream, Gateway(config(upstream.base)) as gateway:
