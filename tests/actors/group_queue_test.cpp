@@ -613,6 +613,24 @@ TEST_CASE("queue: full, room that was kept for a displaced one goes to the next 
   CHECK(s.order() == tickets{1, returned, returned});
 }
 
+TEST_CASE("queue: room that was kept for one that does not wait goes to the next at once") {
+  auto told = plain_group(1);
+  told.deployments[0].tpm = 100;
+  stage s(told);
+  ask wanted;
+  wanted.token_estimate = 60;
+  s.put(wanted);
+  s.serve();
+  wanted.now_or_never = true;
+  const auto big = s.put(wanted);
+  wanted.now_or_never = false;
+  wanted.token_estimate = 20;
+  const auto small = s.put(wanted);
+  s.serve();
+  CHECK(s.ended_with(big, end_code::queue_full));
+  CHECK(s.order() == tickets{1, small});
+}
+
 TEST_CASE("queue: full, those with an attempt are not displaced, and always taken back") {
   auto told = one_at_a_time();
   told.max_queue_size = 1;
