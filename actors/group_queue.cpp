@@ -488,6 +488,7 @@ void group_queue::end_impatient(time_point now) {
     const bool cools = line_.eligible(found->second).within(cooling_);
     end(now, found->second, cools ? end_code::all_cooling_down : end_code::queue_full,
         rate_.time_for(now, line_.size()));
+    grant_in_order(now); // the room that was kept for it
   }
 }
 
