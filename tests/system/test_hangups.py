@@ -1,7 +1,8 @@
 """Clients that leave: nothing of theirs may stay behind, neither ticket, nor slot, nor upstream call.
 
-The gateway's own suite asserts 10 ms; here, from outside and with a loaded machine, the measured
-times are printed and only a coarse bound is asserted.
+Everything is gone within 10 ms: the median of twenty is held to it, seen from outside, polling
+included. A single one may be late where the machine has other things to do, so the worst is only
+held to a coarse bound.
 """
 
 import statistics
@@ -12,7 +13,8 @@ import client
 from gateway import Gateway, wait_until
 from provider import Provider, Reply
 
-BOUND_MS = 250
+MEDIAN_MS_MAX = 10
+WORST_MS_MAX = 250
 ROUNDS = 20
 
 CONFIG = """
@@ -43,6 +45,10 @@ LEAVE = {"FIN": lambda c: c.close(), "RST": lambda c: c.reset(), "half close": h
 
 
 class HangUps(unittest.TestCase):
+    def assert_at_once(self, times_ms):
+        self.assertLessEqual(statistics.median(times_ms), MEDIAN_MS_MAX)
+        self.assertLess(max(times_ms), WORST_MS_MAX)
+
     def test_while_waiting(self):
         for name, leave in LEAVE.items():
             with self.subTest(name), Provider(Reply(hold=True)) as provider:
@@ -58,7 +64,7 @@ class HangUps(unittest.TestCase):
                         times.append((gateway.wait_until_waiting(0) - left_at) * 1000)
                         waiting.close()
                     report(f"ticket gone after {name}", times)
-                    self.assertLess(max(times), BOUND_MS)
+                    self.assert_at_once(times)
                     patient = gateway.send_chat("patient", priority=9)
                     gateway.wait_until_waiting(1)
                     provider.release(call)
@@ -89,8 +95,8 @@ class HangUps(unittest.TestCase):
                         current = following
                     report(f"upstream call closed after {name}", close_times)
                     report("next one sent", slot_times)
-                    self.assertLess(max(close_times), BOUND_MS)
-                    self.assertLess(max(slot_times), BOUND_MS)
+                    self.assert_at_once(close_times)
+                    self.assert_at_once(slot_times)
                     provider.release()
                     self.assertEqual(current.read_response().status, 200)
 
