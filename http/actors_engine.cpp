@@ -7,6 +7,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <random>
 #include <thread>
 
 namespace vorrang::http {
@@ -65,7 +66,10 @@ private:
 
 engine_factory actors_engine() {
   return [](caf::actor_system& system, const config::settings& settings) {
-    const directory_ptr directory = spawn_engine(system, to_engine_settings(settings));
+    auto engine = to_engine_settings(settings);
+    std::random_device random; // gateways that start together must not choose and retry in step
+    engine.seed = (std::uint64_t{random()} << 32) | random();
+    const directory_ptr directory = spawn_engine(system, std::move(engine));
     auto desk = std::make_shared<front_desk>(system, directory);
     auto watch = std::make_shared<queue_watch>(desk);
     gateway_engine made;

@@ -83,10 +83,13 @@ awaitable<bool> exchange::ask(const upstream_request& request, std::function<boo
       co_return failed(transport_error::not_sent);
     allowed = true;
     by_.wake_at(request.until);
+    const time_point written_at = steady::now();
     const bool answered = co_await write_and_read_head();
     if (answered)
       co_return true;
-    if (!is_pooled_ || unwanted_ || error_ != transport_error::broken || reader_.has_begun())
+    // One that lived on was not stale when it was taken: its upstream may have worked on this.
+    if (!is_pooled_ || unwanted_ || error_ != transport_error::broken || reader_.has_begun() ||
+        steady::now() - written_at > stale_time_max)
       co_return false;
     reader_.reset();
   }

@@ -14,13 +14,15 @@
 namespace vorrang::http {
 
 /// Carries one upstream_request: takes a connection of the pool or makes one, writes, reads the
-/// head, then the body piece by piece. A request whose pooled connection died before any byte of
-/// the answer goes out once more on a fresh one. An exchange that dies half-way closes its
+/// head, then the body piece by piece. A request whose pooled connection died at once, before any
+/// byte of the answer, goes out once more on a fresh one. An exchange that dies half-way closes its
 /// connection. `pool`, `by` and the request's bytes outlive it.
 class exchange {
 public:
   /// A connection that is not there within this is given up; a name may have several addresses.
   static constexpr duration connect_time_max = std::chrono::seconds(5);
+  /// A kept connection that ends later than this after the request was written was no stale one.
+  static constexpr duration stale_time_max = std::chrono::milliseconds(100);
   /// The longest answer that is read whole.
   static constexpr std::uint64_t answer_bytes_max = std::uint64_t{256} << 20;
 

@@ -166,7 +166,8 @@ fault fill_ask(const front_tables& tables, time_point now, call_plan& plan) {
     const auto measure = measure_text(plan.body, plan.inspected);
     wanted.prompt_estimate = prompt_estimate(measure);
     if (needs.token_estimate)
-      wanted.token_estimate = token_estimate(measure, plan.inspected, plan.route.api());
+      wanted.token_estimate =
+          token_estimate(measure, plan.inspected, plan.route.api(), needs.answer_tokens);
   }
   return {};
 }

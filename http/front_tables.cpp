@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 namespace vorrang::http {
 
@@ -35,7 +36,22 @@ bool has_tpm(const config::settings& all, std::size_t group) {
                      [&](std::size_t place) { return all.deployments[place].tpm.has_value(); });
 }
 
-group_needs needs_of(const config::settings& all, std::size_t index) {
+/// What a deployment's defaults and `extra_body` say of an answer's length; 256 if nothing.
+std::uint64_t answer_tokens_of(const prepared_deployment& deployment) {
+  std::optional<std::uint64_t> found;
+  for (const auto* from : {&deployment.defaults, &deployment.extra_body})
+    for (const auto* name : {"max_tokens", "max_completion_tokens"})
+      if (const auto* member = from->find(name)) {
+        std::uint64_t value = 0;
+        const auto& text = member->value;
+        if (std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc())
+          found = std::max(found.value_or(0), value);
+      }
+  return found.value_or(256);
+}
+
+group_needs needs_of(const config::settings& all, std::size_t index,
+                     const std::vector<prepared_deployment>& prepared) {
   const auto& group = all.groups[index];
   group_needs needs;
   needs.token_estimate = has_tpm(all, index);
@@ -47,6 +63,7 @@ group_needs needs_of(const config::settings& all, std::size_t index) {
   for (const auto place : group.deployments) {
     const auto& deployment = all.deployments[place];
     needs.endpoints |= spoken_endpoints(deployment);
+    needs.answer_tokens = std::max(needs.answer_tokens, answer_tokens_of(prepared[place]));
     auto& shortest = needs.stream_keepalive;
     const auto& own = deployment.stream_keepalive;
     if (own && (!shortest || shortest->count() == 0 || (own->count() > 0 && *own < *shortest)))
@@ -119,7 +136,7 @@ front_tables::front_tables(std::shared_ptr<const config::settings> from, machine
     deployments.push_back(prepare(deployment, *settings));
   groups.reserve(settings->groups.size());
   for (std::size_t group = 0; group < settings->groups.size(); ++group)
-    groups.push_back(needs_of(*settings, group));
+    groups.push_back(needs_of(*settings, group, deployments));
 }
 
 std::string front_tables::new_id() const {

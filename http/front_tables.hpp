@@ -29,6 +29,8 @@ struct group_needs {
   bool token_estimate = false;  ///< the group, or one it may fall back to, has a tpm limit
   bool prompt_estimate = false; ///< pre-call checks compare it with max_input_tokens
   std::uint8_t endpoints = 0;   ///< spoken by any deployment
+  /// Tokens of an answer for a request that names no limit: the deployments' own default for it.
+  std::uint64_t answer_tokens = 0;
   /// `keepalive_seconds` of a deployment: the shortest, 0 (none) only if no other is set.
   std::optional<std::chrono::milliseconds> stream_keepalive;
 };

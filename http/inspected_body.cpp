@@ -50,6 +50,10 @@ constexpr named_field fields[] = {
 constexpr std::string_view forbidden[] = {
     "api_key", "api_base", "base_url", "api_version", "custom_llm_provider", "model_list"};
 
+bool is_forbidden(std::string_view name) {
+  return std::find(std::begin(forbidden), std::end(forbidden), name) != std::end(forbidden);
+}
+
 /// A request may name many tags; these are looked at.
 constexpr std::size_t tags_max = 100;
 constexpr double seconds_max = 100.0 * 24 * 3600;
@@ -109,7 +113,7 @@ public:
                                        [&](const named_field& each) { return each.name == name; });
       const bool is_known = known != std::end(fields);
       out_.names.push_back(is_known ? known->field : body_field::none);
-      if (std::find(std::begin(forbidden), std::end(forbidden), name) != std::end(forbidden)) {
+      if (is_forbidden(name)) {
         refuse(our_error::forbidden_field,
                "The field " + shown(name) + " is not accepted from clients; remove it", name);
       }
@@ -124,6 +128,7 @@ public:
     if (out_.tags.empty()) {
       read_metadata_tags();
     }
+    apply_extra_limits();
   }
 
 private:
@@ -204,8 +209,7 @@ private:
       out_.max_completion_tokens = count(value);
       break;
     case body_field::n:
-      out_.n = static_cast<std::uint32_t>(
-          std::clamp<std::uint64_t>(count(value).value_or(1), 1, 1'000'000));
+      out_.n = answers(value);
       break;
     case body_field::stream_options:
       if (member.kind == json_kind::object) {
@@ -253,11 +257,37 @@ private:
     if (member.kind != json_kind::object) {
       return refuse_value("extra_body", "an object");
     }
-    each_member(member.value.of(body_), [&](std::string_view key, std::string_view) {
+    each_member(member.value.of(body_), [&](std::string_view key, std::string_view value) {
       if (string_is(key, "model") || string_is(key, "stream")) {
         refuse_value("extra_body", "an object without 'model' and 'stream'");
+      } else if (string_is(key, "n")) {
+        extra_n_ = answers(value);
+      } else if (string_is(key, "max_tokens") || string_is(key, "max_completion_tokens") ||
+                 string_is(key, "max_output_tokens")) {
+        extra_limit_ = std::max(extra_limit_, count(value));
+      } else if (const auto name = unescaped(key); is_forbidden(name)) {
+        refuse(our_error::forbidden_field,
+               "The field " + shown(name) +
+                   " is not accepted from clients, in extra_body neither; remove it",
+               "extra_body");
       }
     });
+  }
+
+  /// What `extra_body` says of the answer's length wins upstream, so it does in the estimate.
+  void apply_extra_limits() {
+    if (extra_n_) {
+      out_.n = *extra_n_;
+    }
+    if (extra_limit_) {
+      out_.max_completion_tokens =
+          std::max({extra_limit_, out_.max_completion_tokens, out_.max_tokens});
+    }
+  }
+
+  static std::uint32_t answers(std::string_view value) {
+    return static_cast<std::uint32_t>(
+        std::clamp<std::uint64_t>(count(value).value_or(1), 1, 1'000'000));
   }
 
   void read_metadata_tags() {
@@ -276,6 +306,8 @@ private:
   std::string_view body_;
   inspected_body& out_;
   std::string name_;
+  std::optional<std::uint32_t> extra_n_;
+  std::optional<std::uint64_t> extra_limit_;
   std::uint64_t seen_ = 0; ///< a bit for each body_field
   std::set<std::string, std::less<>> seen_others_;
 };

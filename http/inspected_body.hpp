@@ -107,7 +107,8 @@ text_measure measure_text(std::string_view body, const inspected_body& inspected
 std::uint32_t prompt_estimate(const text_measure& measure) noexcept;
 /// The prompt's estimate + n × (max_completion_tokens, else max_tokens, else 256). Embeddings
 /// complete nothing.
+/// `answer_default`: where the request says nothing of its answer's length.
 std::uint32_t token_estimate(const text_measure& measure, const inspected_body& inspected,
-                             body_api api) noexcept;
+                             body_api api, std::uint64_t answer_default = 256) noexcept;
 
 } // namespace vorrang::http

@@ -105,10 +105,11 @@ public:
 private:
   /// The configured `extra_body`, then the request's own, which wins.
   void collect_extras() {
-    const auto put = [&](const body_members& from) {
+    const auto put = [&](const body_members& from, bool is_clients) {
       for (const auto& each : from.members) {
         // The deployment's model and the client's choice to stream stand.
-        if (each.key == "model" || each.key == "stream") {
+        if (each.key == "model" || each.key == "stream" ||
+            (is_clients && is_never_forwarded(each.key, plan_.api, inspected_.store))) {
           continue;
         }
         const auto at =
@@ -122,11 +123,11 @@ private:
       }
     };
     if (plan_.extra_body != nullptr) {
-      put(*plan_.extra_body);
+      put(*plan_.extra_body, false);
     }
     const auto* own = inspected_.find(body_field::extra_body);
     if (own != nullptr && own->kind == json_kind::object) {
-      put(read_members(own->value.of(body_)));
+      put(read_members(own->value.of(body_)), true);
     }
     const auto is_dropped_here = [&](const body_members::member& each) {
       return is_dropped(each.key);

@@ -88,7 +88,8 @@ text_measure measure_text(std::string_view body, const inspected_body& inspected
     if (string_is(key, "messages") || string_is(key, "prompt") || string_is(key, "input") ||
         string_is(key, "system") || string_is(key, "instructions")) {
       measure.content(value);
-    } else if (string_is(key, "tools") || string_is(key, "functions")) {
+    } else if (string_is(key, "tools") || string_is(key, "functions") ||
+               string_is(key, "extra_body")) {
       out.text_bytes += value.size();
     }
   }
@@ -100,12 +101,13 @@ std::uint32_t prompt_estimate(const text_measure& measure) noexcept {
 }
 
 std::uint32_t token_estimate(const text_measure& measure, const inspected_body& inspected,
-                             body_api api) noexcept {
+                             body_api api, std::uint64_t answer_default) noexcept {
   const std::uint64_t prompt = prompt_estimate(measure);
   if (api == body_api::embeddings) {
     return cut(prompt);
   }
-  const auto each = inspected.max_completion_tokens.value_or(inspected.max_tokens.value_or(256));
+  const auto each =
+      inspected.max_completion_tokens.value_or(inspected.max_tokens.value_or(answer_default));
   // Both factors are cut first, so that the product cannot overflow.
   const auto answer = std::min<std::uint64_t>(each, std::numeric_limits<std::uint32_t>::max()) *
                       std::min<std::uint64_t>(inspected.n, 1'000'000);

@@ -101,6 +101,8 @@ TEST_CASE("fields of a wrong type") {
   // They would go upstream at the top level and undo what was decided there.
   check_refused(with(R"("extra_body":{"model":"gpt-5"})"), our_error::bad_field, "extra_body");
   check_refused(with(R"("extra_body":{"\u0073tream":true})"), our_error::bad_field, "extra_body");
+  check_refused(with(R"("extra_body":{"api\u005fbase":"http://x"})"), our_error::forbidden_field,
+                "extra_body");
   CHECK(look_at(with(R"("timeout":1e300)")).timeout == std::chrono::hours(2400));
   CHECK(look_at(with(R"("timeout":1e999)")).timeout == std::chrono::hours(2400));
   CHECK(look_at(with(R"("timeout":0.0001)")).timeout == std::chrono::milliseconds(1));
@@ -191,6 +193,11 @@ TEST_CASE("the estimate of tokens") {
   CHECK(estimate(R"({"prompt":"1234","max_tokens":10,"max_completion_tokens":20,"n":3})") ==
         1 + 60);
   CHECK(estimate(R"({"input":"1234"})", body_api::embeddings) == 1);
+  // What extra_body adds goes upstream too: {"max_tokens":900} is 18 bytes, so 5 tokens more.
+  CHECK(estimate(R"({"prompt":"","max_tokens":5,"extra_body":{"max_tokens":900}})") == 5 + 900);
+  CHECK(estimate(R"({"extra_body":{"n":50},"prompt":"","max_tokens":5,"n":2})") == 2 + 250);
+  const auto bare = look_at(R"({"prompt":"1234"})");
+  CHECK(token_estimate(text_measure{4, 0}, bare, body_api::chat, 900) == 1 + 900);
   CHECK(estimate(R"({"prompt":"","max_tokens":18446744073709551615,"n":4000000000})") ==
         0xFFFFFFFFU);
 }
