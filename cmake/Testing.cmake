@@ -6,7 +6,7 @@ if(VORRANG_BUILD_TESTS)
 endif()
 
 # For each label a target that builds its tests: a sanitizer build makes only what it runs.
-set(vorrang_test_labels unit engine threads http system install)
+set(vorrang_test_labels unit model engine threads http system install)
 foreach(label ${vorrang_test_labels})
   add_custom_target(tests_${label})
 endforeach()
@@ -14,6 +14,7 @@ endforeach()
 # vorrang_test(NAME <name> SOURCES <file>... LIBRARIES <target>... [LABELS <label>...])
 # One Catch2 executable, one ctest entry for each test case. The default label is `unit`.
 #   unit     passive classes, no actor system      engine   actors, mostly in virtual time
+#   model    the reference model of the histories, against a toy engine
 #   threads  has threads: also runs under tsan     http     real sockets, in one process
 #   system   the real binary                       install  the installed package
 function(vorrang_test)
