@@ -68,7 +68,7 @@ struct unowned {
 unowned run_to_end(awaitable<> story, std::function<void(std::exception_ptr)> ended) {
   std::exception_ptr error;
   try {
-    co_await std::move(story);
+    co_await story;
   } catch (...) {
     error = std::current_exception();
   }
