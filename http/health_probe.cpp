@@ -18,7 +18,7 @@ namespace {
 class inquiry final : public waiter, public request_listener {
 public:
   explicit inquiry(data_loop& home) : waiter(home.runs_on()), home_(home) { home_.add(*this); }
-  ~inquiry() {
+  ~inquiry() override {
     leave();
     wake_at(never);
     home_.remove(*this);

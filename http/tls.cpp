@@ -19,7 +19,7 @@ namespace {
 // A socket as OpenSSL sees it. Its own writes with write(), which raises SIGPIPE. ---------------
 
 int descriptor_of(BIO* bio) {
-  return static_cast<int>(reinterpret_cast<std::intptr_t>(BIO_get_data(bio)));
+  return *static_cast<const int*>(BIO_get_data(bio));
 }
 
 int socket_write(BIO* bio, const char* data, std::size_t size, std::size_t* written) {
@@ -48,7 +48,8 @@ long socket_control(BIO* bio, int command, long, void*) {
   return command == BIO_CTRL_FLUSH ? 1 : 0;
 }
 
-BIO* make_socket_bio(int descriptor) {
+/// `descriptor` outlives it.
+BIO* make_socket_bio(int& descriptor) {
   static BIO_METHOD* const method = [] {
     auto* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "socket without SIGPIPE");
     BIO_meth_set_write_ex(made, socket_write);
@@ -57,7 +58,7 @@ BIO* make_socket_bio(int descriptor) {
     return made;
   }();
   BIO* const bio = BIO_new(method);
-  BIO_set_data(bio, reinterpret_cast<void*>(static_cast<std::intptr_t>(descriptor)));
+  BIO_set_data(bio, &descriptor);
   BIO_set_init(bio, 1);
   return bio;
 }
@@ -173,8 +174,9 @@ std::shared_ptr<tls_context> tls_context_for(const tls_rules& rules, std::string
 
 tls_session::tls_session(std::shared_ptr<tls_context> context, int descriptor,
                          const std::string& host, std::shared_ptr<tls_memory> memory)
-    : context_(std::move(context)), memory_(std::move(memory)), ssl_(SSL_new(context_->get())) {
-  BIO* const socket = make_socket_bio(descriptor);
+    : context_(std::move(context)), memory_(std::move(memory)), descriptor_(descriptor),
+      ssl_(SSL_new(context_->get())) {
+  BIO* const socket = make_socket_bio(descriptor_);
   SSL_set_bio(ssl_, socket, socket);
   SSL_set_connect_state(ssl_);
   if (is_address(host)) {

@@ -2,12 +2,12 @@
 // connection. OpenSSL stays out of this header.
 #pragma once
 
-#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <tuple>
 
 struct ssl_st;
 
@@ -19,7 +19,10 @@ struct tls_rules {
   std::string ca_file;     ///< PEM file of what is trusted; empty: the system's store
   std::string certificate; ///< PEM file with our certificate and its key; empty: none
 
-  auto operator<=>(const tls_rules&) const = default;
+  bool operator<(const tls_rules& other) const {
+    return std::tie(verify, ca_file, certificate) <
+           std::tie(other.verify, other.ca_file, other.certificate);
+  }
 };
 
 class tls_context;
@@ -71,6 +74,7 @@ private:
 
   std::shared_ptr<tls_context> context_;
   std::shared_ptr<tls_memory> memory_;
+  int descriptor_;
   ssl_st* ssl_ = nullptr;
   std::string fault_;
 };
