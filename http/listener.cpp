@@ -101,9 +101,8 @@ listener::~listener() {
 }
 
 std::uint64_t listener::connections_max_for(std::uint64_t descriptors_max) {
-  const std::uint64_t kept = std::max<std::uint64_t>(descriptors_max / 8, 32);
-  // Each may need a connection to an upstream, which must not fail for want of a descriptor.
-  return std::max<std::uint64_t>((descriptors_max - std::min(descriptors_max, kept)) / 2, 1);
+  const std::uint64_t kept = std::max<std::uint64_t>(descriptors_max / 4, 32);
+  return std::max(descriptors_max / 2, descriptors_max - std::min(descriptors_max, kept));
 }
 
 std::string listener::open(const std::string& host, std::uint16_t port) {

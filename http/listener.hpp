@@ -38,8 +38,8 @@ public:
   /// Closes the listening socket and those being refused. What is dealt stays.
   void stop();
 
-  /// As many connections as this process may have, when each may need one to an upstream and some
-  /// descriptors are kept for files: a little less than half of its limit, 1 at least.
+  /// As many connections as this process may have, when some descriptors are kept for upstreams
+  /// and files: half of its limit at least.
   static std::uint64_t connections_max_for(std::uint64_t descriptors_max);
 
 private:
