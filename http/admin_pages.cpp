@@ -134,11 +134,17 @@ bool asks_for_probe(std::string_view value) noexcept {
 }
 
 std::string health_page(const config::settings& settings, const std::vector<queue_view>* views,
-                        const std::vector<probe_finding>* findings) {
+                        const std::vector<probe_finding>* findings,
+                        const config::client_key* key) {
+  const auto is_visible = [key](const config::deployment& each) {
+    return key == nullptr || key->may_use(each.group_name);
+  };
   json healthy = json::array();
   json unhealthy = json::array();
   for (std::size_t place = 0; place < settings.deployments.size(); ++place) {
     const auto& deployment = settings.deployments[place];
+    if (!is_visible(deployment))
+      continue;
     const auto* report = find_report(views, deployment.group, deployment.id);
     json entry = {{"model_name", deployment.group_name},
                   {"model_id", deployment.id},
@@ -160,11 +166,12 @@ std::string health_page(const config::settings& settings, const std::vector<queu
     (is_bad ? unhealthy : healthy).push_back(std::move(entry));
   }
   for (const auto& deployment : settings.left_out)
-    unhealthy.push_back({{"model_name", deployment.group_name},
-                         {"model_id", deployment.id},
-                         {"model", deployment.model},
-                         {"state", "not served"},
-                         {"error", deployment.unsupported.value_or("")}});
+    if (is_visible(deployment))
+      unhealthy.push_back({{"model_name", deployment.group_name},
+                           {"model_id", deployment.id},
+                           {"model", deployment.model},
+                           {"state", "not served"},
+                           {"error", deployment.unsupported.value_or("")}});
   const auto healthy_count = healthy.size();
   const auto unhealthy_count = unhealthy.size();
   return to_text({{"healthy_endpoints", std::move(healthy)},

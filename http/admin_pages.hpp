@@ -36,9 +36,11 @@ std::string queues_page(const std::vector<queue_view>& views,
 /// `/health` in LiteLLM's form: `healthy_endpoints`, `unhealthy_endpoints` and their counts; each
 /// endpoint with `model_name`, `model_id`, `model`, `state` (`healthy`, `full`, `cooling`, or
 /// `unknown` where no view is given) and when its cooldown ends. With `findings`, each tells what
-/// its upstream said just now: `probe: {"result","status","took_ms"}`. Never a key.
+/// its upstream said just now: `probe: {"result","status","took_ms"}`. Of the groups that `key` may
+/// use; null: all. Never a key.
 std::string health_page(const config::settings& settings, const std::vector<queue_view>* views,
-                        const std::vector<probe_finding>* findings);
+                        const std::vector<probe_finding>* findings,
+                        const config::client_key* key = nullptr);
 
 /// Whether a value of `?probe=` says yes.
 bool asks_for_probe(std::string_view value) noexcept;

@@ -29,10 +29,11 @@ bool is_withheld(std::string_view name) noexcept {
   return is_hop_by_hop(name) || is_one_of(name, {"content-length", "content-encoding"});
 }
 
-bool passes_unchanged(std::string_view name) noexcept {
+bool passes_unchanged(std::string_view name, passed_on what) noexcept {
   return begins_with(name, "x-ratelimit-") || begins_with(name, "openai-") ||
-         is_one_of(name,
-                   {"content-type", "retry-after", "retry-after-ms", "x-request-id", "request-id"});
+         is_one_of(name, {"x-request-id", "request-id"}) ||
+         (what == passed_on::answer ? equal_ignoring_case(name, "content-type")
+                                    : is_one_of(name, {"retry-after", "retry-after-ms"}));
 }
 
 constexpr std::array<std::string_view, 7> day_names = {"Sun", "Mon", "Tue", "Wed",
@@ -136,15 +137,15 @@ reply preflight_reply(std::string_view asked_headers, std::string_view allowed_m
   return out;
 }
 
-void add_upstream_fields(header_fields& fields, const head_fields& upstream, content_type type) {
+void add_upstream_fields(header_fields& fields, const head_fields& upstream, passed_on what) {
   const auto listed = upstream.value_or("connection", {}); // names more hop-by-hop fields
   for (std::size_t i = 0; i < upstream.size(); ++i) {
     const auto [name, value] = upstream[i];
     if (is_withheld(name) || (!listed.empty() && list_holds(listed, name)) ||
-        (type == content_type::withheld && equal_ignoring_case(name, "content-type"))) {
+        (what == passed_on::error && equal_ignoring_case(name, "content-type"))) {
       continue;
     }
-    if (passes_unchanged(name)) {
+    if (passes_unchanged(name, what)) {
       fields.add_read({}, name, value);
     } else {
       fields.add_read("llm_provider-", name, value);

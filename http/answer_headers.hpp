@@ -34,14 +34,14 @@ void add_browser_fields(header_fields& fields);
 /// The answer to a preflight; `asked_headers` is its `Access-Control-Request-Headers`.
 reply preflight_reply(std::string_view asked_headers, std::string_view allowed_methods);
 
-/// Whether an answer's body is still of the upstream's type.
-enum class content_type : std::uint8_t { passed, withheld };
+/// What an upstream sent: its answer passed on, or an error whose body is written anew.
+enum class passed_on : std::uint8_t { answer, error };
 
-/// Adds an upstream's fields to an answer: `content-type`, `retry-after`, `x-ratelimit-*`,
-/// `x-request-id`, `request-id` and `openai-*` as they are, the rest as `llm_provider-<name>`.
-/// Hop-by-hop fields, lengths and codings are left out.
+/// Adds an upstream's fields to an answer: `x-ratelimit-*`, `x-request-id`, `request-id` and
+/// `openai-*` as they are, so too `content-type` of an answer and `retry-after` of an error; the
+/// rest as `llm_provider-<name>`. Hop-by-hop fields, lengths and codings are left out.
 void add_upstream_fields(header_fields& fields, const head_fields& upstream,
-                         content_type type = content_type::passed);
+                         passed_on what = passed_on::answer);
 
 /// The id a request goes by: its `x-litellm-call-id` if it is short and harmless, else nothing.
 std::string_view id_from_client(const head_fields& fields) noexcept;

@@ -225,7 +225,6 @@ bool body_scanner::take_escape(char byte, std::size_t at) {
   case 'u':
     state_ = state::hex;
     hex_digits_ = 0;
-    unicode_ = 0;
     return true;
   default:
     return refuse(json_fault::syntax, at);
@@ -234,23 +233,12 @@ bool body_scanner::take_escape(char byte, std::size_t at) {
 
 bool body_scanner::take_hex(char byte, std::size_t at) {
   const char lower = static_cast<char>(static_cast<unsigned char>(byte) | 0x20U);
-  if (is_digit(byte)) {
-    unicode_ = unicode_ * 16 + static_cast<std::uint32_t>(byte - '0');
-  } else if (lower >= 'a' && lower <= 'f') {
-    unicode_ = unicode_ * 16 + static_cast<std::uint32_t>(lower - 'a' + 10);
-  } else {
+  if (!is_digit(byte) && (lower < 'a' || lower > 'f')) {
     return refuse(json_fault::syntax, at);
   }
-  if (++hex_digits_ < 4) {
-    return true;
+  if (++hex_digits_ == 4) {
+    state_ = state::string;
   }
-  const bool is_high = unicode_ >= 0xD800 && unicode_ <= 0xDBFF;
-  const bool is_low = unicode_ >= 0xDC00 && unicode_ <= 0xDFFF;
-  if (is_low != after_high_surrogate_) {
-    return refuse(json_fault::syntax, at);
-  }
-  after_high_surrogate_ = is_high;
-  state_ = is_high ? state::low_surrogate_slash : state::string;
   return true;
 }
 
@@ -383,17 +371,6 @@ bool body_scanner::feed(std::string_view piece) {
     case state::hex:
       if (!take_hex(byte, at())) {
         return false;
-      }
-      break;
-    case state::low_surrogate_slash:
-    case state::low_surrogate_u:
-      if (byte != (state_ == state::low_surrogate_slash ? '\\' : 'u')) {
-        return refuse(json_fault::syntax, at());
-      }
-      if (state_ == state::low_surrogate_slash) {
-        state_ = state::low_surrogate_u;
-      } else {
-        take_escape('u', at());
       }
       break;
     case state::literal:

@@ -45,9 +45,10 @@ enum class json_fault : std::uint8_t {
 std::string_view to_string(json_fault fault) noexcept;
 
 /// Resumable at any byte: feed() may be called with pieces of any size, also to give turns to
-/// others in between (10 µs for 16 KiB of text). Validates all of RFC 8259: UTF-8, escapes, lone
-/// surrogates, numbers, nesting. Refuses two things that RFC 8259 allows: more than depth_max
-/// levels, and more than members_max members of the outermost object.
+/// others in between (10 µs for 16 KiB of text). Validates all of RFC 8259: UTF-8, escapes,
+/// numbers, nesting. Escaped surrogates may stand alone, as its grammar has it (section 8.2):
+/// models that cut a text between two tokens send them. Refuses two things that RFC 8259 allows:
+/// more than depth_max levels, and more than members_max members of the outermost object.
 class body_scanner {
 public:
   static constexpr std::size_t depth_max = 256;
@@ -83,8 +84,6 @@ private:
     string,
     escape,
     hex,
-    low_surrogate_slash,
-    low_surrogate_u,
     utf8,
     minus,
     zero,
@@ -118,14 +117,12 @@ private:
   std::size_t fault_at_ = 0;
   byte_range root_;
   const char* literal_ = nullptr;
-  std::uint32_t unicode_ = 0;
   state state_ = state::value;
   std::uint8_t hex_digits_ = 0;
   std::uint8_t utf8_left_ = 0;
   std::uint8_t utf8_low_ = 0x80; ///< what the next byte of a sequence may be
   std::uint8_t utf8_high_ = 0xBF;
   bool in_key_ = false;
-  bool after_high_surrogate_ = false;
   json_kind root_kind_ = json_kind::null;
   json_fault fault_ = json_fault::none;
 };

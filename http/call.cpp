@@ -1,7 +1,7 @@
 #include "http/call.hpp"
 
 #include "http/call_plan.hpp"
-#include "http/json_string.hpp"
+#include "http/json_walk.hpp"
 #include "http/mock_answer.hpp"
 #include "http/model_restamp.hpp"
 #include "http/upstream_head.hpp"
@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 #include <tuple>
 
 namespace vorrang::http {
@@ -37,11 +36,14 @@ bool may_be_dropped(std::string_view field) {
   return std::find(kept.begin(), kept.end(), field) == kept.end();
 }
 
-/// The `id` at the top of a response.
-std::string id_of_response(const std::string& body) {
-  const auto document = nlohmann::json::parse(body, nullptr, false);
-  const auto id = document.is_object() ? document.find("id") : document.end();
-  return id != document.end() && id->is_string() ? id->get<std::string>() : std::string();
+/// The `id` at the top of a response, which must be a valid object.
+std::string id_of_response(std::string_view body) {
+  std::string id;
+  each_member(body.substr(body.find('{')), [&](std::string_view key, std::string_view value) {
+    if (string_is(key, "id") && kind_of(value) == json_kind::string)
+      id = unescaped(value);
+  });
+  return id;
 }
 
 } // namespace
@@ -94,23 +96,15 @@ std::variant<mock_attempt, upstream_request> call::attempt(const grant& given, t
   std::tie(plan.until, plan.until_is_the_deadline) = plan.limit(now);
 
   plan.relay.reset();
-  relay_rules rules;
-  rules.api = plan.wanted.api;
-  rules.model = plan.model;
   const auto& mock = plan.own_mock ? plan.own_mock : plan.deployment->mock;
   plan.is_mock = mock.has_value();
   if (mock) {
-    if (plan.inspected.stream)
-      plan.relay = std::make_unique<stream_relay>(std::move(rules));
+    plan.make_relay();
     return plan.render_mock(*mock, now);
   }
   plan.upstream_model =
       config::upstream_model_for(*plan.deployment, matched_text(plan, given.group));
-  auto request = plan.render(plan.until, plan.until_is_the_deadline);
-  rules.withhold_usage = plan.rewritten.usage_added;
-  if (plan.inspected.stream)
-    plan.relay = std::make_unique<stream_relay>(std::move(rules));
-  return request;
+  return plan.render();
 }
 
 head_verdict call::look_at_head(const answer_head& head) const {
@@ -154,16 +148,8 @@ judgement call::judge(answer_head head, std::string body,
   }
 
   auto error = read_upstream_error(body);
-  if (status == 400 && plan.deployment && plan.deployment->drop_params && !plan.sent_again &&
-      is_unsupported_field_error(error) && may_be_dropped(error.param) &&
-      std::any_of(plan.inspected.members.begin(), plan.inspected.members.end(),
-                  [&](const json_member& member) {
-                    return string_is(member.key.of(plan.body), error.param);
-                  })) {
-    plan.sent_again = true;
-    plan.tables->learned.add(plan.place, error.param);
-    result.again =
-        std::make_unique<upstream_request>(plan.render(plan.until, plan.until_is_the_deadline));
+  if (plan.learns_from(status, error)) {
+    result.again = std::make_unique<upstream_request>(plan.render());
     return result;
   }
   result.result = classify_answer(status, head.fields, error, wall);
@@ -230,13 +216,43 @@ std::pair<time_point, bool> call_plan::limit(time_point now) const {
   return {wanted.deadline, true};
 }
 
-upstream_request call_plan::render(time_point end, bool end_is_the_deadline) {
+/// Whether the upstream refused a field without which the same request may be taken.
+bool call_plan::learns_from(std::uint16_t status, const upstream_error& error) {
+  if (is_mock || !deployment)
+    return false;
+  if (rewritten.usage_added && refuses_stream_usage(status, error)) {
+    tables->learned.add_stream_usage(place);
+    return true;
+  }
+  const auto is_asked = [&](const json_member& member) {
+    return string_is(member.key.of(body), error.param);
+  };
+  if (status != 400 || !deployment->drop_params || sent_again ||
+      !is_unsupported_field_error(error) || !may_be_dropped(error.param) ||
+      std::none_of(inspected.members.begin(), inspected.members.end(), is_asked))
+    return false;
+  sent_again = true;
+  tables->learned.add(place, error.param);
+  return true;
+}
+
+void call_plan::make_relay() {
+  if (!inspected.stream)
+    return;
+  relay_rules rules;
+  rules.api = wanted.api;
+  rules.model = model;
+  rules.withhold_usage = !is_mock && rewritten.usage_added;
+  relay = std::make_unique<stream_relay>(std::move(rules));
+}
+
+upstream_request call_plan::render() {
   const auto& prepared = tables->deployments[place];
   const auto known = tables->learned.of(place);
   upstream_request request;
   request.deployment = deployment;
-  request.until = end;
-  request.until_is_the_deadline = end_is_the_deadline;
+  request.until = until;
+  request.until_is_the_deadline = until_is_the_deadline;
   const auto& between =
       deployment->stream_timeout ? deployment->stream_timeout : settings().router.stream_timeout;
   request.between_chunks = between ? duration(*between) : duration(terms.time_limit);
@@ -255,9 +271,10 @@ upstream_request call_plan::render(time_point end, bool end_is_the_deadline) {
   changes.drop_also = &known.drop;
   changes.rename_max_tokens = known.rename_max_tokens;
   changes.add_stream_usage =
-      prepared.adds_stream_usage && inspected.stream &&
+      prepared.adds_stream_usage && !known.stream_usage && inspected.stream &&
       (changes.api == body_api::chat || changes.api == body_api::completions);
   rewritten = rewrite_body(body, inspected, changes);
+  make_relay();
 
   const auto path =
       route.to == route::count_tokens ? "/messages/count_tokens" : path_of(changes.api);

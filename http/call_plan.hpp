@@ -71,7 +71,12 @@ struct call_plan {
   /// Notes which deployment made this response, for those that refer to it.
   void remember_response(const std::string& id) const;
   /// Writes `head` and `rewritten` for the deployment of the attempt.
-  upstream_request render(time_point until, bool until_is_the_deadline);
+  upstream_request render();
+  /// What a stream of the attempt goes through, if the client wants one.
+  void make_relay();
+  /// Notes what the deployment is known to refuse from now on. Whether the request is to be sent
+  /// once more without it.
+  bool learns_from(std::uint16_t status, const upstream_error& error);
   mock_attempt render_mock(const config::mock& mock, time_point now) const;
   /// When the attempt is over, and whether that is the request's own deadline.
   std::pair<time_point, bool> limit(time_point now) const;

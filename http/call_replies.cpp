@@ -115,7 +115,7 @@ reply call_plan::last_words() const {
   reply answer;
   answer.status = last->status;
   answer.fields.add("content-type", "application/json");
-  add_upstream_fields(answer.fields, last->fields, content_type::withheld);
+  add_upstream_fields(answer.fields, last->fields, passed_on::error);
   answer.body = upstream_error_body(last->status, last->body, facts());
   return answer;
 }

@@ -92,7 +92,7 @@ terms_result read_terms(const inspected_body& body, const head_fields& fields, c
   if (interval > milliseconds::zero()) {
     if (library)
       interval = std::min(interval, *library / 2);
-    terms.keep_alive = std::max(interval, milliseconds(1));
+    terms.keep_alive = std::max(interval, call_terms::keep_alive_min);
   }
 
   terms.tags = body.tags;

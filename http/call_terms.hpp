@@ -19,8 +19,10 @@ struct call_terms {
   bool client_set_priority = false;
   /// From the moment the request was read whole; never longer than the router's timeout.
   std::chrono::milliseconds time_limit{};
-  /// Between two keep-alive texts while a stream waits; absent: none.
+  /// Between two keep-alive texts while a stream waits; absent: none, else at least keep_alive_min.
   std::optional<std::chrono::milliseconds> keep_alive;
+  /// More comments tell nobody anything, and each costs the loop as much as a short answer.
+  static constexpr std::chrono::milliseconds keep_alive_min{100};
   std::vector<std::string> tags;
 };
 

@@ -100,13 +100,15 @@ awaitable<bool> exchange::connect(time_point until) {
   time_point give_up = steady::now() + connect_time_max;
   by_.wake_at(std::min(until, give_up));
   const auto endpoints = co_await pool_.resolve(to, by_);
+  bool has_socket = true;
   for (const auto& each : endpoints) {
     if (by_.is_unwanted())
       break;
-    give_up = steady::now() + connect_time_max;
-    by_.wake_at(std::min(until, give_up));
-    use(std::make_shared<wire>(pool_.runs_on()));
-    wire_->connect(each);
+    give_up = std::min(until, steady::now() + connect_time_max);
+    has_socket = co_await open_socket(each, give_up);
+    if (!has_socket)
+      break;
+    by_.wake_at(give_up);
     while (wire_->is_connecting() && !by_.is_unwanted() && !by_.rang())
       co_await by_.changed();
     bool ready = !wire_->is_connecting() && !wire_->is_broken();
@@ -125,10 +127,32 @@ awaitable<bool> exchange::connect(time_point until) {
     unwanted_ = true;
     co_return false;
   }
+  if (!has_socket)
+    co_return failed(transport_error::not_sent);
   if (!endpoints.empty())
     log_once("cannot connect to " + name_of(to));
   // Nothing was written, whether the attempt's time was up or not.
   co_return failed(transport_error::not_connected);
+}
+
+/// Begins to connect, once a descriptor is left for it.
+awaitable<bool> exchange::open_socket(const wire::tcp::endpoint& to, time_point give_up) {
+  for (;;) {
+    use(std::make_shared<wire>(pool_.runs_on()));
+    if (wire_->connect(to))
+      co_return true;
+    wire_.reset();
+    log_bounded(log_cause::file_limit, "no descriptor left for a connection to " +
+                                           name_of(*request_->address) +
+                                           ": raise the limit (ulimit -n)");
+    if (pool_.close_one())
+      continue;
+    by_.wake_at(std::min(give_up, steady::now() + descriptor_pause));
+    while (!by_.is_unwanted() && !by_.rang())
+      co_await by_.changed();
+    if (by_.is_unwanted() || steady::now() >= give_up)
+      co_return false;
+  }
 }
 
 /// Asks the proxy for a tunnel to the upstream. Nothing may come behind its answer's head.

@@ -16,11 +16,15 @@ namespace vorrang::http {
 /// Carries one upstream_request: takes a connection of the pool or makes one, writes, reads the
 /// head, then the body piece by piece. A request whose pooled connection died at once, before any
 /// byte of the answer, goes out once more on a fresh one. An exchange that dies half-way closes its
-/// connection. `pool`, `by` and the request's bytes outlive it.
+/// connection. Where no descriptor is left it takes one of the pool's or waits for one, and is
+/// not_sent if none comes in connect_time_max: that is no fault of the upstream. `pool`, `by` and
+/// the request's bytes outlive it.
 class exchange {
 public:
   /// A connection that is not there within this is given up; a name may have several addresses.
   static constexpr duration connect_time_max = std::chrono::seconds(5);
+  /// Between two looks for a descriptor, where none was left.
+  static constexpr duration descriptor_pause = std::chrono::milliseconds(50);
   /// A kept connection that ends later than this after the request was written was no stale one.
   static constexpr duration stale_time_max = std::chrono::milliseconds(100);
   /// The longest answer that is read whole.
@@ -53,6 +57,7 @@ public:
 
 private:
   awaitable<bool> connect(time_point until);
+  awaitable<bool> open_socket(const wire::tcp::endpoint& to, time_point give_up);
   awaitable<bool> open_tunnel();
   awaitable<bool> secure();
   awaitable<bool> write_and_read_head();

@@ -47,7 +47,7 @@ reply page_reply(const front_tables& tables, const route_match& match, const req
   case route::readiness:
     return readiness_reply(tables, state);
   case route::health:
-    return json_reply(health_page(all, state.queues.get(), state.findings.get()));
+    return json_reply(health_page(all, state.queues.get(), state.findings.get(), who.key));
   case route::backlog:
     return json_reply("{\"in_flight_requests\":" + std::to_string(state.requests_in_flight) + "}");
   case route::event_logging:

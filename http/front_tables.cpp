@@ -87,7 +87,8 @@ learned_fields::refused learned_fields::of(std::size_t deployment) const {
   if (!any_.load(std::memory_order_acquire) || deployment >= known_.size())
     return result;
   const std::lock_guard lock(mutex_);
-  for (const auto& field : known_[deployment]) {
+  result.stream_usage = known_[deployment].stream_usage;
+  for (const auto& field : known_[deployment].fields) {
     if (field == "max_tokens")
       result.rename_max_tokens = true;
     else
@@ -100,8 +101,16 @@ void learned_fields::add(std::size_t deployment, const std::string& field) {
   if (deployment >= known_.size())
     return;
   const std::lock_guard lock(mutex_);
-  if (known_[deployment].size() < fields_max)
-    known_[deployment].insert(field);
+  if (auto& fields = known_[deployment].fields; fields.size() < fields_max)
+    fields.insert(field);
+  any_.store(true, std::memory_order_release);
+}
+
+void learned_fields::add_stream_usage(std::size_t deployment) {
+  if (deployment >= known_.size())
+    return;
+  const std::lock_guard lock(mutex_);
+  known_[deployment].stream_usage = true;
   any_.store(true, std::memory_order_release);
 }
 

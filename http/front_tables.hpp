@@ -35,7 +35,8 @@ struct group_needs {
   std::optional<std::chrono::milliseconds> stream_keepalive;
 };
 
-/// Fields that deployments with `drop_params` are known to refuse. Shared by all loops: locked.
+/// What deployments are known to refuse: fields where `drop_params` is set, and the usage of a
+/// stream that we ask for. Shared by all loops: locked.
 class learned_fields {
 public:
   static constexpr std::size_t fields_max = 32; ///< for each deployment
@@ -45,14 +46,20 @@ public:
   struct refused {
     std::vector<std::string> drop;
     bool rename_max_tokens = false;
+    bool stream_usage = false; ///< the `stream_options` that we add
   };
   refused of(std::size_t deployment) const;
   void add(std::size_t deployment, const std::string& field);
+  void add_stream_usage(std::size_t deployment);
 
 private:
+  struct entry {
+    std::set<std::string> fields;
+    bool stream_usage = false;
+  };
   std::atomic<bool> any_{false};
   mutable std::mutex mutex_;
-  std::vector<std::set<std::string>> known_;
+  std::vector<entry> known_;
 };
 
 /// Which deployment made a response that a later one may refer to (`previous_response_id`). Shared

@@ -17,6 +17,20 @@ std::uint32_t hex4(std::string_view digits) noexcept {
   return value;
 }
 
+constexpr std::uint32_t replacement = 0xFFFD;
+
+constexpr bool is_surrogate(std::uint32_t value) noexcept {
+  return value >= 0xD800 && value <= 0xDFFF;
+}
+
+/// The low surrogate that `text` begins with, escaped; 0 if it does not.
+std::uint32_t low_surrogate(std::string_view text) noexcept {
+  if (text.size() < 6 || text[0] != '\\' || text[1] != 'u')
+    return 0;
+  const auto value = hex4(text.substr(2));
+  return value >= 0xDC00 && value <= 0xDFFF ? value : 0;
+}
+
 /// Walks over the parts of a valid string: runs of plain bytes, and single points.
 template <class Run, class Point>
 void walk(std::string_view text, Run&& run, Point&& point) {
@@ -52,13 +66,16 @@ void walk(std::string_view text, Run&& run, Point&& point) {
       point(0x09);
       break;
     case 'u': {
-      auto value = hex4(text);
+      const auto value = hex4(text);
       text.remove_prefix(text.size() < 4 ? text.size() : 4);
-      if (value >= 0xD800 && value < 0xDC00 && text.size() >= 6) {
-        value = 0x10000 + ((value - 0xD800) << 10) + (hex4(text.substr(2)) - 0xDC00);
+      if (!is_surrogate(value)) {
+        point(value);
+      } else if (const auto low = low_surrogate(text); value < 0xDC00 && low != 0) {
+        point(0x10000 + ((value - 0xD800) << 10) + (low - 0xDC00));
         text.remove_prefix(6);
+      } else {
+        point(replacement);
       }
-      point(value);
       break;
     }
     default:

@@ -7,7 +7,8 @@
 
 namespace vorrang::http {
 
-/// The text of a JSON string given with its quotes, which must be valid.
+/// The text of a JSON string given with its quotes, which must be valid. A surrogate without its
+/// other half becomes U+FFFD.
 std::string unescaped(std::string_view quoted);
 /// Bytes of that text, without building it.
 std::uint64_t unescaped_size(std::string_view quoted) noexcept;

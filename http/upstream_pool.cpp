@@ -109,6 +109,16 @@ void upstream_pool::drop(idle& which) {
   which.on.connections.erase(which.place); // `which` is gone
 }
 
+bool upstream_pool::close_one() {
+  for (auto& each : shelves_) {
+    if (auto& connections = each.second->connections; !connections.empty()) {
+      drop(connections.front());
+      return true;
+    }
+  }
+  return false;
+}
+
 void upstream_pool::close() {
   closed_ = true;
   resolver_.cancel();

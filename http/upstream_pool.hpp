@@ -32,6 +32,8 @@ public:
   std::shared_ptr<wire> take(const upstream_address& address);
   /// Keeps a connection whose last answer was read whole.
   void give(const upstream_address& address, std::shared_ptr<wire> free);
+  /// Closes one that waits, so that its descriptor is free. False: none does.
+  bool close_one();
   /// Closes all that wait, and keeps none from now on.
   void close();
   /// How many wait, for all addresses.

@@ -75,6 +75,12 @@ bool is_unsupported_field_error(const upstream_error& error) {
           error.code == "unknown_parameter");
 }
 
+bool refuses_stream_usage(std::uint16_t status, const upstream_error& error) {
+  static constexpr std::string_view field = "stream_options";
+  return (status == 400 || status == 422) &&
+         (begins_ignoring_case(error.param, field) || holds_ignoring_case(error.message, field));
+}
+
 outcome classify_answer(std::uint16_t status, const head_fields& fields,
                         const upstream_error& error, std::chrono::system_clock::time_point wall) {
   outcome result;

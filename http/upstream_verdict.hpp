@@ -38,4 +38,8 @@ bool is_content_policy_error(const upstream_error& error);
 /// The kinds of 400 that `drop_params` answers by leaving the field out.
 bool is_unsupported_field_error(const upstream_error& error);
 
+/// A 400 or 422 that is about `stream_options`: by its `param`, or by its sentence, since
+/// validators that forbid what they do not know (FastAPI's) give no `param`.
+bool refuses_stream_usage(std::uint16_t status, const upstream_error& error);
+
 } // namespace vorrang::http

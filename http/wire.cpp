@@ -62,13 +62,11 @@ void wire::adopt(const tcp& protocol, int descriptor) {
   socket_.set_option(tcp::no_delay(true), ignored);
 }
 
-void wire::connect(const tcp::endpoint& to) {
+bool wire::connect(const tcp::endpoint& to) {
   error_code error;
   socket_.open(to.protocol(), error);
-  if (error) {
-    fail();
-    return;
-  }
+  if (error)
+    return false;
   open_ = true;
   socket_.non_blocking(true, error);
   socket_.set_option(tcp::no_delay(true), error);
@@ -79,6 +77,7 @@ void wire::connect(const tcp::endpoint& to) {
       self->fail();
     self->report();
   });
+  return true;
 }
 
 void wire::report() {

@@ -487,6 +487,48 @@ TEST_CASE("the deadline during a call is a 408 of its own", "[call]") {
   CHECK(field(answer, "x-should-retry") == "false");
 }
 
+TEST_CASE("usage of a stream that only we asked for is left out where it is refused", "[call]") {
+  tested_front gateway(groups);
+  const auto streamed = R"(,"stream":true)";
+  const auto asks = [](const upstream_request& request) {
+    return json::parse(joined(request)).contains("stream_options");
+  };
+  const auto refusals = {
+      std::pair(400, error_body_of("no", "unknown_parameter", "stream_options")),
+      std::pair(400, error_body_of("no", "invalid", "stream_options.include_usage")),
+      std::pair(422, std::string(R"({"detail":[{"loc":["body","stream_options"],)"
+                                 R"("msg":"Extra inputs are not permitted"}]})"))};
+  for (const auto& [status, body] : refusals) {
+    // Deployment 0 of the group has no drop_params.
+    tested_front fresh(groups);
+    auto one = fresh.begun(post(body_of("m", streamed)));
+    CHECK(asks(sent_by(*one, 0)));
+    auto verdict = one->judge(upstream_head(status), body, wall);
+    REQUIRE(verdict.again != nullptr);
+    CHECK_FALSE(asks(*verdict.again));
+    // Refused all the same: there is nothing more of ours to leave out.
+    verdict = one->judge(upstream_head(status), body, wall);
+    CHECK(verdict.again == nullptr);
+    CHECK(verdict.result.kind == outcome_kind::rejected);
+    // The next request knows, there and not elsewhere.
+    auto two = fresh.begun(post(body_of("m", streamed)));
+    CHECK_FALSE(asks(sent_by(*two, 0)));
+    auto three = fresh.begun(post(body_of("m", streamed)));
+    CHECK(asks(sent_by(*three, 1)));
+  }
+  // What the client asked for itself is its own, and another refusal is no reason.
+  const auto refusal = refusals.begin()->second;
+  auto own = gateway.begun(
+      post(body_of("m", R"(,"stream":true,"stream_options":{"include_usage":true})")));
+  CHECK(asks(sent_by(*own, 0)));
+  CHECK(own->judge(upstream_head(400), refusal, wall).again == nullptr);
+  auto other = gateway.begun(post(body_of("m", streamed)));
+  sent_by(*other, 0);
+  CHECK(other->judge(upstream_head(400), error_body_of("no", "unknown_parameter", "seed"), wall)
+            .again == nullptr);
+  CHECK(other->judge(upstream_head(500), refusal, wall).again == nullptr);
+}
+
 TEST_CASE("drop_params: a refused field is left out, once, and remembered", "[call]") {
   tested_front gateway(groups);
   const auto body = body_of("m", R"(,"reasoning_effort":"low","max_tokens":5)");

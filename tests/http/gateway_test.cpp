@@ -388,7 +388,7 @@ TEST_CASE("pipelined requests are answered in their order, HTTP/1.0 is answered 
 }
 
 TEST_CASE("a stream that waits gets comments, and its facts before the first event") {
-  running all(9, "vorrang_settings: {stream_keepalive: 0.02}\n");
+  running all(9, "vorrang_settings: {stream_keepalive: 0.1}\n");
   all.hold();
   auto client = all.client();
   client.send(post(ask_of("mock", R"(,"stream":true)")));
@@ -522,7 +522,7 @@ TEST_CASE("draining lets requests go on, closes idle connections, then tells tho
 }
 
 TEST_CASE("who still waits when the drain's time is over gets 503") {
-  running all(9, "vorrang_settings: {drain_timeout: 0.05, stream_keepalive: 0.01}\n");
+  running all(9, "vorrang_settings: {drain_timeout: 0.05, stream_keepalive: 0.1}\n");
   all.hold();
   auto waits = all.client();
   waits.send(post(ask_of("mock")));

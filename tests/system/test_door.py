@@ -661,6 +661,28 @@ class FileLimit(unittest.TestCase):
                 self.assertGreater(statuses.count(200), 10)
                 wait_until(lambda: self.works(gateway), 10, "not usable again")
 
+    def test_calls_wait_for_a_descriptor_and_fail_nobody(self):
+        """No descriptor left for an upstream's connection is no failure of the upstream: one
+        failure would cool the deployment down, and a kept connection gives way."""
+        text = """
+            model_list:
+              - model_name: other
+                litellm_params: {{model: openai/x, api_base: "{base}", api_key: k}}
+              - model_name: m
+                litellm_params: {{model: openai/x, api_base: "{base}", api_key: k}}
+            router_settings: {{timeout: 20, allowed_fails: 0, num_retries: 0, cooldown_time: 60}}
+        """
+        with Provider(Reply(delay_s=0.3)) as provider:
+            with Gateway(text.format(base=provider.base), file_limit=64) as gateway:
+                opened = [gateway.connect(2) for _ in range(30)]
+                for model in ("other", "m"):
+                    for connection in opened:
+                        connection.chat(client.chat_body(model=model))
+                    self.assertEqual([connection.read_response(20).status for connection in opened], [200] * 30)
+                self.assertIn("no descriptor left", gateway.output)
+                for connection in opened:
+                    connection.close()
+
     @staticmethod
     def works(gateway):
         try:

@@ -68,6 +68,18 @@ class Keys(unittest.TestCase):
                     for key in ("sk-wrong", "sk-master", "sk-maste"):
                         self.assertNotIn(key, response.error["message"], "a key is told")
 
+    def test_health_of_what_a_key_may_use(self):
+        def models(key):
+            page = self.gateway.call("GET", "/health", headers=bearer(key)).json
+            return sorted(e["model_name"] for e in page["healthy_endpoints"] + page["unhealthy_endpoints"])
+
+        self.assertEqual(models("sk-narrow"), ["m"])
+        self.assertEqual(models("sk-plain"), ["m", "secret-model"])
+        for key, status in (("sk-narrow", 403), ("sk-plain", 200), ("sk-master", 200)):
+            with self.subTest(key):
+                response = self.gateway.call("GET", "/health?probe=true", headers=bearer(key))
+                self.assertEqual(response.status, status)
+
     def test_every_header_that_clients_use(self):
         for name in (
             "x-litellm-api-key",

@@ -233,6 +233,18 @@ class Passing(unittest.TestCase):
         with Provider(Reply(events=pieces, interval_s=0.001)) as provider, Gateway(config(provider.base)) as gateway:
             self.assertEqual(gateway.chat(stream=True).body, text.replace(b'"up"', b'"m"'))
 
+    def test_half_of_a_character(self):
+        """Models that cut a text between two tokens send the halves of a pair in two events."""
+        halves = [b'data: {"model": "up", "choices": [{"delta": {"content": "\\ud83d"}}]}\n\n',
+                  b'data: {"model": "up", "choices": [{"delta": {"content": "\\ude00"}}]}\n\n',
+                  b"data: [DONE]\n\n"]
+        with Provider(Reply(events=halves)) as provider, Gateway(config(provider.base)) as gateway:
+            self.assertEqual(gateway.chat(stream=True).body, b"".join(halves).replace(b'"up"', b'"m"'))
+            body = b'{"model": "m", "messages": [{"role": "user", "content": "\\ud83d"}]}'
+            provider.answer = Reply()
+            self.assertEqual(gateway.call("POST", "/v1/chat/completions", body).status, 200)
+            self.assertEqual(provider.calls[-1].body, body.replace(b'"m"', b'"up"'))
+
     def test_http_1_0(self):
         with Provider() as provider, Gateway(config(provider.base)) as gateway, gateway.connect() as connection:
             connection.request("POST", "/v1/chat/completions", client.chat_body(stream=True), version="HTTP/1.0")

@@ -8,6 +8,7 @@
 
 #include <cstdlib>
 #include <random>
+#include <regex>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,13 @@ word oracle(const std::string& text) {
   } catch (const nlohmann::json::exception&) {
   }
   return word::invalid;
+}
+
+/// The text with other points of the same length for the surrogates, if nlohmann, which wants them
+/// in pairs, refuses it as it is.
+std::string without_lone_surrogates(const std::string& text) {
+  static const std::regex surrogate("\\\\u[dD][89a-fA-F][0-9a-fA-F]{2}");
+  return nlohmann::json::accept(text) ? text : std::regex_replace(text, surrogate, "\\ufffd");
 }
 
 const std::vector<std::string>& documents() {
@@ -105,6 +113,27 @@ TEST_CASE("documents that are valid, at any cut") {
   }
 }
 
+TEST_CASE("surrogates may stand alone, and are read as U+FFFD") {
+  const std::string mark = "\xEF\xBF\xBD";
+  const std::vector<std::pair<std::string, std::string>> texts = {
+      {R"("\ud83d")", mark},
+      {R"("\ude00")", mark},
+      {R"("a\ud83d\n")", "a" + mark + "\n"},
+      {R"("\ud83dude00")", mark + "ude00"},
+      {R"("\ud83d\ud83d\ude00")", mark + "\xF0\x9F\x98\x80"},
+      {R"("\ude00\ud83d")", mark + mark},
+      {R"("\ud83d\u0041")", mark + "A"},
+      {R"("\uD83D\uDE00")", "\xF0\x9F\x98\x80"},
+  };
+  for (const auto& [quoted, text] : texts) {
+    CAPTURE(quoted);
+    CHECK(scan(quoted) == json_fault::none);
+    CHECK(scan(quoted, 1) == json_fault::none);
+    CHECK(unescaped(quoted) == text);
+    CHECK(unescaped_size(quoted) == text.size());
+  }
+}
+
 TEST_CASE("documents that are not") {
   const std::vector<std::pair<std::string, json_fault>> bad = {
       {"", json_fault::cut_off},
@@ -147,10 +176,6 @@ TEST_CASE("documents that are not") {
       {R"(["\q"])", json_fault::syntax},
       {R"(["\u12"])", json_fault::syntax},
       {R"(["\u12g4"])", json_fault::syntax},
-      {R"(["\ud800"])", json_fault::syntax},
-      {R"(["\ud800\n"])", json_fault::syntax},
-      {R"(["\ud800\ud800"])", json_fault::syntax},
-      {R"(["\udc00"])", json_fault::syntax},
       {"[\"a\nb\"]", json_fault::syntax},
       {std::string("[\"a\0b\"]", 7), json_fault::syntax},
       {"\xEF\xBB\xBF{}", json_fault::syntax},
@@ -260,7 +285,8 @@ TEST_CASE("mutations: nlohmann agrees") {
   long compared = 0;
   for (long round = 0; round < rounds; ++round) {
     const auto text = mutate(documents()[random() % documents().size()], random);
-    const auto expected = oracle(text);
+    const auto comparable = without_lone_surrogates(text);
+    const auto expected = oracle(comparable);
     body_scanner scanner;
     std::string_view left = text;
     bool alive = true;
@@ -281,32 +307,33 @@ TEST_CASE("mutations: nlohmann agrees") {
       continue;
     }
     ++valid;
-    const auto document = nlohmann::json::parse(text);
+    const auto document = nlohmann::json::parse(comparable);
     if (document.is_object()) {
       // Ranges hold what the parser found; of duplicates it keeps the last.
       std::size_t names = 0;
       nlohmann::json rebuilt = nlohmann::json::object();
       for (const auto& member : scanner.members()) {
         ++names;
-        rebuilt[unescaped(member.key.of(text))] = nlohmann::json::parse(member.value.of(text));
+        rebuilt[unescaped(member.key.of(comparable))] =
+            nlohmann::json::parse(member.value.of(comparable));
       }
       REQUIRE(rebuilt == document);
       std::size_t walked = 0;
-      each_member(scanner.root().of(text), [&](std::string_view key, std::string_view value) {
-        REQUIRE(key == scanner.members()[walked].key.of(text));
-        REQUIRE(value == scanner.members()[walked].value.of(text));
+      each_member(scanner.root().of(comparable), [&](std::string_view key, std::string_view value) {
+        REQUIRE(key == scanner.members()[walked].key.of(comparable));
+        REQUIRE(value == scanner.members()[walked].value.of(comparable));
         ++walked;
       });
       REQUIRE(walked == names);
     } else if (document.is_array()) {
       std::size_t walked = 0;
-      each_element(scanner.root().of(text), [&](std::string_view element) {
+      each_element(scanner.root().of(comparable), [&](std::string_view element) {
         REQUIRE(nlohmann::json::parse(element) == document[walked]);
         ++walked;
       });
       REQUIRE(walked == document.size());
     } else if (document.is_string()) {
-      REQUIRE(unescaped(scanner.root().of(text)) == document.get<std::string>());
+      REQUIRE(unescaped(scanner.root().of(comparable)) == document.get<std::string>());
     }
   }
   // The test is worth something only if both kinds are common.

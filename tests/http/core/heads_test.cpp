@@ -138,16 +138,17 @@ TEST_CASE("what passes from an upstream") {
                                   {"openai-processing-ms", "9"},
                                   {"llm_provider-Server", "s"},
                                   {"llm_provider-Date", "d"},
-                                  {"Retry-After", "3"},
+                                  {"llm_provider-Retry-After", "3"},
                                   {"llm_provider-cf-ray", "c"},
                                   {"llm_provider-Set-Cookie", "c"},
                                   {"llm_provider-X-Vorrang-Priority", "0"},
                                   {"llm_provider-Access-Control-Allow-Origin", "evil"}});
   CHECK(to_pairs(header_fields{{"A", "b"}, {"C", ""}}) == pairs{{"A", "b"}, {"C", ""}});
-  header_fields retyped;
-  add_upstream_fields(retyped, upstream, content_type::withheld);
-  CHECK(value(retyped, "content-type") == "(absent)");
-  CHECK(value(retyped, "x-request-id") == "r");
+  header_fields of_error;
+  add_upstream_fields(of_error, upstream, passed_on::error);
+  CHECK(value(of_error, "content-type") == "(absent)");
+  CHECK(value(of_error, "retry-after") == "3");
+  CHECK(value(of_error, "x-request-id") == "r");
 }
 
 TEST_CASE("browsers") {
