@@ -134,8 +134,7 @@ bool asks_for_probe(std::string_view value) noexcept {
 }
 
 std::string health_page(const config::settings& settings, const std::vector<queue_view>* views,
-                        const std::vector<probe_finding>* findings,
-                        const config::client_key* key) {
+                        const std::vector<probe_finding>* findings, const config::client_key* key) {
   const auto is_visible = [key](const config::deployment& each) {
     return key == nullptr || key->may_use(each.group_name);
   };

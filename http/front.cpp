@@ -97,10 +97,11 @@ fault judge(const front_tables& tables, const request_head& head, const route_ma
     if (who.error)
       return who.error;
     if (who.key && !who.key->models.empty() && front::wants_probe(head))
-      return {our_error::model_not_allowed,
-              "?probe=true asks every upstream, and this key may use some models only: leave it out, "
-              "or take the master key",
-              {}};
+      return {
+          our_error::model_not_allowed,
+          "?probe=true asks every upstream, and this key may use some models only: leave it out, "
+          "or take the master key",
+          {}};
   }
   if (match.to == route::unknown)
     return {our_error::unknown_path, {}, {}};
