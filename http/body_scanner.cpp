@@ -73,6 +73,8 @@ bool body_scanner::open(bool object, std::size_t at) {
   word = object ? word | bit : word & ~bit;
   ++depth_;
   state_ = object ? state::object_first : state::array_first;
+  if (meter_)
+    meter_->open(object, at);
   return true;
 }
 
@@ -82,11 +84,15 @@ bool body_scanner::close(bool object, std::size_t at) {
   }
   --depth_;
   end_value(at + 1);
+  if (meter_)
+    meter_->close(at + 1);
   return true;
 }
 
 bool body_scanner::begin_value(char byte, std::size_t at) {
   auto kind = json_kind::number;
+  token_at_ = at;
+  saved_ = 0;
   switch (byte) {
   case '"':
     kind = json_kind::string;
@@ -147,6 +153,7 @@ bool body_scanner::begin_key(std::size_t at) {
     members_.emplace_back().key.begin = at;
   }
   in_key_ = true;
+  token_at_ = at;
   state_ = state::string;
   return true;
 }
@@ -157,10 +164,20 @@ bool body_scanner::end_string(std::size_t at) {
       members_.back().key.end = at + 1;
     }
     state_ = state::colon;
+    if (meter_)
+      meter_->key(token(at + 1));
   } else {
     end_value(at + 1);
+    if (meter_)
+      meter_->string(token(at + 1), saved_);
   }
   return true;
+}
+
+void body_scanner::scalar_ends(json_kind kind, std::size_t end) {
+  end_value(end);
+  if (meter_)
+    meter_->scalar(kind, end - token_at_);
 }
 
 void body_scanner::end_value(std::size_t end) {
@@ -221,10 +238,12 @@ bool body_scanner::take_escape(char byte, std::size_t at) {
   case 'r':
   case 't':
     state_ = state::string;
+    ++saved_;
     return true;
   case 'u':
     state_ = state::hex;
     hex_digits_ = 0;
+    unicode_ = 0;
     return true;
   default:
     return refuse(json_fault::syntax, at);
@@ -232,14 +251,27 @@ bool body_scanner::take_escape(char byte, std::size_t at) {
 }
 
 bool body_scanner::take_hex(char byte, std::size_t at) {
-  const char lower = static_cast<char>(static_cast<unsigned char>(byte) | 0x20U);
-  if (!is_digit(byte) && (lower < 'a' || lower > 'f')) {
+  const int digit = hex_digit(byte);
+  if (digit < 0) {
     return refuse(json_fault::syntax, at);
   }
+  unicode_ = unicode_ * 16 + static_cast<std::uint32_t>(digit);
   if (++hex_digits_ == 4) {
     state_ = state::string;
+    count_escape(at + 1);
   }
   return true;
+}
+
+/// As unescaped() reads it: of a pair the second half makes four bytes of three.
+void body_scanner::count_escape(std::size_t end) {
+  constexpr std::size_t escape_size = 6;
+  const bool is_low = unicode_ >= 0xDC00 && unicode_ <= 0xDFFF;
+  if (is_low && high_ends_ == end - escape_size)
+    saved_ += escape_size - 1;
+  else
+    saved_ += escape_size - utf8_size(unicode_);
+  high_ends_ = unicode_ >= 0xD800 && unicode_ <= 0xDBFF ? end : 0;
 }
 
 /// `taken` is false when the number ended before this byte.
@@ -277,20 +309,20 @@ bool body_scanner::take_number(char byte, std::size_t at, bool& taken) {
     state_ = state::exponent;
   } else {
     taken = false;
-    end_value(at);
+    scalar_ends(json_kind::number, at);
   }
   return true;
 }
 
-bool body_scanner::feed(std::string_view piece) {
+bool body_scanner::feed(std::string_view document) {
   if (fault_ != json_fault::none) {
     return false;
   }
-  const char* const begin = piece.data();
-  const char* const end = begin + piece.size();
-  const char* p = begin;
+  document_ = document.data();
+  const char* const end = document_ + document.size();
+  const char* p = document_ + offset_;
   const auto at = [&] {
-    return offset_ + static_cast<std::size_t>(p - begin);
+    return static_cast<std::size_t>(p - document_);
   };
   while (p != end) {
     const char byte = *p;
@@ -378,7 +410,7 @@ bool body_scanner::feed(std::string_view piece) {
         return refuse(json_fault::syntax, at());
       }
       if (*++literal_ == '\0') {
-        end_value(at() + 1);
+        scalar_ends(literal_[-1] == 'l' ? json_kind::null : json_kind::boolean, at() + 1);
       }
       break;
     case state::integer:
@@ -404,7 +436,7 @@ bool body_scanner::feed(std::string_view piece) {
     }
     ++p;
   }
-  offset_ += piece.size();
+  offset_ = document.size();
   return true;
 }
 
@@ -417,7 +449,7 @@ bool body_scanner::finish() {
   case state::integer:
   case state::fraction:
   case state::exponent_digits:
-    end_value(offset_);
+    scalar_ends(json_kind::number, offset_);
     break;
   default:
     break;

@@ -1,10 +1,11 @@
 // Checks one JSON document as it arrives and remembers where its top-level members stand.
 #pragma once
 
-#include "http/json_string.hpp"
+#include "http/text_meter.hpp"
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -19,8 +20,6 @@ struct byte_range {
     return document.substr(begin, end - begin);
   }
 };
-
-enum class json_kind : std::uint8_t { object, array, string, number, boolean, null };
 
 /// A member of the outermost object.
 struct json_member {
@@ -44,18 +43,27 @@ enum class json_fault : std::uint8_t {
 /// A sentence for people, without a full stop.
 std::string_view to_string(json_fault fault) noexcept;
 
-/// Resumable at any byte: feed() may be called with pieces of any size, also to give turns to
+/// Resumable at any byte: feed() may be called after any number of bytes, also to give turns to
 /// others in between (10 µs for 16 KiB of text). Validates all of RFC 8259: UTF-8, escapes,
 /// numbers, nesting. Escaped surrogates may stand alone, as its grammar has it (section 8.2):
 /// models that cut a text between two tokens send them. Refuses two things that RFC 8259 allows:
 /// more than depth_max levels, and more than members_max members of the outermost object.
 class body_scanner {
 public:
+  /// Whether the text of a request is counted on the way.
+  enum class measuring : std::uint8_t { no, yes };
+
   static constexpr std::size_t depth_max = 256;
   static constexpr std::size_t members_max = 4096;
 
-  /// The next bytes of the document. False once it is refused (the rest is then ignored).
-  bool feed(std::string_view piece);
+  explicit body_scanner(measuring wanted = measuring::no) {
+    if (wanted == measuring::yes)
+      meter_.emplace();
+  }
+
+  /// The document as far as it has come: what was there before must be unchanged, though it may
+  /// have moved. False once it is refused (the rest is then ignored).
+  bool feed(std::string_view document);
   /// No more bytes will come. Whether it is one valid document.
   bool finish();
 
@@ -71,6 +79,10 @@ public:
   /// In order of the document; duplicates stay.
   const std::vector<json_member>& members() const noexcept { return members_; }
 
+  /// The text of a request; nothing where it is not measured.
+  text_measure text() const noexcept { return meter_ ? meter_->measure() : text_measure{}; }
+
+  /// For another document. Measures no more.
   void reset();
 
 private:
@@ -110,13 +122,25 @@ private:
   bool in_object() const noexcept;
   bool at_top_member() const noexcept { return depth_ == 1 && (is_object_[0] & 1U) != 0; }
 
+  void scalar_ends(json_kind kind, std::size_t end);
+  void count_escape(std::size_t end);
+  std::string_view token(std::size_t end) const noexcept {
+    return {document_ + token_at_, end - token_at_};
+  }
+
   std::vector<json_member> members_;
+  std::optional<text_meter> meter_;
+  const char* document_ = nullptr;               ///< during feed()
   std::uint64_t is_object_[depth_max / 64] = {}; ///< a bit a level
   std::size_t depth_ = 0;
   std::size_t offset_ = 0;
   std::size_t fault_at_ = 0;
   byte_range root_;
+  std::size_t token_at_ = 0;  ///< where the string, number or literal began
+  std::size_t saved_ = 0;     ///< bytes by which its escapes are longer than what they stand for
+  std::size_t high_ends_ = 0; ///< where the last escape that is a high surrogate ended
   const char* literal_ = nullptr;
+  std::uint32_t unicode_ = 0;
   state state_ = state::value;
   std::uint8_t hex_digits_ = 0;
   std::uint8_t utf8_left_ = 0;

@@ -20,6 +20,14 @@ constexpr std::size_t head_read_bytes = 1024;
 /// While a body is read. 2 KiB would cost four times the time.
 constexpr std::size_t body_read_bytes = 16 * 1024;
 
+/// For bytes that are certain to come: as many as are there, so that nobody gets memory for a
+/// length alone; who has sent `trusted_bytes` gets all, since to copy megabytes would hold up the
+/// loop.
+std::size_t room_beyond(std::size_t size, std::uint64_t to_come) {
+  constexpr std::size_t trusted_bytes = 64 * 1024;
+  return size < trusted_bytes ? std::min<std::uint64_t>(to_come, size) : to_come;
+}
+
 } // namespace
 
 connection::connection(data_loop& home, int descriptor, bool is_ipv6)
@@ -135,7 +143,7 @@ awaitable<connection::decision> connection::read_request() {
   std::string body;
   inspected_body inspected;
   if (head.framing != body_framing::none) {
-    body_scanner scanner;
+    body_scanner scanner(body_scanner::measuring::yes);
     reply refused;
     const bool whole = co_await read_body(body, scanner, refused);
     if (!whole && refused.status == 0)
@@ -205,11 +213,11 @@ awaitable<bool> connection::read_body(std::string& body, body_scanner& scanner, 
         refused = refusal_of(our_error::queue_bytes_full, &head);
         co_return false;
       }
-      scanner.feed(piece.data);
       const std::size_t size = body.size() + piece.data.size();
-      if (size > body.capacity()) // doubles, but not beyond what is certain to come
-        body.reserve(size + std::min<std::uint64_t>(framer.bytes_left(), size));
+      if (size > body.capacity())
+        body.reserve(size + room_beyond(size, framer.bytes_left()));
       body.append(piece.data);
+      scanner.feed(body);
       wire_->consume(piece.consumed);
     }
     if (framer.state() == read_state::done)

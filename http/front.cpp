@@ -170,11 +170,9 @@ fault fill_ask(const front_tables& tables, time_point now, call_plan& plan) {
   wanted.may_fall_back = !plan.inspected.disable_fallbacks;
   wanted.bytes = plan.body.size();
   if (needs.token_estimate || needs.prompt_estimate) {
-    const auto measure = measure_text(plan.body, plan.inspected);
-    wanted.prompt_estimate = prompt_estimate(measure);
+    wanted.prompt_estimate = prompt_estimate(plan.inspected.text);
     if (needs.token_estimate)
-      wanted.token_estimate =
-          token_estimate(measure, plan.inspected, plan.route.api(), needs.answer_tokens);
+      wanted.token_estimate = token_estimate(plan.inspected, plan.route.api(), needs.answer_tokens);
   }
   return {};
 }
@@ -228,7 +226,7 @@ std::optional<reply> estimate_of_tokens(call_plan& plan) {
       return std::nullopt;
     }
   }
-  const auto tokens = prompt_estimate(measure_text(plan.body, plan.inspected));
+  const auto tokens = prompt_estimate(plan.inspected.text);
   reply answer;
   answer.fields.add("content-type", "application/json");
   answer.body = "{\"input_tokens\":" + std::to_string(tokens) + "}";

@@ -126,14 +126,6 @@ const char* apply_rules(const first_line& line, request_head& head) {
   return nullptr;
 }
 
-int hex_digit(char digit) noexcept {
-  if (digit >= '0' && digit <= '9') {
-    return digit - '0';
-  }
-  const char lower = static_cast<char>(digit | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 } // namespace
 
 std::optional<std::string> percent_decoded(std::string_view text) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <set>
 
 namespace vorrang::http {
@@ -87,6 +88,11 @@ std::optional<std::uint64_t> count(std::string_view text) noexcept {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc() && end == text.data() + text.size() ? std::optional(value)
                                                                   : std::nullopt;
+}
+
+std::uint32_t cut(std::uint64_t value) noexcept {
+  return static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(value, std::numeric_limits<std::uint32_t>::max()));
 }
 
 void read_tags(std::string_view value, std::vector<std::string>& tags) {
@@ -338,6 +344,7 @@ inspected_body inspect(std::string_view body, body_scanner& scanner) {
     return out;
   }
   out.members = scanner.members();
+  out.text = scanner.text();
   inspection(body, out).run();
   return out;
 }
@@ -370,6 +377,24 @@ std::optional<std::int32_t> read_priority(std::string_view text) noexcept {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc() && end == text.data() + text.size() ? std::optional(value)
                                                                   : std::nullopt;
+}
+
+std::uint32_t prompt_estimate(const text_measure& measure) noexcept {
+  return cut((measure.text_bytes + 3) / 4 + 1000 * measure.non_text_parts);
+}
+
+std::uint32_t token_estimate(const inspected_body& inspected, body_api api,
+                             std::uint64_t answer_default) noexcept {
+  const std::uint64_t prompt = prompt_estimate(inspected.text);
+  if (api == body_api::embeddings) {
+    return cut(prompt);
+  }
+  const auto each =
+      inspected.max_completion_tokens.value_or(inspected.max_tokens.value_or(answer_default));
+  // Both factors are cut first, so that the product cannot overflow.
+  const auto answer = std::min<std::uint64_t>(each, std::numeric_limits<std::uint32_t>::max()) *
+                      std::min<std::uint64_t>(inspected.n, 1'000'000);
+  return cut(prompt + answer);
 }
 
 } // namespace vorrang::http

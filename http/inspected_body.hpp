@@ -68,6 +68,9 @@ struct inspected_body {
   std::optional<std::chrono::milliseconds> mock_delay;
   bool mock_timeout = false;
 
+  /// As far as the scanner measured it.
+  text_measure text;
+
   /// All top-level members in order. Empty if the body is no object.
   std::vector<json_member> members;
   /// Same index as `members`.
@@ -93,22 +96,12 @@ fault missing_field(const inspected_body& body, body_api api, bool path_names_mo
 /// A priority as text, from the header `x-vorrang-priority`: any 32-bit integer, or nothing.
 std::optional<std::int32_t> read_priority(std::string_view text) noexcept;
 
-/// What the estimate of tokens rests on (spec, "tpm").
-struct text_measure {
-  std::uint64_t text_bytes = 0;     ///< of unescaped UTF-8; a token id in a prompt counts four
-  std::uint64_t non_text_parts = 0; ///< images, audio, files
-};
-
-/// Measures messages, prompt, input, system, instructions and tools. One pass over these members:
-/// only for groups with a tpm limit.
-text_measure measure_text(std::string_view body, const inspected_body& inspected);
-
 /// ⌈text ÷ 4⌉ + 1000 for each part that is not text.
 std::uint32_t prompt_estimate(const text_measure& measure) noexcept;
 /// The prompt's estimate + n × (max_completion_tokens, else max_tokens, else 256). Embeddings
 /// complete nothing.
 /// `answer_default`: where the request says nothing of its answer's length.
-std::uint32_t token_estimate(const text_measure& measure, const inspected_body& inspected,
-                             body_api api, std::uint64_t answer_default = 256) noexcept;
+std::uint32_t token_estimate(const inspected_body& inspected, body_api api,
+                             std::uint64_t answer_default = 256) noexcept;
 
 } // namespace vorrang::http

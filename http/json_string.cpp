@@ -11,8 +11,7 @@ namespace {
 std::uint32_t hex4(std::string_view digits) noexcept {
   std::uint32_t value = 0;
   for (const char digit : digits.substr(0, 4)) {
-    const auto low = static_cast<std::uint32_t>(digit & 0xF);
-    value = value * 16 + (digit > '9' ? low + 9 : low);
+    value = value * 16 + static_cast<std::uint32_t>(hex_digit(digit));
   }
   return value;
 }
@@ -83,10 +82,6 @@ void walk(std::string_view text, Run&& run, Point&& point) {
       break;
     }
   }
-}
-
-constexpr std::size_t utf8_size(std::uint32_t point) noexcept {
-  return point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
 }
 
 } // namespace

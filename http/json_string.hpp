@@ -54,6 +54,17 @@ inline std::size_t utf8_sequence(std::string_view text) noexcept {
 }
 /// Valid UTF-8 (RFC 3629): no overlong forms, no surrogates, nothing beyond U+10FFFF.
 bool is_utf8(std::string_view text) noexcept;
+/// What a hexadecimal digit stands for, or −1 if it is none.
+constexpr int hex_digit(char digit) noexcept {
+  if (digit >= '0' && digit <= '9')
+    return digit - '0';
+  const char lower = static_cast<char>(digit | 0x20);
+  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+/// Bytes of a point of Unicode as UTF-8.
+constexpr std::size_t utf8_size(std::uint32_t point) noexcept {
+  return point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+}
 /// Appends a point of Unicode, which must be valid, as UTF-8.
 void append_utf8(std::string& out, std::uint32_t point);
 

@@ -81,7 +81,7 @@ std::variant<reply, std::unique_ptr<call>> begin_completion(const front& rules, 
   head.fields = make_fields({{"content-type", "application/json"}});
   if (body.size() > rules.body_bytes_max())
     return rules.refuse({our_error::body_too_large, {}, {}}, &head);
-  body_scanner scanner;
+  body_scanner scanner(body_scanner::measuring::yes);
   scanner.feed(body);
   auto inspected = inspect(body, scanner);
   return rules.begin(now, std::move(head), std::move(body), std::move(inspected), state);

@@ -26,17 +26,22 @@ public:
   using value_type = asio::const_buffer;
   using const_iterator = const asio::const_buffer*;
 
-  explicit buffers(std::span<const std::string_view> pieces)
-      : size_(std::min(pieces.size(), pieces_max)) {
-    for (std::size_t index = 0; index < size_; ++index)
-      buffers_[index] = asio::const_buffer(pieces[index].data(), pieces[index].size());
+  explicit buffers(std::span<const std::string_view> pieces) {
+    std::size_t left = wire::turn_bytes_max;
+    for (const auto piece : pieces) {
+      if (size_ == pieces_max || left == 0)
+        break;
+      const std::size_t size = std::min(piece.size(), left);
+      buffers_[size_++] = asio::const_buffer(piece.data(), size);
+      left -= size;
+    }
   }
   const_iterator begin() const noexcept { return buffers_; }
   const_iterator end() const noexcept { return buffers_ + size_; }
 
 private:
   asio::const_buffer buffers_[pieces_max];
-  std::size_t size_;
+  std::size_t size_ = 0;
 };
 
 } // namespace
@@ -187,21 +192,18 @@ void wire::write(std::string_view first, std::span<const std::string_view> more)
 }
 
 void wire::write_now() {
-  while (!rest_.empty()) {
-    error_code error;
-    const std::size_t count = socket_.write_some(buffers(rest_), error);
-    if (error == asio::error::would_block || error == asio::error::try_again) {
-      writing_ = true;
-      runs_.watch(stall_, patience::write_stall);
-      write_rest();
-      return;
-    }
-    if (error) {
-      fail();
-      return;
-    }
-    take_sent(count);
+  error_code error;
+  const std::size_t count = socket_.write_some(buffers(rest_), error);
+  if (error && error != asio::error::would_block && error != asio::error::try_again) {
+    fail();
+    return;
   }
+  take_sent(count);
+  if (rest_.empty())
+    return;
+  writing_ = true;
+  runs_.watch(stall_, patience::write_stall);
+  write_rest();
 }
 
 void wire::take_sent(std::size_t count) {

@@ -82,6 +82,8 @@ public:
   void close();
 
   static constexpr std::size_t bytes_max = 32 * 1024;
+  /// Written in one go, before others on the loop have their turn.
+  static constexpr std::size_t turn_bytes_max = 256 * 1024;
 
 private:
   struct secured;

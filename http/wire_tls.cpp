@@ -97,6 +97,7 @@ void wire::read_secured() {
 void wire::write_secured() {
   const bool has_waited = writing_;
   std::array<char, record_bytes> record;
+  const std::uint64_t turn_ends = bytes_written_ + turn_bytes_max;
   while (!rest_.empty() && !broken_) {
     const char* from = rest_.front().data();
     std::size_t size = std::min(rest_.front().size(), record_bytes);
@@ -117,16 +118,17 @@ void wire::write_secured() {
     }
     std::size_t count = 0;
     const auto step = secured_->session.write(from, size, count);
-    if (step == tls_step::done) {
+    if (step == tls_step::done)
       take_sent(count);
-    } else if (step == tls_step::wants_read || step == tls_step::wants_write) {
+    const bool is_turn_over = bytes_written_ >= turn_ends && !rest_.empty();
+    if (is_turn_over || step == tls_step::wants_read || step == tls_step::wants_write) {
       writing_ = true;
       runs_.watch(stall_, patience::write_stall);
-      return after(step == tls_step::wants_write ? readiness::writable : readiness::readable,
+      return after(step == tls_step::wants_read ? readiness::readable : readiness::writable,
                    &wire::write_secured);
-    } else {
-      fail();
     }
+    if (step != tls_step::done)
+      fail();
   }
   if (!has_waited)
     return;

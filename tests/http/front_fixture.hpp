@@ -73,7 +73,7 @@ public:
     judged_by_head = false;
     inspected_body inspected;
     if (!asked.body.empty()) {
-      body_scanner scanner;
+      body_scanner scanner(body_scanner::measuring::yes);
       scanner.feed(asked.body);
       inspected = inspect(asked.body, scanner);
     }

@@ -5,6 +5,7 @@ Runs until SIGINT or SIGTERM, and prints one line of JSON for each call that is 
 
 import argparse
 import json
+import os
 import pathlib
 import signal
 import sys
@@ -26,6 +27,7 @@ def main():
     parser.add_argument(
         "--certificate", choices=("good", "expired", "foreign"), default="good", help="which one (default: good)"
     )
+    parser.add_argument("--with-parent", action="store_true", help="end when the process that started it does")
     options = parser.parse_args()
     script, answer = [], None
     if options.script:
@@ -46,9 +48,16 @@ def main():
     provider = Provider(answer, options.port, tls)
     provider.script = script
     provider.on_finished = lambda call: print(json.dumps(call.record(start)), flush=True)
-    with provider:
-        print(f"RUNNING on {provider.root}", flush=True)
-        ended.wait()
+    parent = os.getppid()
+    try:
+        with provider:
+            print(f"RUNNING on {provider.root}", flush=True)
+            while not ended.wait(0.5 if options.with_parent else None):
+                if os.getppid() != parent:
+                    break
+    except OSError as reason:
+        print(f"provider: cannot listen on 127.0.0.1:{options.port}: {reason}", file=sys.stderr)
+        return 1
     return 0
 
 

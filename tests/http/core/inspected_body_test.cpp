@@ -9,7 +9,7 @@ using namespace vorrang::http;
 namespace {
 
 inspected_body look_at(std::string_view body) {
-  body_scanner scanner;
+  body_scanner scanner(body_scanner::measuring::yes);
   scanner.feed(body);
   return inspect(body, scanner);
 }
@@ -166,7 +166,7 @@ TEST_CASE("tags of the metadata") {
 
 TEST_CASE("the estimate of tokens") {
   const auto measure = [](std::string_view body) {
-    return measure_text(body, look_at(body));
+    return look_at(body).text;
   };
   const auto chat = measure(
       R"({"messages":[{"role":"user","content":"12345"},{"role":"user","content":[)"
@@ -184,8 +184,7 @@ TEST_CASE("the estimate of tokens") {
         9);
 
   const auto estimate = [](std::string_view body, body_api api = body_api::chat) {
-    const auto got = look_at(body);
-    return token_estimate(measure_text(body, got), got, api);
+    return token_estimate(look_at(body), api);
   };
   CHECK(estimate(R"({"prompt":"12345678"})") == 2 + 256);
   CHECK(estimate(R"({"prompt":"123456789"})") == 3 + 256);
@@ -196,8 +195,7 @@ TEST_CASE("the estimate of tokens") {
   // What extra_body adds goes upstream too: {"max_tokens":900} is 18 bytes, so 5 tokens more.
   CHECK(estimate(R"({"prompt":"","max_tokens":5,"extra_body":{"max_tokens":900}})") == 5 + 900);
   CHECK(estimate(R"({"extra_body":{"n":50},"prompt":"","max_tokens":5,"n":2})") == 2 + 250);
-  const auto bare = look_at(R"({"prompt":"1234"})");
-  CHECK(token_estimate(text_measure{4, 0}, bare, body_api::chat, 900) == 1 + 900);
+  CHECK(token_estimate(look_at(R"({"prompt":"1234"})"), body_api::chat, 900) == 1 + 900);
   CHECK(estimate(R"({"prompt":"","max_tokens":18446744073709551615,"n":4000000000})") ==
         0xFFFFFFFFU);
 }
