@@ -287,9 +287,15 @@ awaitable<> connection::stream(std::string_view text) {
   co_await written();
 }
 
-awaitable<> connection::end_stream() {
-  if (chunked_)
+awaitable<> connection::end_stream(std::string_view text) {
+  const std::string begin = chunked_ && !text.empty() ? chunk_begin(text.size()) : std::string();
+  const std::array<std::string_view, 3> rest = {text, chunk_end, last_chunk};
+  if (!chunked_)
+    wire_->write(text);
+  else if (text.empty())
     wire_->write(last_chunk);
+  else
+    wire_->write(begin, rest);
   co_await written();
 }
 

@@ -47,7 +47,8 @@ public:
   /// The head of an answer whose body comes piece by piece, until end_stream().
   awaitable<> begin_stream(reply head);
   awaitable<> stream(std::string_view text);
-  awaitable<> end_stream();
+  /// With its last words, in one write.
+  awaitable<> end_stream(std::string_view text);
   /// An answer that has begun cannot be ended properly: closes, so that the client notices.
   void break_off() noexcept;
 

@@ -22,7 +22,7 @@ class upstream_pool;
 enum class stage : std::uint8_t {
   serving = 0,
   draining = 1, ///< idle connections close, requests go on
-  ending = 2,   ///< what waits or runs gets 503, unless its answer has begun
+  ending = 2,   ///< what waits or runs gets 503; a stream that has begun, as an event
   aborting = 3, ///< every connection closes at once
 };
 

@@ -150,14 +150,19 @@ awaitable<> relay::run() {
   // The client is gone, or the gateway ends: then the client is told.
   leave();
   if (client_.home().current_stage() == stage::ending) {
-    ending end;
-    end.ticket = ticket_;
-    end.code = end_code::draining;
-    end.group = call_.wanted().group;
-    end.priority = call_.wanted().priority;
-    auto last = call_.end_reply(end);
+    auto last = farewell();
     co_await answer(std::move(last), false);
   }
+}
+
+/// What whoever is still there is told when the gateway ends.
+reply relay::farewell() {
+  ending end;
+  end.ticket = ticket_;
+  end.code = end_code::draining;
+  end.group = call_.wanted().group;
+  end.priority = call_.wanted().priority;
+  return call_.end_reply(end);
 }
 
 /// Returns with a grant, the end, or when nobody wants it any more.
@@ -280,16 +285,16 @@ void relay::tell_head(const answer_head& head) {
 
 awaitable<judgement> relay::relay_stream(exchange& from, const upstream_request& request) {
   stream_relay& through = call_.relay();
-  bool client_gone = false;
   std::string what_came;
+  is_cut_ = false;
   broken_.reset(); // of an attempt before
   for (;;) {
     std::string_view piece;
     const time_point until = stream_begun_ ? steady::now() + request.between_chunks : request.until;
     const bool came = co_await from.read(piece, until);
     if (!came) {
-      client_gone = from.was_unwanted();
-      if (!client_gone) {
+      is_cut_ = from.was_unwanted();
+      if (!is_cut_) {
         broken_ = named(from.error(), !stream_begun_ && request.until_is_the_deadline);
         what_came = from.what_came();
       }
@@ -301,7 +306,7 @@ awaitable<judgement> relay::relay_stream(exchange& from, const upstream_request&
       co_await free_slot();
     const bool taken = co_await pass_on(text, &from.head());
     if (!taken) {
-      client_gone = true;
+      is_cut_ = true;
       break;
     }
     if (!through.fault().empty()) {
@@ -311,7 +316,7 @@ awaitable<judgement> relay::relay_stream(exchange& from, const upstream_request&
     if (is_end)
       break;
   }
-  co_return call_.judge_stream(broken_, client_gone, std::move(what_came));
+  co_return call_.judge_stream(broken_, is_cut_, std::move(what_came));
 }
 
 awaitable<judgement> relay::play(mock_attempt planned) {
@@ -349,7 +354,8 @@ awaitable<judgement> relay::play_stream(mock_attempt planned) {
   }
   if (taken)
     taken = co_await pass_on(through.finish(), nullptr);
-  co_return call_.judge_stream(std::nullopt, !taken);
+  is_cut_ = !taken;
+  co_return call_.judge_stream(std::nullopt, is_cut_);
 }
 
 /// Text of the stream for the client, its head before the first. False: the client is gone.
@@ -371,15 +377,17 @@ awaitable<bool> relay::pass_on(std::string_view text, const answer_head* head) {
 }
 
 awaitable<> relay::end_stream() {
-  if (client_.home().current_stage() >= stage::ending) {
+  const stage now = client_.home().current_stage();
+  if (now == stage::aborting) {
     client_.break_off();
     co_return;
   }
-  if (broken_) {
-    const std::string text = call_.broken_stream_text(*broken_);
-    co_await client_.stream(text);
-  }
-  co_await client_.end_stream();
+  std::string text;
+  if (broken_)
+    text = call_.broken_stream_text(*broken_);
+  else if (now == stage::ending && is_cut_)
+    text = call_.as_events(farewell());
+  co_await client_.end_stream(text);
 }
 
 /// A whole answer; as events, if the head of a stream went out while the request waited.
@@ -394,8 +402,7 @@ awaitable<> relay::answer(reply whole, bool is_good) {
     co_await client_.stream(facts);
   }
   const std::string events = call_.as_events(whole);
-  co_await client_.stream(events);
-  co_await client_.end_stream();
+  co_await client_.end_stream(events);
 }
 
 } // namespace vorrang::http

@@ -537,6 +537,24 @@ TEST_CASE("who still waits when the drain's time is over gets 503") {
   REQUIRE(all.book->cancelled == 2);
 }
 
+TEST_CASE("a stream that still runs when the drain's time is over ends with an error") {
+  fake_upstream upstream([](plain_socket& socket, int) {
+    socket.message();
+    socket.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: {}\n\n");
+    socket.until_end();
+  });
+  running all(upstream.port(), "vorrang_settings: {drain_timeout: 0.05}\n");
+  auto client = all.client();
+  client.send(post(ask_of("real", R"(,"stream":true)")));
+  client.until("data: {}");
+  all.serves->drain();
+  all.serves->wait();
+  const std::string rest = client.until_end();
+  INFO(rest);
+  REQUIRE(rest.find("\"code\":\"503\"") != std::string::npos);
+  REQUIRE(rest.find("\r\n0\r\n\r\n") != std::string::npos);
+}
+
 TEST_CASE("an end at any moment is clean: parked, relaying, streaming, half read") {
   fake_upstream upstream([](plain_socket& socket, int number) {
     const std::string request = socket.message();

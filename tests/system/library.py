@@ -118,8 +118,11 @@ class Driver:
     def send(self, **request):
         """Begins one call; `result` is what came of it."""
         self._sent += 1
-        self.process.stdin.write(json.dumps({**request, "id": self._sent}) + "\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(json.dumps({**request, "id": self._sent}) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise self._has_ended() from None
 
     def leave(self):
         """Gives up the call that is running, as a program does whose user has left."""
@@ -152,10 +155,13 @@ class Driver:
         line = self.process.stdout.readline()
         timer.cancel()
         if not line:
-            self.process.kill()
-            self._reader.join(10)
-            raise AssertionError(f"the library's process ended:\n{''.join(self._errors)[-3000:]}")
+            raise self._has_ended()
         return line
+
+    def _has_ended(self):
+        self.process.kill()
+        self._reader.join(10)
+        return AssertionError(f"the library's process ended:\n{''.join(self._errors)[-3000:]}")
 
 
 class Arrival:

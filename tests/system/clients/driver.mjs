@@ -4,6 +4,14 @@ import { createInterface } from "node:readline";
 
 // ask(request, signal) does one call of the library and returns what it saw.
 export async function serve(ask) {
+  // The fetch of Node 18 throws from within, where nobody can catch it, when a stream that was given
+  // up still gets bytes ("Controller is already closed"). Nothing is wrong with what we saw by then.
+  process.on("uncaughtException", (error) => {
+    console.error(error);
+    if (error?.code !== "ERR_INVALID_STATE") {
+      process.exit(1);
+    }
+  });
   const results = process.stdout.write.bind(process.stdout);
   console.log = console.info = console.warn = console.error;
   results('"ready"\n');
