@@ -30,9 +30,13 @@ ANSWER_TIMEOUT_S = 60.0
 
 def python_command(driver):
     """How to run a driver of clients/ with the libraries for Python."""
-    folder = _work_folder("clients-python")
+    return [str(python_environment("clients-python", HERE / "python.txt")), str(HERE / driver)]
+
+
+def python_environment(name, requirements):
+    """The Python of a virtual environment in the work folder that holds these requirements."""
+    folder = _work_folder(name)
     python = folder / "bin" / "python"
-    requirements = HERE / "python.txt"
 
     def install():
         venv.create(folder, with_pip=True, clear=True)
@@ -41,7 +45,7 @@ def python_command(driver):
         _run([*pip, "--only-binary=:all:", "--no-compile", "--requirement", requirements])
 
     _install_once(folder, f"{sys.version}\n{requirements.read_text(encoding='ascii')}", install)
-    return [str(python), str(HERE / driver)]
+    return python
 
 
 def node_command(driver):

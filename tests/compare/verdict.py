@@ -1,0 +1,100 @@
+"""Which differences there are, and which of them somebody wants."""
+
+import dataclasses
+import fnmatch
+import json
+
+ABSENT = "absent"
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    config: str
+    request: str
+    field: str
+    ours: object
+    theirs: object
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """One entry of the list. Patterns as in a shell, several in a tuple.
+
+    field           what differs (observe.py names what there is)
+    why             a sentence
+    source          the rule of the contract, or LiteLLM's defect
+    config, request where; everywhere if not given
+    ours, theirs    the values, where only these are wanted; a text is a pattern
+    defect          Vorrang is wrong here, and it is known
+    """
+
+    field: object
+    why: str
+    source: str
+    config: object = "*"
+    request: object = "*"
+    ours: object = "*"
+    theirs: object = "*"
+    defect: bool = False
+
+    def covers(self, difference):
+        return (
+            _matches(difference.field, self.field)
+            and _matches(difference.config, self.config)
+            and _matches(difference.request, self.request)
+            and _is_value(difference.ours, self.ours)
+            and _is_value(difference.theirs, self.theirs)
+        )
+
+
+def _matches(text, patterns):
+    patterns = patterns if isinstance(patterns, tuple) else (patterns,)
+    return any(fnmatch.fnmatchcase(text, pattern.replace("[", "[[]")) for pattern in patterns)
+
+
+def _is_value(value, wanted):
+    if isinstance(wanted, tuple):
+        return any(_is_value(value, each) for each in wanted)
+    if isinstance(wanted, str):
+        return _matches(shown(value), wanted)
+    return value == wanted and type(value) is type(wanted)
+
+
+def shown(value):
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def differences(config, request, ours, theirs):
+    """Two observations side by side."""
+    found = []
+    for field in [*ours, *(name for name in theirs if name not in ours)]:
+        pair = (ours.get(field, ABSENT), theirs.get(field, ABSENT))
+        if pair[0] != pair[1] or type(pair[0]) is not type(pair[1]):
+            found.append(Difference(config, request, field, *pair))
+    return found
+
+
+class Verdict:
+    """Sorts differences by the first entry that covers them."""
+
+    def __init__(self, entries):
+        self.entries = entries
+        self.covered = {entry: [] for entry in entries}
+        self.unwanted = []
+
+    def judge(self, found):
+        for difference in found:
+            for entry in self.entries:
+                if entry.covers(difference):
+                    self.covered[entry].append(difference)
+                    break
+            else:
+                self.unwanted.append(difference)
+
+    def idle_entries(self, configs, complete):
+        """Entries that cover nothing, though what they speak of was run."""
+        return [
+            entry
+            for entry, found in self.covered.items()
+            if not found and (complete or any(_matches(name, entry.config) for name in configs) and entry.config != "*")
+        ]

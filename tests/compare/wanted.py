@@ -1,0 +1,2 @@
+from verdict import Wanted
+WANTED = []
