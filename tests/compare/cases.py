@@ -74,7 +74,7 @@ def _simple():
         chat("json format", model, response_format={"type": "json_object"}),
         chat("unknown field", model, foo={"bar": 1}),
         chat("metadata", model, metadata={"trace": "1"}),
-        chat("fields of LiteLLM's", model, num_retries=1, timeout=20, tags=["a"], cache={"no-cache": True}),
+        chat("fields of LiteLLM's", model, stream_timeout=20, num_retries=1, timeout=20, tags=["a"], cache={"no-cache": True}),
         chat("extra_body literal", model, extra_body={"top_k": 5}),
         chat("priority", model, priority=1),
         chat("priority 0", model, priority=0),
@@ -97,6 +97,9 @@ def _simple():
         get("model group info", "/model_group/info"),
         get("liveliness", "/health/liveliness", **no_key),
         get("readiness", "/health/readiness", **no_key),
+        get("health", "/health"),
+        get("backlog", "/health/backlog"),
+        get("health, no key", "/health", **no_key),
         get("unknown path", "/v1/nothing"),
         Request("wrong method", None, "/v1/chat/completions", "GET"),
         Request("preflight", None, "/v1/chat/completions", "OPTIONS", headers={
@@ -172,11 +175,12 @@ def _errors():
 
 
 def _load_balanced():
+    statuses = {"only": ("all.status", "all.upstream.attempts")}
     return [
-        chat("many", "gpt-3.5-turbo", of_request={"repeat": 40}),
+        chat("many", "gpt-3.5-turbo", of_request={"repeat": 60}),
         chat("by weight", "weighted", of_request={"repeat": 12}),
-        chat("one fails, another answers", "gpt-3.5-turbo", of_request={"repeat": 4, **scripted(BROKEN)}),
-        chat("one is busy, another answers", "gpt-3.5-turbo", of_request={"repeat": 3, **scripted(BUSY)}),
+        chat("one fails, another answers", "gpt-3.5-turbo", of_request={"repeat": 4, **statuses, **scripted(BROKEN)}),
+        chat("one is busy, another answers", "gpt-3.5-turbo", of_request={"repeat": 3, **statuses, **scripted(BUSY)}),
         get("models", "/v1/models"),
         get("model group info", "/model_group/info"),
     ]
@@ -234,10 +238,11 @@ def _wildcard():
 
 def _alias():
     return [
-        chat("alias", "gpt-4"),
-        chat("hidden alias", "gpt-4-old"),
+        chat("alias", "gpt-4", of_request={"repeat": 20}),
+        chat("alias by its header", "gpt-4", of_request={"only": ("status", "header.*", "body.model")}),
+        chat("hidden alias", "gpt-4-old", of_request={"repeat": 20}),
         chat("by id", "gpt-4o-in-sweden", of_request={"repeat": 6}),
-        chat("group", "gpt-4o", of_request={"repeat": 16}),
+        chat("group", "gpt-4o", of_request={"repeat": 20}),
         get("models", "/v1/models"),
         get("model info", "/model/info"),
         get("model info of one", "/model/info?litellm_model_id=gpt-4o-in-france"),
@@ -281,6 +286,7 @@ def _retries():
         chat("401", model, of_request=always(error(401))),
         chat("404", model, of_request=always(error(404))),
         chat("num_retries of the request", model, num_retries=0, of_request=scripted(BROKEN)),
+        chat("num_retries of a header", model, of_request={**with_headers(x_litellm_num_retries="0"), **scripted(BROKEN)}),
         chat("policy: 400", policy, of_request=always(error(400))),
         chat("policy: 401", policy, of_request=always(error(401))),
         chat("policy: 429 always", policy, of_request=always(BUSY)),
@@ -326,7 +332,7 @@ def _usage_based():
         chat("six within the limits", "gpt-4o", of_request={"repeat": 6}),
         chat("seventh", "gpt-4o"),
         chat("first of the minute", "one-a-minute"),
-        chat("second of the minute", "one-a-minute"),
+        chat("second of the minute", "one-a-minute", of_request={"timed": True}),
         get("model group info", "/model_group/info"),
     ]
 
@@ -336,6 +342,7 @@ def _latency():
         return Reply(delay_s=0.4 if call.fields.get("model") == "slow" else 0.0)
 
     return [
+        chat("first of all", "other"),  # LiteLLM's first takes a second longer, whatever it is
         chat("to learn", "gpt-4o", of_request={"repeat": 12, "answer": by_speed}),
         chat("the fast one", "gpt-4o", of_request={"repeat": 8, "answer": by_speed}),
     ]
@@ -391,17 +398,23 @@ def _production():
 
 
 def _timeouts():
-    hangs = Reply(then="hang")
+    hangs = {"answer": Reply(then="hang"), "timed": True}
+    stops = {"answer": Reply(text="one two three four", then="half-hang"), "timed": True}
+    long = {"answer": Reply(text="one two three four five six", interval_s=0.3)}
     return [
-        chat("deployment's timeout", "slow", of_request=always(hangs)),
-        chat("router's timeout", "patient", of_request=always(hangs)),
-        chat("timeout of the request", "patient", timeout=1, of_request=always(hangs)),
-        chat("timeout of a header", "patient", of_request={**with_headers(x_litellm_timeout="1"), **always(hangs)}),
-        chat("longer timeout of the request", "patient", timeout=5, of_request=always(Reply(delay_s=4))),
-        chat("slow but in time", "patient", of_request=always(Reply(delay_s=1.5))),
-        chat("stream without first chunk", "slow", stream=True, of_request=always(hangs)),
-        chat("stream that stops", "slow", stream=True, of_request=always(Reply(text="one two three four", then="half-hang"))),
-        chat("long stream", "slow", stream=True, of_request=always(Reply(text="one two three four five six", interval_s=0.3))),
+        chat("in time", "patient"),
+        chat("deployment's timeout", "slow", of_request=hangs),
+        chat("router's timeout", "patient", of_request=hangs),
+        chat("timeout of the request", "patient", timeout=1, of_request=hangs),
+        chat("timeout of a header", "patient", of_request={**with_headers(x_litellm_timeout="1"), **hangs}),
+        chat("longer timeout of the request", "patient", timeout=5, of_request={"answer": Reply(delay_s=4.3), "timed": True}),
+        chat("slow but in time", "patient", of_request={"answer": Reply(delay_s=1.5), "timed": True}),
+        chat("stream without first chunk", "slow", stream=True, of_request=hangs),
+        chat("stream_timeout of the request", "patient", stream=True, stream_timeout=1, of_request=hangs),
+        chat("stream_timeout of a header", "patient", stream=True,
+             of_request={**with_headers(x_litellm_stream_timeout="1"), **hangs}),
+        chat("stream that stops", "slow", stream=True, of_request=stops),
+        chat("long stream", "slow", stream=True, of_request=long),
     ]
 
 
@@ -449,7 +462,7 @@ def _priority():
         chat("mocked 429", "busy"),
         chat("mocked 500", "broken"),
         chat("mocked 400", "too-long"),
-        chat("hang with priority", "real", priority=1, of_request=always(Reply(then="hang"))),
+        chat("hang with priority", "real", priority=1, of_request=always(Reply(then="hang"), timed=True)),
     ]
 
 

@@ -1,6 +1,7 @@
 """What can be seen of a request from outside, as flat names and values that can be compared.
 
     status, content-type            of the answer
+    seconds                         that it took, whole ones, if the request is timed
     body.<path>                     each value in a JSON body; list positions are all called `#`
     error.<field>                   of an error; `error.tells-upstream`: the provider's words are in it
     stream.<what>                   of server-sent events
@@ -90,7 +91,7 @@ def _leaves(prefix, document):
                 visit(f"{path}.#", name, each)
         else:
             values = found.setdefault(path, [])
-            value = _plain(value, name)
+            value = value if path == "body.data.#.id" else _plain(value, name)  # names of models
             if value not in values:
                 values.append(value)
 

@@ -1,8 +1,12 @@
 """The table, and the page of the documentation that holds the list."""
 
-from verdict import shown
+import pathlib
+
+from verdict import ABSENT, shown
 
 CUT = 70
+PAGE = pathlib.Path(__file__).resolve().parent.parent.parent / "docs" / "litellm.md"
+BEGIN, END = "<!-- wanted begin -->\n", "<!-- wanted end -->\n"
 
 
 def tell(verdict, names, complete, each):
@@ -43,3 +47,52 @@ def grouped(differences):
 
 def short(text, length=CUT):
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+# The page of the documentation ----------------------------------------------------------------
+
+
+def page_with(text, topics):
+    """The page with the list between its marks."""
+    before, _, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"docs/litellm.md lacks its marks {BEGIN.strip()} and {END.strip()}")
+    return before + BEGIN + listed(topics) + END + after
+
+
+def listed(topics):
+    """Every entry, as tables."""
+    parts = []
+    for name, entries in topics:
+        parts.append(f"\n### {name}\n\n| where | what | Vorrang | LiteLLM | why | after |\n|---|---|---|---|---|---|\n")
+        for entry in entries:
+            cells = [where(entry), names(entry.field), values(entry.ours), values(entry.theirs), entry.why, entry.source]
+            parts.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n")
+    return "".join(parts) + "\n"
+
+
+def where(entry):
+    if entry.config == "*" and entry.request == "*":
+        return "everywhere"
+    requests = "" if entry.request == "*" else ": " + ", ".join(f"*{each}*" if "*" not in each else f"`{each}`" for each in as_tuple(entry.request))
+    return ("all files" if entry.config == "*" else ", ".join(as_tuple(entry.config))) + requests
+
+
+def names(patterns):
+    return ", ".join(f"`{pattern}`" for pattern in as_tuple(patterns))
+
+
+def values(wanted):
+    """What is expected there; nothing where it may be anything."""
+    if wanted == "*":
+        return ""
+    return ", ".join(ABSENT if each == ABSENT else f"`{each}`" if each else "empty" for each in as_tuple(wanted))
+
+
+def as_tuple(one_or_more):
+    return one_or_more if isinstance(one_or_more, tuple) else (one_or_more,)
+
+
+def write_docs(topics):
+    PAGE.write_text(page_with(PAGE.read_text(encoding="utf-8"), topics), encoding="utf-8")

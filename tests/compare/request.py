@@ -17,6 +17,8 @@ class Request:
     repeat   sent so often, one after the other; only what all of them showed is compared (a choice at
              random among deployments shows itself in many)
     burst    bodies that are sent at once, each on a connection of its own, instead of `body`
+    timed    the whole seconds that it took are compared too
+    only     fields of the observation that are compared (patterns), where the rest is left to chance
     pause_s  before it is sent (a cooldown has to be over)
     """
 
@@ -29,6 +31,8 @@ class Request:
     answer: Reply | None = None
     repeat: int = 1
     burst: tuple = ()
+    timed: bool = False
+    only: tuple = ()
     pause_s: float = 0.0
     timeout_s: float = 40.0
 

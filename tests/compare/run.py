@@ -10,7 +10,9 @@ once, at the version of litellm.txt, into build/compare; it takes some 15 s to s
 
 import argparse
 import concurrent.futures
+import fnmatch
 import hashlib
+import inspect
 import json
 import os
 import pathlib
@@ -29,10 +31,10 @@ import sides  # noqa: E402
 from cases import CASES  # noqa: E402
 from provider import Reply  # noqa: E402
 from verdict import Verdict, differences  # noqa: E402
-from wanted import WANTED  # noqa: E402
+from wanted import TOPICS, WANTED  # noqa: E402
 
 REQUIREMENTS = HERE / "litellm.txt"
-SHAPES_LITELLM = ("configs", "cases.py", "request.py", "observe.py", "sides.py", "litellm.txt", "run.py")
+SHAPES_RECORDS = ("request.py", "observe.py", "sides.py", "litellm.txt")
 
 
 def main():
@@ -47,7 +49,7 @@ def main():
     parser.add_argument("names", nargs="*", metavar="NAME")
     options = parser.parse_args()
     if options.write_docs:
-        report.write_docs()
+        report.write_docs(TOPICS)
         return 0
     if not options.binary or not os.access(options.binary, os.X_OK):
         parser.error("--binary: a gateway that can be run")
@@ -92,9 +94,9 @@ class Run:
     def _litellm(self, name, config):
         """From a record if that was asked for and nothing has changed that it depends on."""
         digest = hashlib.sha256()
-        for part in SHAPES_LITELLM[1:]:
+        for part in SHAPES_RECORDS:
             digest.update((HERE / part).read_bytes())
-        digest.update(config.encode())
+        digest.update((config + inspect.getsource(CASES[name])).encode())
         record = self._records / f"{name}.json"
         if self._may_use_records and record.exists():
             document = json.loads(record.read_text(encoding="utf-8"))
@@ -113,10 +115,16 @@ def observe_all(side, requests):
     for request in requests:
         assert request.name not in observed, f"two requests are called {request.name}"
         try:
-            observed[request.name] = json.loads(json.dumps(observe_one(side, request)))
+            fields = observe_one(side, request)
         except AssertionError as reason:
             raise AssertionError(f"{side.name}, {request.name}: {reason}") from reason
+        text = json.dumps({name: value for name, value in fields.items() if is_compared(request, name)})
+        observed[request.name] = json.loads(text.replace(side.provider.root, sides.UPSTREAM))
     return observed
+
+
+def is_compared(request, name):
+    return not request.only or any(fnmatch.fnmatchcase(name, pattern) for pattern in request.only)
 
 
 def observe_one(side, request):
@@ -127,8 +135,10 @@ def observe_one(side, request):
     seen = []
     for _ in range(request.repeat):
         prepare(side.provider, request)
+        begun = time.monotonic()
         response = client.call(side.port, request.method, request.path, request.body, headers_of(request), request.timeout_s)
-        seen.append({**observe.answer(response), **observe.upstream(posts(side.provider))})
+        took = {"seconds": int(response.received_at - begun + 0.05)} if request.timed else {}
+        seen.append({**took, **observe.answer(response), **observe.upstream(posts(side.provider))})
     return seen[0] if request.repeat == 1 else observe.together(seen)
 
 

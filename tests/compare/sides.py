@@ -17,7 +17,8 @@ LITELLM_START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 20.0
 MASTER_KEY = "sk-compare-5a1c7e0f94b2d863"
 
-# What the configurations name as os.environ/…; the same for both.
+# What the configurations name as os.environ/…; the same for both, and nothing that a file does not name
+# but the providers' own keys: LITELLM_MASTER_KEY alone would lock a gateway whose file has no key.
 VARIABLES = {
     "LITELLM_MASTER_KEY": MASTER_KEY,
     "OPENAI_API_KEY": "sk-from-the-environment",
@@ -71,12 +72,17 @@ class Side:
     def connect(self):
         return client.Connection(self.port)
 
+    @property
+    def variables(self):
+        is_locked = "os.environ/LITELLM_MASTER_KEY" in self._config
+        return {name: value for name, value in VARIABLES.items() if is_locked or name != "LITELLM_MASTER_KEY"}
+
 
 class Vorrang(Side):
     name = "Vorrang"
 
     def start(self, config):
-        self._gateway = Gateway(config, environment=VARIABLES)
+        self._gateway = Gateway(config, environment=self.variables)
         self._gateway.__enter__()
         self.port = self._gateway.port
 
@@ -110,7 +116,7 @@ class LiteLLM(Side):
         self._log = folder / "log.txt"
         self.port = free_port()
         command = [self._program, "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(self.port)]
-        environment = clean_environment(**VARIABLES, **LITELLM_VARIABLES)
+        environment = clean_environment(**self.variables, **LITELLM_VARIABLES)
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compiled once: half of the time that it takes to start
         with open(self._log, "wb") as log:
             self._process = subprocess.Popen(

@@ -5,6 +5,7 @@ import fnmatch
 import json
 
 ABSENT = "absent"
+TELLING_HEADERS = ("retry-after", "x-should-retry", "www-authenticate")  # worth a word on errors of one side too
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,9 +70,22 @@ def differences(config, request, ours, theirs):
     found = []
     for field in [*ours, *(name for name in theirs if name not in ours)]:
         pair = (ours.get(field, ABSENT), theirs.get(field, ABSENT))
-        if pair[0] != pair[1] or type(pair[0]) is not type(pair[1]):
+        if (pair[0] != pair[1] or type(pair[0]) is not type(pair[1])) and not _follows(field, ours, theirs):
             found.append(Difference(config, request, field, *pair))
     return found
+
+
+def _follows(field, ours, theirs):
+    """Whether it says nothing beyond another difference: where one side succeeds and the other fails,
+    the status says that the answers are different ones; where one makes fewer attempts, their number
+    says that what it would have sent is missing."""
+    room, _, rest = field.partition(".")
+    if room in ("body", "error", "stream", "content-type") or (room == "header" and rest not in TELLING_HEADERS):
+        return (ours.get("status", 0) < 400) != (theirs.get("status", 0) < 400)
+    number = rest.partition(".")[0]
+    if room == "upstream" and number.isdigit():
+        return int(number) >= min(ours["upstream.attempts"], theirs["upstream.attempts"])
+    return False
 
 
 class Verdict:
