@@ -33,7 +33,8 @@ class Observing(unittest.TestCase):
         self.assertEqual((seen["error.tells-upstream"], seen["error.code"]), (True, "400"))
 
     def test_a_stream_is_joined(self):
-        body = b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n: ping\n\ndata: {"choices": [{"delta": {"content": "b"}}]}\n\n'
+        event = 'data: {"choices": [{"delta": {"content": "%s"}}]}\n\n'
+        body = (event % "a" + ": ping\n\n" + event % "b").encode()
         seen = answer(body, "text/event-stream; charset=utf-8")
         self.assertEqual((seen["stream.text"], seen["stream.events"], seen["stream.done"]), ("ab", 2, False))
         self.assertTrue(answer(body + b"data: [DONE]\n\n", "text/event-stream")["stream.done"])
@@ -44,6 +45,10 @@ class Differing(unittest.TestCase):
         found = differences("c", "r", {"body.a": None, "body.b": 1}, {"body.b": "1", "body.c": 0})
         self.assertEqual({each.field: (each.ours, each.theirs) for each in found}, {
             "body.a": (None, ABSENT), "body.b": (1, "1"), "body.c": (ABSENT, 0)})
+
+    def test_a_second_is_no_difference(self):
+        self.assertEqual(differences("c", "r", {"seconds": 1}, {"seconds": 2}), [])
+        self.assertEqual(len(differences("c", "r", {"seconds": 3}, {"seconds": 1})), 1)
 
     def test_bodies_are_not_compared_where_one_side_succeeds_and_the_other_fails(self):
         ours = {"status": 200, "body.id": "…", "upstream.attempts": 1, "upstream.0.path": "/v1"}
@@ -83,13 +88,14 @@ class Judging(unittest.TestCase):
     def test_an_entry_that_covers_nothing_is_idle_also_behind_one_that_has_it_all(self):
         first, second = Wanted("status", WHY, ""), Wanted("status", WHY, "", config="a")
         verdict = self.judged([first, second], Difference("a", "x", "status", 1, 2))
-        self.assertEqual(verdict.idle_entries(["a"], True), [second])
+        self.assertEqual(verdict.idle_entries(["a"], ["a"]), [second])
 
     def test_an_entry_about_files_that_were_not_run_is_not_idle(self):
-        of_all, of_b = Wanted("status", WHY, ""), Wanted("status", WHY, "", config="b")
-        verdict = self.judged([of_all, of_b])
-        self.assertEqual(verdict.idle_entries(["a"], False), [])
-        self.assertEqual(verdict.idle_entries(["b"], False), [of_b])
+        of_all, of_b, of_none = Wanted("x", WHY, ""), Wanted("x", WHY, "", config=("b", "c")), Wanted("x", WHY, "", config="d")
+        verdict = self.judged([of_all, of_b, of_none])
+        self.assertEqual(verdict.idle_entries(["a", "b"], ["a", "b", "c"]), [of_none])
+        self.assertEqual(verdict.idle_entries(["b", "c"], ["a", "b", "c"]), [of_b, of_none])
+        self.assertEqual(verdict.idle_entries(["a", "b", "c"], ["a", "b", "c"]), [of_all, of_b, of_none])
 
 
 class Listing(unittest.TestCase):

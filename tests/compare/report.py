@@ -9,7 +9,7 @@ PAGE = pathlib.Path(__file__).resolve().parent.parent.parent / "docs" / "litellm
 BEGIN, END = "<!-- wanted begin -->\n", "<!-- wanted end -->\n"
 
 
-def tell(verdict, names, complete, each):
+def tell(verdict, names, known, each):
     """Prints what differs. True if all of it is wanted, and all that is wanted differs."""
     if each:
         for entry, found in verdict.covered.items():
@@ -22,7 +22,7 @@ def tell(verdict, names, complete, each):
     for difference, places in grouped(verdict.unwanted).items():
         field, ours, theirs = difference
         print(f"NOT LISTED {field}: Vorrang {short(ours)}, LiteLLM {short(theirs)}  ({len(places)}: {'; '.join(places[:4])})")
-    idle = verdict.idle_entries(names, complete)
+    idle = verdict.idle_entries(names, known)
     for entry in idle:
         print(f"COVERS NOTHING {entry.field} in {entry.config}, {entry.request}: {entry.why}")
     listed = sum(map(len, verdict.covered.values()))
@@ -75,7 +75,8 @@ def listed(topics):
 def where(entry):
     if entry.config == "*" and entry.request == "*":
         return "everywhere"
-    requests = "" if entry.request == "*" else ": " + ", ".join(f"*{each}*" if "*" not in each else f"`{each}`" for each in as_tuple(entry.request))
+    named = [f"`{each}`" if "*" in each else f"*{each}*" for each in as_tuple(entry.request)]
+    requests = "" if entry.request == "*" else ": " + ", ".join(named)
     return ("all files" if entry.config == "*" else ", ".join(as_tuple(entry.config))) + requests
 
 

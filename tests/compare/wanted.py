@@ -48,7 +48,7 @@ TOPICS = [
                config="fallbacks", request="fallbacks in the request", ours="claude-opus", theirs="zephyr-beta"),
         defect("seconds", "`stream_timeout` of a request (body, or header `x-litellm-stream-timeout`) is taken out and not "
                "obeyed.", "contract silent; LiteLLM's way expected",
-               config="timeouts", request="stream_timeout of *", ours="3", theirs="1"),
+               config="timeouts", request="stream_timeout of *", ours="4"),
         defect(("body.data.#.model_group", "body.data.#.model_name"), "`/model_group/info` and `/model/info` leave out the "
                "aliases.", "api §4: one entry for each group and visible alias", config="alias",
                request=("model info", "model group info"), ours="gpt-4o"),
@@ -59,7 +59,8 @@ TOPICS = [
                ERRORS, request=("*wrong key", "key without sk-"), ours="401", theirs="400"),
         Wanted("error.type", "The same.", ERRORS, request=("*wrong key", "key without sk-"), ours="authentication_error",
                theirs="no_db_connection"),
-        Wanted("error.type", "One type for every refused key, as OpenAI names it.", ERRORS, request=("no key", "health, no key"),
+        Wanted("error.type", "One type for every refused key, as OpenAI names it.", ERRORS, 
+               request=("no key", "health, no key", "key without Bearer", "empty key"),
                ours="authentication_error", theirs="auth_error"),
         only_ours("header.www-authenticate", "A 401 says which scheme it wants, as HTTP demands.", "RFC 9110"),
         Wanted(("status", "error.code"), "A key or a base in the body is refused, whatever it is: a client must send "
@@ -87,6 +88,11 @@ TOPICS = [
         Wanted(("status", "upstream.attempts"), "A priority that is no 32-bit integer is refused; LiteLLM lets it through, "
                "unqueued, and sends it to the provider.", BODY, request=("priority as text", "priority broken", "priority true",
                "completion with priority as text"), ours=("400", "0"), theirs=("200", "1")),
+        Wanted(("status", "upstream.attempts"), "Names are those of the file: `openai/gpt-4o` is none because a group's model is "
+               "called so upstream.", "api §5, names", config="simple", request="model with its provider",
+               ours=("400", "0"), theirs=("200", "1")),
+        Wanted(("status", "upstream.attempts"), "One slash too many is tolerated; LiteLLM redirects, which few clients follow "
+               "with a body.", "api §4", config="simple", request="slash at the end", ours=("200", "1"), theirs=("307", "0")),
         Wanted(("status", "error.code", "error.type"), "The mistake is the client's.", ERRORS, request="JSON that is no object",
                ours=("400", "invalid_request_error"), theirs=("500", "internal_server_error", ABSENT)),
         Wanted("error.param", "The error names the field that is wrong.", ERRORS,
@@ -141,7 +147,7 @@ TOPICS = [
                request="the only one fails twice", ours="[\"0\"]", theirs="[null]"),
         Wanted(("status", "error.code", "error.type"), "Full is not failed: the request waits for room to its deadline.", ORDER,
                config="usage-based", ours=("408", "timeout_error"), theirs=("429", "throttling_error")),
-        Wanted("seconds", "The same.", ORDER, config="usage-based", ours="3", theirs="0"),
+        Wanted("seconds", "The same.", ORDER, config="usage-based", ours="3"),
         Wanted("all.*", "A limit can be used up: all six are answered. LiteLLM stops one short of `rpm`.", LITELLM + " (#33032)",
                config="usage-based", request="six within the limits"),
         Wanted("burst.*", "One slot and six requests: all are answered, in the order of their priorities. LiteLLM answers one "
@@ -171,8 +177,8 @@ TOPICS = [
                theirs=("408", "invalid_request_error")),
         Wanted("error.type", "The client's deadline has a type of its own.", ERRORS, config=("timeouts", "priority"),
                ours="timeout_error", theirs="invalid_request_error"),
-        Wanted(("status", "seconds"), "A request may shorten its deadline, never lengthen it.", ATTEMPTS, config="timeouts",
-               request="longer timeout of the request", ours=("408", "3"), theirs=("200", "4")),
+        Wanted("status", "A request may shorten its deadline, never lengthen it.", ATTEMPTS, config="timeouts",
+               request="longer timeout of the request", ours="408", theirs="200"),
         only_ours("header.x-should-retry", "Client libraries would wait for the same deadline two times more.",
                   "api §4, client retries", ours="false"),
         Wanted("header.retry-after", "It got its answer.", ATTEMPTS, config="cooldown", request="while the only one cools",
@@ -227,9 +233,12 @@ TOPICS = [
                ours="vorrang", theirs="openai"),
         Wanted("body.data.#.id", "The order is the file's, then the aliases.", "api §4", config="alias", request="models",
                ours="[\"gpt-4o\", \"gpt-4\"]", theirs="[\"gpt-4\", \"gpt-4o\"]"),
+        Wanted("status", "A name with `/` is found.", "api §4", config="wildcard", request="one model", ours="200",
+               theirs="404"),
         Wanted("body.data.#.id", "Patterns are listed as written; LiteLLM lists what it knows of the provider's models.",
                "api §4", config="wildcard", request="models"),
-        Wanted(("body.data.#.litellm_params.model", "body.data.#.model_info.max_input_tokens"), "Query strings are ignored: `?litellm_model_id=` does not select.",
+        Wanted(("body.data.#.litellm_params.model", "body.data.#.model_info.max_input_tokens"),
+               "Query strings are ignored: `?litellm_model_id=` does not select.",
                "api §4", config="alias", request="model info of one"),
         Wanted(("body.data.#.model_info.mode", "body.data.#.mode"), "What the file says, else `chat`; LiteLLM guesses from the "
                "name.", "api §4", config=("load-balanced", "usage-based", "production"), ours="chat"),
@@ -250,6 +259,8 @@ TOPICS = [
     ),
     topic(
         "What the provider receives",
+        only_ours("upstream.0.body.metadata", "What the provider is asked to store, it stores with its `metadata`.", BODY,
+                  config="simple", request="metadata stored"),
         only_theirs(("upstream.0.header.x-stainless-*", "upstream.0.header.user-agent", "upstream.0.header.accept"),
                     "Only the client's `accept` goes on; LiteLLM sends what its own client library says of itself.", UPSTREAM),
         Wanted(("upstream.0.path", "upstream.0.body.prompt", "upstream.0.body.messages"), "`/v1/completions` stays what it is; "
