@@ -74,6 +74,7 @@ class Side:
 
     @property
     def variables(self):
+        """What the process's environment has besides."""
         is_locked = "os.environ/LITELLM_MASTER_KEY" in self._config
         return {name: value for name, value in VARIABLES.items() if is_locked or name != "LITELLM_MASTER_KEY"}
 
@@ -82,7 +83,7 @@ class Vorrang(Side):
     name = "Vorrang"
 
     def start(self, config):
-        self._gateway = Gateway(config, environment=self.variables)
+        self._gateway = Gateway(config, environment={**self.variables, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"})
         self._gateway.__enter__()
         self.port = self._gateway.port
 

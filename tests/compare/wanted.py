@@ -41,9 +41,10 @@ TOPICS = [
                config="errors", request="error inside of a 200", ours="200", theirs="500"),
         defect(("status", "upstream.attempts"), "`num_retries` of a request (body, or header `x-litellm-num-retries`) is "
                "taken out and not obeyed.", "contract silent; LiteLLM's way expected",
-               config="retries", request="num_retries of *"),
+               config="retries", request="num_retries of *", ours=("200", "2"), theirs=("500", "1")),
         defect("upstream.1.model", "`fallbacks` of a request are taken out and not obeyed.",
-               "contract silent; LiteLLM's way expected", config="fallbacks", request="fallbacks in the request"),
+               "contract silent; LiteLLM's way expected", config="fallbacks", request="fallbacks in the request",
+               ours="claude-opus", theirs="zephyr-beta"),
         defect("header.x-litellm-model-group", "Follows from the one above.", "contract silent; LiteLLM's way expected",
                config="fallbacks", request="fallbacks in the request", ours="claude-opus", theirs="zephyr-beta"),
         defect("seconds", "`stream_timeout` of a request (body, or header `x-litellm-stream-timeout`) is taken out and not "
@@ -149,9 +150,10 @@ TOPICS = [
                config="usage-based", ours=("408", "timeout_error"), theirs=("429", "throttling_error")),
         Wanted("seconds", "The same.", ORDER, config="usage-based", ours="3"),
         Wanted("all.*", "A limit can be used up: all six are answered. LiteLLM stops one short of `rpm`.", LITELLM + " (#33032)",
-               config="usage-based", request="six within the limits"),
+               config="usage-based", request="six within the limits", ours=("[200]", "[1]", "[\"0\"]")),
         Wanted("burst.*", "One slot and six requests: all are answered, in the order of their priorities. LiteLLM answers one "
-               "and refuses the rest at once.", ORDER, config="least-busy", request="six at once for one slot"),
+               "and refuses the rest at once.", ORDER, config="least-busy", request="six at once for one slot",
+               ours=("[200, 200, 200, 200, 200, 200]", "[\"llama\", *\"llama\"]", "6", "1", "true")),
         Wanted("all.*", "A group that cools waits; LiteLLM answers 429 once the last deployment cools.", ATTEMPTS,
                config="load-balanced", request="one is busy, another answers", ours=("[200]", "[2]")),
         Wanted("upstream.attempts", "401 is not tried again at the same deployment.", ATTEMPTS, config="retries", request="401",
@@ -161,12 +163,13 @@ TOPICS = [
         Wanted("header.x-litellm-attempted-retries", "A 429 counts as no retry, nor does a stale connection.", ATTEMPTS,
                config="retries", request=("429 once, Retry-After 1", "reset once"), ours="0", theirs="1"),
         Wanted(("status", "upstream.attempts"), "The only deployment of a group cools too: the request waits, or probes it.",
-               ATTEMPTS, config="cooldown", request=("the only one is busy", "while the only one cools"), theirs=("429", "0", "1")),
+               ATTEMPTS, config="cooldown", request=("the only one is busy", "while the only one cools"),
+               ours=("200", "1", "2"), theirs=("429", "0", "1")),
         Wanted(("status", "upstream.attempts"), "A `Retry-After` beyond the deadline is a 429 at once; LiteLLM asks the "
                "provider again.", ATTEMPTS, config="cooldown", request="while that one lasts", ours=("429", "0"),
                theirs=("200", "1")),
         Wanted("all.upstream.*", "A deployment is left alone after one 429; LiteLLM counts it as the first of `allowed_fails`.",
-               ATTEMPTS, config="cooldown", request="first cools"),
+               ATTEMPTS, config="cooldown", request="first cools", ours=("[\"pair-b\"]", "[\"Bearer sk-b\"]")),
         Wanted("header.x-litellm-attempted-fallbacks", "Another deployment of the same group is no fallback.", ATTEMPTS,
                config="cooldown", request="first is busy", ours="0", theirs="1"),
         Wanted("header.x-litellm-attempted-fallbacks", "All that were tried are counted.", ATTEMPTS, config="fallbacks",
@@ -200,7 +203,7 @@ TOPICS = [
         "Bodies of answers",
         Wanted(("body.model", "stream.body.model", "stream.body.response.model"), "`model` is the name that the client asked "
                "for, after a fallback and on the queue's path too.", BODY, theirs=("upstream-model", "ignored", "gpt-3.5-turbo"),
-               config=("simple", "fallbacks", "cooldown", "priority")),
+               ours=("gpt-*", "lonely", "pair", "zephyr-beta"), config=("simple", "fallbacks", "cooldown", "priority")),
         Wanted(("stream.names", "stream.done", "stream.body.model"), "Events of `/v1/responses` keep their names, and no "
                "`[DONE]` or `model` is put among them.", "api §4", config="simple", request="response streamed"),
         only_theirs(("body.choices.#.*provider_specific_fields*", "body.choices.#.message.function_call",
@@ -236,7 +239,7 @@ TOPICS = [
         Wanted("status", "A name with `/` is found.", "api §4", config="wildcard", request="one model", ours="200",
                theirs="404"),
         Wanted("body.data.#.id", "Patterns are listed as written; LiteLLM lists what it knows of the provider's models.",
-               "api §4", config="wildcard", request="models"),
+               "api §4", config="wildcard", request="models", ours="[\"openai/*\", \"team-*\", \"openai/gpt-4o\", \"*\"]"),
         Wanted(("body.data.#.litellm_params.model", "body.data.#.model_info.max_input_tokens"),
                "Query strings are ignored: `?litellm_model_id=` does not select.",
                "api §4", config="alias", request="model info of one"),
@@ -264,11 +267,13 @@ TOPICS = [
         only_theirs(("upstream.0.header.x-stainless-*", "upstream.0.header.user-agent", "upstream.0.header.accept"),
                     "Only the client's `accept` goes on; LiteLLM sends what its own client library says of itself.", UPSTREAM),
         Wanted(("upstream.0.path", "upstream.0.body.prompt", "upstream.0.body.messages"), "`/v1/completions` stays what it is; "
-               "LiteLLM makes it a chat.", PROVIDERS, request="completion*", config=("simple", "errors", "azure")),
+               "LiteLLM makes it a chat.", PROVIDERS, request="completion*", config=("simple", "errors", "azure"),
+               ours=("/v1/completions", "*/my-gpt-4o-deployment/completions?api-version=2024-10-21", "hello", ABSENT)),
         only_ours("upstream.0.body.stream_options", "Usage of a stream is asked for, to count tokens, and withheld from who did "
                   "not ask.", "api §4, streaming", request="completion streamed"),
         Wanted(("upstream.0.path", "upstream.0.body.messages", "upstream.0.header.*"), "Chat with Claude goes to Anthropic's "
-               "OpenAI-compatible endpoint; LiteLLM translates.", PROVIDERS, config="anthropic", request="chat*"),
+               "OpenAI-compatible endpoint; LiteLLM translates.", PROVIDERS, config="anthropic", request="chat*",
+               ours=("/v1/chat/completions", "[{\"role\": \"user\", \"content\": \"hello\"}]", "Bearer sk-ant-*", ABSENT)),
         only_theirs("upstream.0.header.anthropic-beta", "Counting tokens is no beta any more.", PROVIDERS, config="anthropic",
                     request="count tokens"),
         Wanted(("status", "upstream.attempts"), "A group answers `/v1/messages` and `/v1/responses` only if its deployments "
@@ -287,7 +292,8 @@ TOPICS = [
         Wanted(("status", "upstream.attempts"), "`drop_params` learns from the provider's 400 and sends again without the "
                "field.", BODY, config="params", request="unsupported by the upstream", ours=("200", "2"), theirs=("400", "1")),
         Wanted(("upstream.0.body.max_tokens", "upstream.0.body.max_completion_tokens", "upstream.0.body.temperature"), "The same: "
-               "no list of what each model takes is kept.", BODY, config="params", request="reasoning"),
+               "no list of what each model takes is kept.", BODY, config="params", request="reasoning",
+               ours=("20", "0.3", ABSENT)),
         only_ours(("upstream.0.header.traceparent", "upstream.0.header.openai-beta"), "Traces and betas go on.", UPSTREAM,
                   config="forwarded"),
         only_theirs("upstream.0.header.x-litellm-timeout", "What is said to the gateway does not go on.", UPSTREAM,
