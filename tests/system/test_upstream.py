@@ -1,6 +1,6 @@
-"""Real upstream calls: what is sent, what comes back, and everything that can go wrong there."""
+"""Real upstream calls: what is sent, what comes back, and what can go wrong there; which outcome has which
+consequences is test_attempts_table.py's."""
 
-import email.utils
 import socket
 import time
 import unittest
@@ -233,179 +233,12 @@ class Relay(unittest.TestCase):
 
 
 class Failures(unittest.TestCase):
-    def test_5xx_then_good(self):
-        for status in (500, 502, 503, 504, 529, 408, 409):
-            with self.subTest(status), Provider() as provider, Gateway(config(provider.base)) as gateway:
-                provider.script = [Reply(status, error())]
-                response = gateway.chat()
-                self.assertEqual(response.status, 200)
-                self.assertEqual(response.header("x-vorrang-attempts"), "2")
-                self.assertEqual(response.header("x-litellm-attempted-retries"), "1")
-                # Back-off: about half a second, with jitter.
-                pause = provider.calls[1].arrived_at - provider.calls[0].finished_at
-                self.assertTrue(0.2 < pause < 1.2, pause)
-
-    def test_5xx_until_retries_are_spent(self):
-        for status in (500, 503):
-            with self.subTest(status), Provider(Reply(status, error("last words"))) as provider:
-                with Gateway(config(provider.base, router="  num_retries: 1\n")) as gateway:
-                    response = gateway.chat()
-                    self.assertEqual(response.status, status)
-                    self.assertEqual(response.error["message"], "last words")
-                    self.assertEqual(len(provider.calls), 2)
-
-    def test_retries_default_to_two(self):
-        with Provider(Reply(500, error())) as provider, Gateway(config(provider.base)) as gateway:
-            self.assertEqual(gateway.chat().status, 500)
-            self.assertEqual(len(provider.calls), 3)
-
-    def test_not_retried(self):
-        for status in (400, 413, 422):
-            reply = Reply(status, error("wrong input", "some_code", "invalid_request_error", "the_param"))
-            with self.subTest(status), Provider(reply) as provider, Gateway(config(provider.base)) as gateway:
-                response = gateway.chat()
-                self.assertEqual(response.status, status)
-                self.assertEqual(response.error["message"], "wrong input")
-                self.assertEqual((response.error["param"], response.error["code"]), ("the_param", "some_code"))
-                self.assertEqual(len(provider.calls), 1)
-                # And it is no failure of the deployment.
-                for _ in range(5):
-                    gateway.chat()
-                provider.answer = Reply()
-                self.assertEqual(gateway.chat().header("x-vorrang-granted-by"), "healthy-deployment")
-
     def test_a_4xx_that_is_not_in_openais_form_is_wrapped(self):
         with Provider(Reply(422, b"plain words", {"Content-Type": "text/plain"})) as provider:
             with Gateway(config(provider.base)) as gateway:
                 response = gateway.chat()
                 self.assertEqual(response.status, 422)
                 self.assertIn("plain words", response.error["message"])
-
-    def test_the_gateways_own_credentials_refused(self):
-        for status in (401, 403):
-            with self.subTest(status), Provider(Reply(status, error("bad key sk-upstream"))) as provider:
-                with Gateway(config(provider.base)) as gateway:
-                    response = gateway.chat()
-                    self.assertEqual(response.status, status)
-                    self.assertEqual(
-                        response.error["message"], "the upstream refused the gateway's credentials for group m"
-                    )
-                    self.assertEqual(len(provider.calls), 1)
-
-    def test_refused_by_one_deployment_tried_on_the_other(self):
-        for status in (401, 403, 404):
-            with self.subTest(status), Provider(Reply(status, error())) as bad, Provider() as good:
-                text = config(bad.base, "order: 1", deployment(good.base, params=", order: 2"))
-                with Gateway(text) as gateway:
-                    response = gateway.chat()
-                    self.assertEqual(response.status, 200)
-                    self.assertEqual(response.header("x-litellm-model-id"), "second")
-                    self.assertEqual(response.header("x-litellm-attempted-retries"), "0")
-                    self.assertEqual((len(bad.calls), len(good.calls)), (1, 1))
-
-    def test_another_healthy_deployment_comes_before_the_back_off(self):
-        with Provider(Reply(500, error())) as bad, Provider() as good:
-            with Gateway(config(bad.base, "order: 1", deployment(good.base, params=", order: 2"))) as gateway:
-                before = time.monotonic()
-                response = gateway.chat()
-                self.assertEqual(response.status, 200)
-                self.assertLess(time.monotonic() - before, 0.45)
-
-    def test_429_returns_to_its_original_place(self):
-        with Provider() as provider:
-            with Gateway(config(provider.base, "max_parallel_requests: 1")) as gateway:
-                provider.script = [Reply(429, error("slow down"), {"Retry-After": "1"}, hold=True)]
-                first = gateway.send_chat("first", priority=5)
-                call = provider.wait_for_calls(1)
-                connections = [first]
-                for number, (prompt, priority) in enumerate((("equal", 5), ("worse", 6), ("better", 4))):
-                    connections.append(gateway.send_chat(prompt, priority=priority))
-                    gateway.wait_until_waiting(number + 1)
-                provider.release(call)
-                responses = client.gather(connections)
-                self.assertEqual([r.status for r in responses], [200] * 4)
-                self.assertEqual([c.prompt for c in provider.calls], ["first", "better", "first", "equal", "worse"])
-                pause = provider.calls[1].arrived_at - provider.calls[0].finished_at
-                self.assertTrue(0.95 < pause < 1.3, pause)
-                self.assertEqual(responses[0].header("x-litellm-attempted-retries"), "0")
-                self.assertEqual(responses[0].header("x-vorrang-attempts"), "2")
-
-    def test_429_does_not_count_as_a_retry(self):
-        with Provider() as provider, Gateway(config(provider.base, router="  num_retries: 0\n")) as gateway:
-            provider.script = [Reply(429, error(), {"retry-after-ms": "100"}) for _ in range(2)]
-            response = gateway.chat()
-            self.assertEqual((response.status, response.header("x-vorrang-attempts")), (200, "3"))
-
-    def test_retry_after_as_a_date(self):
-        with Provider() as provider, Gateway(config(provider.base)) as gateway:
-            date = email.utils.formatdate(time.time() + 2, usegmt=True)
-            provider.script = [Reply(429, error(), {"Retry-After": date})]
-            self.assertEqual(gateway.chat().status, 200)
-            pause = provider.calls[1].arrived_at - provider.calls[0].finished_at
-            self.assertTrue(0.9 < pause < 2.4, pause)
-
-    def test_429_beyond_the_deadline_is_answered_at_once(self):
-        reply = Reply(429, error("come back later", kind="rate_limit_error"), {"Retry-After": "50"})
-        with Provider(reply) as provider, Gateway(config(provider.base)) as gateway:
-            before = time.monotonic()
-            response = gateway.chat()
-            self.assertEqual((response.status, response.error["type"]), (429, "rate_limit_error"))
-            self.assertTrue(45 <= int(response.header("retry-after")) <= 51)
-            second = gateway.chat()
-            self.assertEqual((second.status, second.error["type"]), (429, "rate_limit_error"))
-            self.assertTrue(1 <= int(second.header("retry-after")) <= 60)
-            self.assertLess(time.monotonic() - before, 1)
-            self.assertEqual(len(provider.calls), 1, "a deployment under Retry-After was asked")
-
-    def test_429_of_other_kinds(self):
-        for code in ("insufficient_quota", "billing_hard_limit_reached"):
-            with self.subTest(code), Provider(Reply(429, error("no money", code))) as provider:
-                with Gateway(config(provider.base)) as gateway:
-                    self.assertIn(gateway.chat().status, (403, 429))
-                    self.assertEqual(len(provider.calls), 1)
-        with Provider(Reply(429, error("Request too large for gpt-4"))) as provider:
-            with Gateway(config(provider.base)) as gateway:
-                self.assertIn(gateway.chat().status, (413, 429))
-                self.assertEqual(len(provider.calls), 1)
-                provider.answer = Reply()
-                self.assertEqual(gateway.chat().header("x-vorrang-granted-by"), "healthy-deployment")
-
-    def test_no_http_answer_is_a_502(self):
-        endings = {
-            "reset": Reply(then="reset"),
-            "close": Reply(then="close"),
-            "not HTTP": Reply(then="raw", body=b"220 mail.example ESMTP\r\n\r\n"),
-            "unknown coding": Reply(
-                then="raw", body=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nxxxx"
-            ),
-            "half a head": Reply(then="raw", body=b"HTTP/1.1 200 OK\r\nContent-Le"),
-        }
-        for name, reply in endings.items():
-            with self.subTest(name), Provider(reply) as provider:
-                with Gateway(config(provider.base, router="  num_retries: 0\n")) as gateway:
-                    response = gateway.chat()
-                    self.assertEqual((response.status, response.error["type"]), (502, "server_error"))
-                    self.assertEqual(response.error["code"], "502")
-
-    def test_half_an_answer_is_not_passed_off_as_whole(self):
-        with Provider(Reply(then="cut")) as provider:
-            with Gateway(config(provider.base, router="  num_retries: 0\n")) as gateway:
-                try:
-                    response = gateway.chat()
-                    self.assertEqual(response.status, 502)
-                except client.ConnectionEnded:
-                    pass
-                provider.answer = Reply()
-                self.assertEqual(gateway.chat().status, 200)
-
-    def test_connection_refused(self):
-        base = f"http://127.0.0.1:{free_port()}/v1"
-        with Gateway(config(base)) as gateway:
-            before = time.monotonic()
-            response = gateway.chat()
-            self.assertEqual((response.status, response.error["type"]), (502, "server_error"))
-            self.assertEqual(response.header("x-litellm-attempted-retries"), "2")
-            self.assertTrue(0.4 < time.monotonic() - before < 5)
 
     def test_connection_refused_gives_the_rpm_unit_back(self):
         port = free_port()
