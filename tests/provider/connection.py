@@ -34,6 +34,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport):
         self.transport = transport
+        # asyncio does it for sockets that name their protocol, which accepted ones do not.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.connection_id = self.provider.connection_opened(self)
 
     def data_received(self, data):

@@ -273,6 +273,14 @@ class Gateway:
     def descriptor_count(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
+    def connections_to(self, port):
+        """States of its TCP connections to a port of this machine, as the kernel numbers them."""
+        folder = f"/proc/{self.process.pid}/fd"
+        own = {os.readlink(os.path.join(folder, name)) for name in os.listdir(folder)}
+        with open(f"/proc/{self.process.pid}/net/tcp", encoding="ascii") as file:
+            rows = [line.split() for line in file.readlines()[1:]]
+        return [row[3] for row in rows if row[2].endswith(f":{port:04X}") and f"socket:[{row[9]}]" in own]
+
 
 class Queue:
     """What the admin port says about one group. The contract names what is told, not the names of

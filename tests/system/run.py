@@ -21,6 +21,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--binary", help="path of the gateway (without it: tests that need none)")
     parser.add_argument("--work", help="where client libraries are installed (default: build/system-tests)")
+    parser.add_argument(
+        "--failing-socket", metavar="FILE", help="what test_fault_loop.py preloads (default: as built with the binary)"
+    )
     parser.add_argument("-k", dest="patterns", action="append", help="only tests whose name matches")
     parser.add_argument("-q", "--quiet", action="store_true", help="only failures and the summary")
     parser.add_argument("-f", "--failfast", action="store_true", help="stop at the first failure")
@@ -32,6 +35,9 @@ def main():
         if not os.access(options.binary, os.X_OK):
             parser.error(f"{options.binary} cannot be run")
         os.environ["VORRANG_BINARY"] = os.path.abspath(options.binary)
+        os.environ["VORRANG_FAILING_SOCKET"] = options.failing_socket or str(
+            pathlib.Path(options.binary).resolve().parent / "tests" / "system" / "libfailing_socket.so"
+        )
     os.environ["VORRANG_SYSTEM_WORK"] = os.path.abspath(
         options.work or here.parent.parent / "build" / "system-tests"
     )
