@@ -14,11 +14,10 @@ constexpr std::uint32_t strikes_max = 3;
 
 } // namespace
 
-attempt_history::verdict attempt_history::record(time_point now, deployment_index where,
-                                                 const attempt_result& result,
-                                                 const group_settings& group,
-                                                 bool deployment_answered_since,
-                                                 std::minstd_rand& random) {
+attempt_history::verdict
+attempt_history::record(time_point now, deployment_index where, const attempt_result& result,
+                        const group_settings& group, std::optional<std::uint32_t> own_retries,
+                        bool deployment_answered_since, std::minstd_rand& random) {
   const auto& report = result.result;
   if (report.kind == outcome_kind::not_sent)
     return verdict::waits_again;
@@ -62,7 +61,8 @@ attempt_history::verdict attempt_history::record(time_point now, deployment_inde
   if (result.probe)
     return verdict::waits_again;
   const auto counted = count_failure(group.retries, report);
-  const auto general = group.deployments[where].num_retries.value_or(group.num_retries);
+  const auto general =
+      own_retries.value_or(group.deployments[where].num_retries.value_or(group.num_retries));
   if (!use_one(counted, counted.limit.value_or(general)))
     return verdict::exhausted;
   ++retries_;

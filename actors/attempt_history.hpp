@@ -19,11 +19,11 @@ public:
   /// What becomes of the ticket.
   enum class verdict : std::uint8_t { waits_again, exhausted, rejected };
 
-  /// `deployment_answered_since`: that deployment answered another request after this ticket's
-  /// last 429 (see last_rate_limit()).
+  /// `own_retries`: what the request says in place of the settings. `deployment_answered_since`:
+  /// that deployment answered another request after this ticket's last 429 (see last_rate_limit()).
   verdict record(time_point now, deployment_index where, const attempt_result& result,
-                 const group_settings& group, bool deployment_answered_since,
-                 std::minstd_rand& random);
+                 const group_settings& group, std::optional<std::uint32_t> own_retries,
+                 bool deployment_answered_since, std::minstd_rand& random);
 
   /// Takes from `eligible` what refused the ticket for good.
   void subtract_refused(deployment_set& eligible) const;

@@ -75,26 +75,6 @@ deployment_settings deployment_from(const config::deployment& from,
   return to;
 }
 
-std::vector<fallback_target> fallbacks_of(const std::vector<config::target>& targets,
-                                          const config::settings& from, std::size_t self) {
-  // Five groups in all are visited (spec §3), the first of them being the group itself.
-  const std::size_t count_max = std::min<std::size_t>(4, from.router.max_fallbacks);
-  std::vector<fallback_target> to;
-  for (const auto& target : targets) {
-    if (to.size() >= count_max)
-      break;
-    const auto index = static_cast<group_index>(target.group);
-    if (target.group == self || target.group >= from.groups.size() ||
-        from.groups[target.group].deployments.empty() ||
-        std::any_of(to.begin(), to.end(), [&](const auto& t) { return t.group == index; }))
-      continue;
-    to.emplace_back(index, target.deployment
-                               ? place_in_group(from, target.group, *target.deployment)
-                               : no_index);
-  }
-  return to;
-}
-
 group_settings group_from(const config::settings& from, std::size_t index) {
   const auto& group = from.groups[index];
   const auto& router = from.router;
@@ -140,6 +120,26 @@ const config::deployment* find_deployment(const config::settings& in, group_inde
     return nullptr;
   const auto place = in.groups[group].deployments[deployment];
   return place < in.deployments.size() ? &in.deployments[place] : nullptr;
+}
+
+std::vector<fallback_target> fallbacks_of(const std::vector<config::target>& targets,
+                                          const config::settings& from, std::size_t self) {
+  // Five groups in all are visited (spec §3), the first of them being the group itself.
+  const std::size_t count_max = std::min<std::size_t>(4, from.router.max_fallbacks);
+  std::vector<fallback_target> to;
+  for (const auto& target : targets) {
+    if (to.size() >= count_max)
+      break;
+    const auto index = static_cast<group_index>(target.group);
+    if (target.group == self || target.group >= from.groups.size() ||
+        from.groups[target.group].deployments.empty() ||
+        std::any_of(to.begin(), to.end(), [&](const auto& t) { return t.group == index; }))
+      continue;
+    to.emplace_back(index, target.deployment
+                               ? place_in_group(from, target.group, *target.deployment)
+                               : no_index);
+  }
+  return to;
 }
 
 deployment_index place_in_group(const config::settings& in, std::size_t group,

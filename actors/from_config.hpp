@@ -23,6 +23,11 @@ engine_settings to_engine_settings(const config::settings& from);
 const config::deployment* find_deployment(const config::settings& in, group_index group,
                                           deployment_index deployment);
 
+/// Where requests of group `self` may fall back to, in order: each group once, at most four, none
+/// without deployments.
+std::vector<fallback_target> fallbacks_of(const std::vector<config::target>& targets,
+                                          const config::settings& from, std::size_t self);
+
 /// The place of a configured deployment (index into `settings::deployments`) within its group;
 /// no_index if it is not there. For `config::target::deployment`, which pins.
 deployment_index place_in_group(const config::settings& in, std::size_t group,

@@ -32,6 +32,9 @@ void group_queue::offer(time_point now, owner_index owner, ticket_offer&& offere
   fresh.attempts_before = offered.attempts;
   fresh.retries_before = offered.retries;
   fresh.fallbacks = static_cast<std::uint8_t>(std::min<std::uint32_t>(offered.fallbacks, 255));
+  if (offered.wanted.num_retries)
+    fresh.own_retries = static_cast<std::uint8_t>(
+        std::min<std::uint32_t>(*offered.wanted.num_retries, own_retries_max));
   fresh.base = base_for(offered.wanted, fresh.oversize);
   if (!offered.next_groups.empty()) {
     fresh.next_groups = std::make_unique<std::vector<group_index>>(std::move(offered.next_groups));
@@ -315,7 +318,11 @@ void group_queue::apply(time_point now, deployment_index where, const attempt_re
   auto& history = *ticket.history;
   const bool answered_others =
       history.last_rate_limit != 0 && views_[where].last_answer > history.last_rate_limit;
-  const auto next = history.record(now, where, result, settings_, answered_others, random_);
+  const auto own_retries = ticket.own_retries == no_own_retries
+                               ? std::nullopt
+                               : std::optional<std::uint32_t>(ticket.own_retries);
+  const auto next =
+      history.record(now, where, result, settings_, own_retries, answered_others, random_);
   if (kind == outcome_kind::rate_limited)
     history.last_rate_limit = events_;
   switch (next) {

@@ -167,6 +167,8 @@ public:
 private:
   using slot_index = waiting_line::slot_index;
 
+  static constexpr std::uint8_t own_retries_max = 100;
+  static constexpr std::uint8_t no_own_retries = 255;
   struct record {
     ticket_id id = 0;
     grant_id granted = 0;
@@ -183,6 +185,7 @@ private:
     std::uint32_t retries_before = 0;
     deployment_index deployment = no_index;
     std::uint8_t fallbacks = 0;
+    std::uint8_t own_retries = no_own_retries;
     bool oversize = false;
     bool abandoned = false;
   };

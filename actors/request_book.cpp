@@ -72,12 +72,13 @@ ticket_id request_book::open(time_point now, ask wanted, request_listener& liste
   if (wanted.group >= settings_.groups.size())
     fresh.group = 0;
   const auto& group = settings_.groups[fresh.group];
+  const auto& next = wanted.fallbacks.empty() ? group.fallbacks : wanted.fallbacks;
   if (fresh.group == wanted.group && wanted.may_fall_back &&
-      !(group.fallbacks.empty() && group.context_window_fallbacks.empty() &&
+      !(next.empty() && group.context_window_fallbacks.empty() &&
         group.content_policy_fallbacks.empty())) {
     fresh.way = std::make_unique<journey>();
     fresh.way->wanted = wanted;
-    fresh.way->next = chain(group.fallbacks, wanted.group);
+    fresh.way->next = chain(next, wanted.group);
     fresh.way->next_for_long_prompts = chain(group.context_window_fallbacks, wanted.group);
     fresh.way->next_for_content_policy = chain(group.content_policy_fallbacks, wanted.group);
     offer.next_groups = groups_of(fresh.way->next);

@@ -68,20 +68,6 @@ struct deployment_settings {
   std::optional<allowed_fails_policy> fails;
 };
 
-/// Where a request goes when its group has failed for good.
-struct fallback_target {
-  fallback_target(group_index to, deployment_index pinned_to = no_index)
-      : group(to), pinned(pinned_to) {}
-
-  group_index group;
-  /// Only this deployment there; no_index for any.
-  deployment_index pinned;
-
-  friend bool operator==(const fallback_target& a, const fallback_target& b) noexcept {
-    return a.group == b.group && a.pinned == b.pinned;
-  }
-};
-
 /// A model group: one queue, its deployments, its rules.
 struct group_settings {
   std::string name;

@@ -42,6 +42,20 @@ enum class endpoint : std::uint8_t {
   messages = 16,
 };
 
+/// Where a request goes when its group has failed for good.
+struct fallback_target {
+  fallback_target(group_index to, deployment_index pinned_to = no_index)
+      : group(to), pinned(pinned_to) {}
+
+  group_index group;
+  /// Only this deployment there; no_index for any.
+  deployment_index pinned;
+
+  friend bool operator==(const fallback_target& a, const fallback_target& b) noexcept {
+    return a.group == b.group && a.pinned == b.pinned;
+  }
+};
+
 /// A request for a grant. One ask, one ticket, one ending.
 struct ask {
   group_index group = 0;
@@ -58,8 +72,13 @@ struct ask {
   std::uint32_t prompt_estimate = 0;
   /// With tag filtering on: deployments with a common tag, else those tagged `default`.
   std::vector<std::string> tags;
-  /// False: the fallbacks of the group are not followed.
+  /// False: no fallbacks are followed.
   bool may_fall_back = true;
+  /// Followed in place of the group's `fallbacks`, if there are any.
+  std::vector<fallback_target> fallbacks;
+  /// Retries in each group, in place of the settings' (a retry policy still goes first); cut at
+  /// 100.
+  std::optional<std::uint32_t> num_retries;
   /// Granted as soon as it is offered, or ended: `queue_full`, or `all_cooling_down` where all it
   /// could go to cools. It never goes before a ticket that waits if its priority is the worst. One
   /// that comes back from an attempt waits like any other.

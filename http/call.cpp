@@ -20,8 +20,8 @@ namespace {
 const std::vector<std::string>& matched_text(const call_plan& plan, group_index group) {
   if (group != plan.target.group && plan.target.group < plan.settings().groups.size()) {
     const auto& asked = plan.settings().groups[plan.target.group];
-    for (const auto* list :
-         {&asked.fallbacks, &asked.context_window_fallbacks, &asked.content_policy_fallbacks})
+    for (const auto* list : {&plan.own_fallbacks, &asked.fallbacks, &asked.context_window_fallbacks,
+                             &asked.content_policy_fallbacks})
       for (const auto& fallback : *list)
         if (fallback.group == group)
           return fallback.matched;
@@ -118,7 +118,7 @@ head_verdict call::look_at_head(const answer_head& head) const {
 judgement call::judge(answer_head head, std::string body,
                       std::chrono::system_clock::time_point wall) {
   auto& plan = *plan_;
-  const auto status = static_cast<std::uint16_t>(head.status);
+  auto status = static_cast<std::uint16_t>(head.status);
   const bool is_2xx = status >= 200 && status < 300;
   if (const auto coding = foreign_coding(head.fields)) {
     auto what_came = "the upstream sent a body in Content-Encoding " + std::string(*coding) +
@@ -127,27 +127,21 @@ judgement call::judge(answer_head head, std::string body,
       return judge(transport_error::not_http, std::move(what_came));
     body = std::move(what_came); // its status stands, its words cannot be read
   }
-  judgement result;
   if (is_2xx) {
     auto stamped = restamp_model(body, plan.model);
     if (!stamped.is_object)
       return judge(transport_error::not_http, what_came_for_json(status, body));
-    result.result = classify_answer(status, head.fields, {}, wall);
-    result.good = true;
-    if (plan.wanted.api == endpoint::responses)
-      plan.remember_response(id_of_response(body));
-    result.result.tokens = stamped.usage.total_tokens;
-    plan.good.status = status;
-    if (plan.is_mock)
-      for (std::size_t i = 0; i < head.fields.size(); ++i)
-        plan.good.fields.add(head.fields[i].name, head.fields[i].value);
-    else
-      add_upstream_fields(plan.good.fields, head.fields);
-    plan.good.body = std::move(stamped.text);
-    return result;
+    if (!stamped.error_only) {
+      if (plan.wanted.api == endpoint::responses)
+        plan.remember_response(id_of_response(body));
+      return plan.keep_good(head, std::move(stamped), wall);
+    }
   }
 
   auto error = read_upstream_error(body);
+  if (is_2xx)
+    status = status_of(error);
+  judgement result;
   if (plan.learns_from(status, error)) {
     result.again = std::make_unique<upstream_request>(plan.render());
     return result;
@@ -155,6 +149,22 @@ judgement call::judge(answer_head head, std::string body,
   result.result = classify_answer(status, head.fields, error, wall);
   plan.last = kept_answer{status, std::move(head.fields), std::move(body), std::move(error.message),
                           plan.settings().groups[plan.given.group].name};
+  return result;
+}
+
+judgement call_plan::keep_good(const answer_head& came, restamped&& stamped,
+                               std::chrono::system_clock::time_point wall) {
+  judgement result;
+  good.status = static_cast<std::uint16_t>(came.status);
+  result.result = classify_answer(good.status, came.fields, {}, wall);
+  result.good = true;
+  result.result.tokens = stamped.usage.total_tokens;
+  if (is_mock)
+    for (std::size_t i = 0; i < came.fields.size(); ++i)
+      good.fields.add(came.fields[i].name, came.fields[i].value);
+  else
+    add_upstream_fields(good.fields, came.fields);
+  good.body = std::move(stamped.text);
   return result;
 }
 
@@ -210,7 +220,9 @@ void call_plan::remember_response(const std::string& id) const {
 }
 
 std::pair<time_point, bool> call_plan::limit(time_point now) const {
-  const auto& own = deployment->timeout ? deployment->timeout : settings().router.attempt_timeout;
+  auto own = deployment->timeout ? deployment->timeout : settings().router.attempt_timeout;
+  if (inspected.stream && terms.between_chunks)
+    own = std::min(own.value_or(*terms.between_chunks), *terms.between_chunks);
   if (own && now + *own < wanted.deadline)
     return {now + *own, false};
   return {wanted.deadline, true};
@@ -256,6 +268,8 @@ upstream_request call_plan::render() {
   const auto& between =
       deployment->stream_timeout ? deployment->stream_timeout : settings().router.stream_timeout;
   request.between_chunks = between ? duration(*between) : duration(terms.time_limit);
+  if (terms.between_chunks)
+    request.between_chunks = std::min<duration>(request.between_chunks, *terms.between_chunks);
   if (!prepared.address)
     return request;
 

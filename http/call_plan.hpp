@@ -5,6 +5,7 @@
 #include "http/call_terms.hpp"
 #include "http/error_reply.hpp"
 #include "http/front_tables.hpp"
+#include "http/model_restamp.hpp"
 #include "http/routes.hpp"
 
 namespace vorrang::http {
@@ -29,6 +30,7 @@ struct call_plan {
   std::string model;       ///< as asked for
   std::string api_version; ///< `?api-version=`, for azure; else empty
   config::target target;
+  std::vector<config::target> own_fallbacks; ///< in place of the group's
   call_terms terms;
   ask wanted;
   bool needs_ticket = true;
@@ -68,6 +70,9 @@ struct call_plan {
   /// The same once the engine has said how it ended.
   void tell(reply& answer, const ending& end) const;
 
+  /// A good answer, made ready for the client.
+  judgement keep_good(const answer_head& came, restamped&& stamped,
+                      std::chrono::system_clock::time_point wall);
   /// Notes which deployment made this response, for those that refer to it.
   void remember_response(const std::string& id) const;
   /// Writes `head` and `rewritten` for the deployment of the attempt.

@@ -95,6 +95,22 @@ terms_result read_terms(const inspected_body& body, const head_fields& fields, c
     terms.keep_alive = std::max(interval, call_terms::keep_alive_min);
   }
 
+  terms.num_retries = body.num_retries;
+  if (const auto text = fields.find("x-litellm-num-retries"); text && !terms.num_retries) {
+    terms.num_retries = read_retries(*text);
+    if (!terms.num_retries)
+      result.wrong = {our_error::bad_field,
+                      "x-litellm-num-retries must be a whole number, 0 or more", "num_retries"};
+  }
+  terms.between_chunks = body.stream_timeout;
+  if (const auto text = fields.find("x-litellm-stream-timeout"); text && !terms.between_chunks) {
+    terms.between_chunks = read_seconds(*text);
+    if (!terms.between_chunks || *terms.between_chunks <= milliseconds::zero())
+      result.wrong = {our_error::bad_field,
+                      "x-litellm-stream-timeout must be a positive number of seconds",
+                      "stream_timeout"};
+  }
+
   terms.tags = body.tags;
   if (terms.tags.empty())
     terms.tags = split_list(fields.value_or("x-litellm-tags", {}));

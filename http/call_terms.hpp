@@ -24,6 +24,11 @@ struct call_terms {
   /// More comments tell nobody anything, and each costs the loop as much as a short answer.
   static constexpr std::chrono::milliseconds keep_alive_min{100};
   std::vector<std::string> tags;
+  /// In place of the settings' `num_retries`.
+  std::optional<std::uint32_t> num_retries;
+  /// Longest silence of a streamed attempt, before its first byte too, if that is shorter than what
+  /// the settings allow.
+  std::optional<std::chrono::milliseconds> between_chunks;
 };
 
 /// Reads them. `wrong` is bad_field for a header of ours that cannot be understood; the body's
@@ -37,7 +42,9 @@ struct terms_result {
 /// better than the key's best, nor than `min_priority`. Time limit: `router.timeout`, shortened by
 /// body `timeout`, `x-litellm-timeout` (seconds) and, if not streamed, the `x-stainless-*` timeout
 /// T of the client's library to T − 1 s (T/2 where T is at most 1 s). Keep-alive: body
-/// `keepalive_seconds`, else the group's own, else `stream_keepalive`, at most T/2.
+/// `keepalive_seconds`, else the group's own, else `stream_keepalive`, at most T/2. Retries and
+/// silence within a stream: body `num_retries` and `stream_timeout`, else `x-litellm-num-retries`
+/// and `x-litellm-stream-timeout`.
 terms_result read_terms(const inspected_body& body, const head_fields& fields, const visitor& who,
                         const config::settings& settings,
                         std::optional<std::chrono::milliseconds> keepalive_of_group);

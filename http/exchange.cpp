@@ -76,8 +76,11 @@ awaitable<bool> exchange::ask(const upstream_request& request, std::function<boo
       use(std::move(waiting));
     } else {
       const bool connected = co_await connect(request.until);
-      if (!connected)
+      if (!connected) {
+        if (has_written_ && error_ == transport_error::not_connected)
+          error_ = transport_error::broken; // on the connection before
         co_return false;
+      }
     }
     if (!allowed && !may_send())
       co_return failed(transport_error::not_sent);
@@ -208,11 +211,11 @@ awaitable<bool> exchange::write_and_read_head() {
       continue;
     }
     if (wire_->input_ended()) {
-      const bool untouched = !is_pooled_ && wire_->bytes_written() == written_before;
+      has_written_ |= wire_->bytes_written() != written_before;
       if (!is_pooled_)
         log_bounded(log_cause::upstream_failed,
                     name_of(*request_->address) + " closed the connection without an answer");
-      if (untouched)
+      if (!has_written_ && !is_pooled_)
         co_return failed(transport_error::not_connected);
       co_return failed(transport_error::broken, reader_.has_begun() ? broke_off : silent_end);
     }

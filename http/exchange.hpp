@@ -74,7 +74,8 @@ private:
   bool is_pooled_ = false;
   answer_head_reader reader_;
   body_framer framer_;
-  std::size_t unread_ = 0; ///< bytes of the input that the last piece used
+  std::size_t unread_ = 0;   ///< bytes of the input that the last piece used
+  bool has_written_ = false; ///< of the request, on any connection
   bool unwanted_ = false;
   bool logged_ = false;
   transport_error error_ = transport_error::broken;

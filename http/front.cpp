@@ -121,22 +121,41 @@ fault judge(const front_tables& tables, const request_head& head, const route_ma
   return {};
 }
 
+/// What a name means to this visitor; `param` is where it stands in the body.
+fault resolve(const front_tables& tables, const visitor& who, const std::string& name,
+              const std::string& param, config::target& target) {
+  if (!who.may_use(name))
+    return {our_error::model_not_allowed,
+            "This key may not use the model " + name + ". It may use: " + tables.names_for(who),
+            param};
+  auto found = config::resolve(*tables.settings, name);
+  if (!found)
+    return {our_error::unknown_model,
+            "Invalid model name passed in " + param + "=" + name +
+                ". There are: " + tables.names_for(who),
+            param};
+  target = std::move(*found);
+  return {};
+}
+
+/// The fallbacks that the request itself names.
+fault find_fallbacks(const front_tables& tables, const visitor& who, call_plan& plan) {
+  for (const auto& each : plan.inspected.fallbacks) {
+    if (!each.from.empty() && each.from != "*" && each.from != plan.model)
+      continue;
+    if (auto wrong = resolve(tables, who, each.to, "fallbacks", plan.own_fallbacks.emplace_back()))
+      return wrong;
+  }
+  plan.wanted.fallbacks = fallbacks_of(plan.own_fallbacks, *tables.settings, plan.target.group);
+  return {};
+}
+
 /// Which model is asked for, and whether this visitor may have it.
 fault find_model(const front_tables& tables, const visitor& who, call_plan& plan) {
   const auto& all = *tables.settings;
   plan.model = plan.route.model.empty() ? plan.inspected.model.value_or("") : plan.route.model;
-  if (!who.may_use(plan.model))
-    return {our_error::model_not_allowed,
-            "This key may not use the model " + plan.model +
-                ". It may use: " + tables.names_for(who),
-            "model"};
-  auto found = config::resolve(all, plan.model);
-  if (!found)
-    return {our_error::unknown_model,
-            "Invalid model name passed in model=" + plan.model +
-                ". There are: " + tables.names_for(who),
-            "model"};
-  plan.target = std::move(*found);
+  if (auto wrong = resolve(tables, who, plan.model, "model", plan.target))
+    return wrong;
   const auto& group = all.groups[plan.target.group];
   if (group.unservable || group.deployments.empty())
     return {our_error::group_not_served, group.unservable.value_or(std::string()), "model"};
@@ -146,7 +165,11 @@ fault find_model(const front_tables& tables, const visitor& who, call_plan& plan
 /// The ask, once the model is known.
 fault fill_ask(const front_tables& tables, time_point now, call_plan& plan) {
   auto& wanted = plan.wanted;
-  const auto& needs = tables.groups[plan.target.group];
+  auto needs = tables.groups[plan.target.group];
+  for (const auto& fallback : wanted.fallbacks) {
+    needs.token_estimate |= tables.groups[fallback.group].token_estimate;
+    needs.prompt_estimate |= tables.groups[fallback.group].prompt_estimate;
+  }
   wanted.group = static_cast<group_index>(plan.target.group);
   wanted.api = endpoint_of(plan.route.api());
   auto spoken = needs.endpoints;
@@ -168,6 +191,7 @@ fault fill_ask(const front_tables& tables, time_point now, call_plan& plan) {
   wanted.deadline = now + plan.terms.time_limit;
   wanted.tags = plan.terms.tags;
   wanted.may_fall_back = !plan.inspected.disable_fallbacks;
+  wanted.num_retries = plan.terms.num_retries;
   wanted.bytes = plan.body.size();
   if (needs.token_estimate || needs.prompt_estimate) {
     wanted.prompt_estimate = prompt_estimate(plan.inspected.text);
@@ -314,6 +338,8 @@ std::variant<reply, std::unique_ptr<call>> front::begin(time_point now, request_
     wrong = missing_field(plan->inspected, plan->route.api(), !plan->route.model.empty());
   if (!wrong)
     wrong = find_model(tables, who, *plan);
+  if (!wrong)
+    wrong = find_fallbacks(tables, who, *plan);
   if (!wrong) {
     auto read = read_terms(plan->inspected, head.fields, who, *tables.settings,
                            tables.groups[plan->target.group].stream_keepalive);

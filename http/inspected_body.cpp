@@ -45,6 +45,8 @@ constexpr named_field fields[] = {
     {"mock_delay", body_field::mock_delay, true},
     {"mock_timeout", body_field::mock_timeout, true},
     {"keepalive_seconds", body_field::keepalive_seconds, true},
+    {"num_retries", body_field::num_retries, true},
+    {"fallbacks", body_field::fallbacks, true},
     {"previous_response_id", body_field::previous_response_id, true},
 };
 
@@ -207,6 +209,24 @@ private:
         refuse_value("timeout", "a positive number of seconds");
       }
       break;
+    case body_field::stream_timeout:
+      out_.stream_timeout = is_number ? seconds(value) : std::nullopt;
+      if (!out_.stream_timeout || out_.stream_timeout->count() == 0) {
+        out_.stream_timeout.reset();
+        refuse_value("stream_timeout", "a positive number of seconds");
+      }
+      break;
+    case body_field::num_retries:
+      out_.num_retries = is_number ? read_retries(value) : std::nullopt;
+      if (!out_.num_retries) {
+        refuse_value("num_retries", "a whole number, 0 or more");
+      }
+      break;
+    case body_field::fallbacks:
+      if (!read_fallbacks(value)) {
+        refuse_value("fallbacks", "a list of at most 20 models, by name");
+      }
+      break;
     case body_field::max_tokens:
       out_.max_tokens = count(value);
       break;
@@ -256,6 +276,35 @@ private:
     default:
       break;
     }
+  }
+
+  /// In the three forms that LiteLLM takes: a name, `{"model": name}`, and `{from: [name, …]}`.
+  /// False if it is anything else.
+  bool read_fallbacks(std::string_view value) {
+    bool good = kind_of(value) == json_kind::array;
+    const auto add = [&](std::string from, std::string_view to) {
+      good = good && kind_of(to) == json_kind::string &&
+             out_.fallbacks.size() < inspected_body::fallbacks_max;
+      if (good) {
+        out_.fallbacks.push_back({std::move(from), unescaped(to)});
+      }
+    };
+    if (good) {
+      each_element(value, [&](std::string_view element) {
+        if (kind_of(element) != json_kind::object) {
+          return add({}, element);
+        }
+        each_member(element, [&](std::string_view key, std::string_view inner) {
+          if (kind_of(inner) == json_kind::array) {
+            each_element(inner, [&](std::string_view name) { add(unescaped(key), name); });
+          } else {
+            good = good && string_is(key, "model");
+            add({}, inner);
+          }
+        });
+      });
+    }
+    return good;
   }
 
   /// Its members go upstream at the top level, and so must not undo what we decide there.
@@ -370,6 +419,11 @@ fault missing_field(const inspected_body& body, body_api api, bool path_names_mo
     return body.has(body_field::input) || body.has(body_field::prompt) ? fault{} : missing("input");
   }
   return {};
+}
+
+std::optional<std::uint32_t> read_retries(std::string_view text) noexcept {
+  const auto value = count(text);
+  return value ? std::optional(cut(*value)) : std::nullopt;
 }
 
 std::optional<std::int32_t> read_priority(std::string_view text) noexcept {

@@ -38,6 +38,8 @@ enum class body_field : std::uint8_t {
   mock_delay,
   mock_timeout,
   keepalive_seconds,
+  num_retries,
+  fallbacks,
   previous_response_id,
   none ///< any other, and the number of those above
 };
@@ -61,6 +63,16 @@ struct inspected_body {
   std::vector<std::string> tags; ///< `tags`, else `metadata.tags`
   bool store = false;
   bool disable_fallbacks = false;
+  /// `stream_timeout` in the body, > 0.
+  std::optional<std::chrono::milliseconds> stream_timeout;
+  std::optional<std::uint32_t> num_retries;
+  /// One of `fallbacks`: for requests to `from` alone, if that is not empty.
+  struct fallback {
+    std::string from;
+    std::string to;
+  };
+  std::vector<fallback> fallbacks; ///< at most fallbacks_max
+  static constexpr std::size_t fallbacks_max = 20;
   std::optional<std::string> previous_response_id;
   /// `keepalive_seconds`; 0 is off.
   std::optional<std::chrono::milliseconds> keepalive;
@@ -95,6 +107,10 @@ fault missing_field(const inspected_body& body, body_api api, bool path_names_mo
 
 /// A priority as text, from the header `x-vorrang-priority`: any 32-bit integer, or nothing.
 std::optional<std::int32_t> read_priority(std::string_view text) noexcept;
+
+/// A number of retries as text, also from the header `x-litellm-num-retries`: a whole number, cut
+/// at 32 bits, or nothing.
+std::optional<std::uint32_t> read_retries(std::string_view text) noexcept;
 
 /// ⌈text ÷ 4⌉ + 1000 for each part that is not text.
 std::uint32_t prompt_estimate(const text_measure& measure) noexcept;

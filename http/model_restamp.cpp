@@ -46,6 +46,8 @@ public:
   void run(const std::vector<json_member>& members) {
     bool has_no_choices = false;
     bool has_usage = false;
+    bool has_error = false;
+    bool has_answer = false;
     for (const auto& member : members) {
       const auto key = member.key.of(document_);
       const auto value = member.value.of(document_);
@@ -54,14 +56,21 @@ public:
       } else if (string_is(key, "usage")) {
         has_usage = member.kind == json_kind::object;
         read_usage(value, out_.usage);
+      } else if (string_is(key, "error")) {
+        has_error = member.kind == json_kind::object || member.kind == json_kind::string;
+      } else if (string_is(key, "data") || string_is(key, "output") || string_is(key, "content")) {
+        has_answer = true;
       } else if (string_is(key, "choices")) {
+        has_answer = true;
         has_no_choices = member.kind == json_kind::array && value[after_blanks(value, 1)] == ']';
       } else if (member.kind == json_kind::object &&
                  (string_is(key, "response") || string_is(key, "message"))) {
+        has_answer = true;
         inside(value);
       }
     }
     out_.usage_only = has_usage && has_no_choices;
+    out_.error_only = has_error && !has_answer;
     out_.text.append(document_.substr(copied_));
   }
 

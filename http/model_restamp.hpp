@@ -22,6 +22,8 @@ struct restamped {
   answer_usage usage;
   /// A chunk with usage and without choices (`choices: []`).
   bool usage_only = false;
+  /// It has an `error` and nothing of an answer.
+  bool error_only = false;
 };
 
 /// Replaces the top-level `model` (a string) by `model`, and where the document wraps a response or

@@ -94,6 +94,61 @@ std::string shown_url(const std::string& url) {
   return url.substr(0, url.find_first_of("?#"));
 }
 
+/// Calls `visit(name, what it means)` for groups, then visible aliases.
+template <class Visit>
+void each_name(const config::settings& all, const config::client_key* key, Visit&& visit) {
+  for (const auto& name : names_for(all, key))
+    if (const auto means = config::resolve(all, name))
+      visit(name, *means);
+}
+
+json info_entry(const std::string& name, const config::deployment& each) {
+  json params;
+  params["model"] = each.model;
+  if (!each.api_base.empty()) {
+    params["api_base"] = shown_url(each.api_base);
+  }
+  if (!each.api_version.empty()) {
+    params["api_version"] = each.api_version;
+  }
+  put(params, "rpm", each.rpm);
+  put(params, "tpm", each.tpm);
+  put(params, "max_parallel_requests", each.max_parallel_requests);
+  put(params, "weight", each.weight);
+  put(params, "order", each.order);
+  if (!each.tags.empty()) {
+    params["tags"] = each.tags;
+  }
+  json one;
+  one["model_name"] = name;
+  one["litellm_params"] = std::move(params);
+  one["model_info"] = info_of(each);
+  return one;
+}
+
+json group_entry(const std::string& name, const config::settings& all, const config::group& group) {
+  std::vector<std::string> providers;
+  std::string mode = "chat";
+  std::optional<std::uint64_t> rpm = 0, tpm = 0;
+  for (const auto index : group.deployments) {
+    const auto& each = all.deployments[index];
+    if (std::find(providers.begin(), providers.end(), each.provider) == providers.end()) {
+      providers.push_back(each.provider);
+    }
+    mode = each.mode.empty() ? mode : each.mode;
+    // A deployment without a limit leaves its group without one.
+    rpm = rpm && each.rpm ? std::optional(*rpm + *each.rpm) : std::nullopt;
+    tpm = tpm && each.tpm ? std::optional(*tpm + *each.tpm) : std::nullopt;
+  }
+  json one;
+  one["model_group"] = name;
+  one["providers"] = providers;
+  one["mode"] = mode;
+  one["tpm"] = tpm && !group.deployments.empty() ? json(*tpm) : json(nullptr);
+  one["rpm"] = rpm && !group.deployments.empty() ? json(*rpm) : json(nullptr);
+  return one;
+}
+
 } // namespace
 
 std::string models_page(const config::settings& all, models_form form, std::int64_t created_s,
@@ -127,62 +182,19 @@ std::optional<std::string> model_page(const config::settings& all, std::string_v
 
 std::string model_info_page(const config::settings& all, const config::client_key* key) {
   json data = json::array();
-  for (const auto& each : all.deployments) {
-    if (!may_see(key, each.group_name)) {
-      continue;
-    }
-    json params;
-    params["model"] = each.model;
-    if (!each.api_base.empty()) {
-      params["api_base"] = shown_url(each.api_base);
-    }
-    if (!each.api_version.empty()) {
-      params["api_version"] = each.api_version;
-    }
-    put(params, "rpm", each.rpm);
-    put(params, "tpm", each.tpm);
-    put(params, "max_parallel_requests", each.max_parallel_requests);
-    put(params, "weight", each.weight);
-    put(params, "order", each.order);
-    if (!each.tags.empty()) {
-      params["tags"] = each.tags;
-    }
-    json one;
-    one["model_name"] = each.group_name;
-    one["litellm_params"] = std::move(params);
-    one["model_info"] = info_of(each);
-    data.push_back(std::move(one));
-  }
+  each_name(all, key, [&](const std::string& name, const config::target& means) {
+    for (const auto index : all.groups[means.group].deployments)
+      if (!means.deployment || *means.deployment == index)
+        data.push_back(info_entry(name, all.deployments[index]));
+  });
   return text_of(json{{"data", std::move(data)}});
 }
 
 std::string model_group_info_page(const config::settings& all, const config::client_key* key) {
   json data = json::array();
-  for (const auto& group : all.groups) {
-    if (!may_see(key, group.name)) {
-      continue;
-    }
-    std::vector<std::string> providers;
-    std::string mode = "chat";
-    std::optional<std::uint64_t> rpm = 0, tpm = 0;
-    for (const auto index : group.deployments) {
-      const auto& each = all.deployments[index];
-      if (std::find(providers.begin(), providers.end(), each.provider) == providers.end()) {
-        providers.push_back(each.provider);
-      }
-      mode = each.mode.empty() ? mode : each.mode;
-      // A deployment without a limit leaves its group without one.
-      rpm = rpm && each.rpm ? std::optional(*rpm + *each.rpm) : std::nullopt;
-      tpm = tpm && each.tpm ? std::optional(*tpm + *each.tpm) : std::nullopt;
-    }
-    json one;
-    one["model_group"] = group.name;
-    one["providers"] = providers;
-    one["mode"] = mode;
-    one["tpm"] = tpm && !group.deployments.empty() ? json(*tpm) : json(nullptr);
-    one["rpm"] = rpm && !group.deployments.empty() ? json(*rpm) : json(nullptr);
-    data.push_back(std::move(one));
-  }
+  each_name(all, key, [&](const std::string& name, const config::target& means) {
+    data.push_back(group_entry(name, all, all.groups[means.group]));
+  });
   return text_of(json{{"data", std::move(data)}});
 }
 

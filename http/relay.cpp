@@ -294,7 +294,7 @@ awaitable<judgement> relay::relay_stream(exchange& from, const upstream_request&
     const bool came = co_await from.read(piece, until);
     if (!came) {
       is_cut_ = from.was_unwanted();
-      if (!is_cut_) {
+      if (!is_cut_ && !through.complete()) { // once all is said, nobody misses the end
         broken_ = named(from.error(), !stream_begun_ && request.until_is_the_deadline);
         what_came = from.what_came();
       }

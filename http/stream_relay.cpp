@@ -1,5 +1,6 @@
 #include "http/stream_relay.hpp"
 
+#include "http/error_reply.hpp"
 #include "http/model_restamp.hpp"
 #include "http/sse_reader.hpp"
 
@@ -11,6 +12,9 @@
 namespace vorrang::http {
 
 namespace {
+
+/// Of an upstream's error that is told in a sentence of ours.
+constexpr std::size_t message_bytes_max = 300;
 
 /// Whether some `"key": "…"` holds a text that is not empty. Keys within texts are escaped there,
 /// so this needs no parser.
@@ -119,7 +123,7 @@ struct stream_relay::state {
   std::optional<std::uint64_t> total_tokens;
   std::string response_id;
   std::uint64_t deltas = 0;
-  std::string_view fault;
+  std::string fault;
   bool begun = false;
   bool complete = false;
 
@@ -139,6 +143,11 @@ struct stream_relay::state {
         fault = "the upstream sent an event whose JSON is broken";
       else
         output.append(event.bytes);
+      return;
+    }
+    if (stamped.error_only && !begun && output.empty()) {
+      fault = "the upstream's stream began with an error: " +
+              read_upstream_error(event.data).message.substr(0, message_bytes_max);
       return;
     }
     note(stamped.usage);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 namespace vorrang::http {
 
@@ -109,6 +110,13 @@ outcome classify_answer(std::uint16_t status, const head_fields& fields,
     result.content_policy = status == 400 && is_content_policy_error(error);
   }
   return result;
+}
+
+std::uint16_t status_of(const upstream_error& error) noexcept {
+  std::uint16_t code = 0;
+  const char* const end = error.code.data() + error.code.size();
+  const auto read = std::from_chars(error.code.data(), end, code);
+  return read.ec == std::errc() && read.ptr == end && code >= 400 && code < 600 ? code : 502;
 }
 
 outcome classify_error(transport_error error) {

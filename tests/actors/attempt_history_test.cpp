@@ -15,13 +15,14 @@ struct traveller {
   group_settings group = plain_group(4);
   attempt_history history;
   std::minstd_rand random{1};
+  std::optional<std::uint32_t> own_retries;
 
   verdict hears(time_point now, const outcome& what, deployment_index where = 0,
                 bool answered_others = false, bool probe = false) {
     attempt_result result;
     result.result = what;
     result.probe = probe;
-    return history.record(now, where, result, group, answered_others, random);
+    return history.record(now, where, result, group, own_retries, answered_others, random);
   }
   bool may_go(time_point now, deployment_index where) const {
     auto all = deployment_set::all(4);
@@ -52,6 +53,24 @@ TEST_CASE("attempts: num_retries failures are retried, the next is the end") {
     CHECK(t.hears(after(seconds(500)), failed()) == verdict::exhausted);
     CHECK(t.history.retries() == retries);
   }
+}
+
+TEST_CASE("attempts: what the request says of retries goes before the settings") {
+  for (const std::uint32_t retries : {0u, 1u, 4u}) {
+    traveller t;
+    t.group.num_retries = 2;
+    t.group.deployments[0].num_retries = 3;
+    t.own_retries = retries;
+    for (std::uint32_t i = 0; i < retries; ++i)
+      CHECK(t.hears(after(seconds(20 * i)), failed()) == verdict::waits_again);
+    CHECK(t.hears(after(seconds(500)), failed()) == verdict::exhausted);
+  }
+  // A policy for this kind of failure still goes first.
+  traveller t;
+  t.group.retries.timeout = 1;
+  t.own_retries = 0;
+  CHECK(t.hears(after(seconds(0)), timed_out()) == verdict::waits_again);
+  CHECK(t.hears(after(seconds(20)), timed_out()) == verdict::exhausted);
 }
 
 TEST_CASE("attempts: these are retryable, whatever they are") {

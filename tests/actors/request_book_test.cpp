@@ -483,6 +483,32 @@ TEST_CASE("book: each group is visited once, at most five, and a fallback's own 
   CHECK(d.told.ends[0].code == end_code::attempts_exhausted);
 }
 
+TEST_CASE("book: a request's own fallbacks are followed in place of its group's") {
+  auto settings = seven_groups();
+  settings.groups[0].fallbacks = {5, 6};
+  settings.groups[0].context_window_fallbacks = {4};
+  desk d(settings);
+  ask wanted;
+  wanted.fallbacks = {2, {3, 1}, 2, 0};
+  wanted.num_retries = 7;
+  const auto id = d.book.open(d.now, wanted, d.told);
+  CHECK(d.book.output().offers[0].ticket.next_groups == std::vector<group_index>{2, 3});
+  while (d.told.ends.empty())
+    d.end(id, end_code::attempts_exhausted, 500, d.book.group_of(id));
+  const auto& offers = d.book.output().offers;
+  REQUIRE(offers.size() == 3);
+  CHECK(offers[1].group == 2);
+  CHECK(offers[1].ticket.wanted.num_retries == 7U);
+  CHECK(offers[2].group == 3);
+  CHECK(offers[2].ticket.wanted.pinned == 1);
+
+  wanted.may_fall_back = false;
+  const auto stays = d.book.open(d.now, wanted, d.told);
+  CHECK(d.book.output().offers.back().ticket.next_groups.empty());
+  d.end(stays, end_code::attempts_exhausted, 500);
+  CHECK(d.told.ends.size() == 2);
+}
+
 TEST_CASE("book: a full fallback is passed over, and then the last error is the answer") {
   auto settings = seven_groups();
   settings.groups[0].fallbacks = {1, 2};

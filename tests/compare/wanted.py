@@ -35,26 +35,6 @@ def topic(name, *entries):
 
 TOPICS = [
     topic(
-        "Known defects of Vorrang",
-        defect("status", "An answer of status 200 that holds nothing but an `error` passes as a success; LiteLLM tries "
-               "again or fails.", "contract silent; LiteLLM's way expected",
-               config="errors", request="error inside of a 200", ours="200", theirs="500"),
-        defect(("status", "upstream.attempts"), "`num_retries` of a request (body, or header `x-litellm-num-retries`) is "
-               "taken out and not obeyed.", "contract silent; LiteLLM's way expected",
-               config="retries", request="num_retries of *", ours=("200", "2"), theirs=("500", "1")),
-        defect("upstream.1.model", "`fallbacks` of a request are taken out and not obeyed.",
-               "contract silent; LiteLLM's way expected", config="fallbacks", request="fallbacks in the request",
-               ours="claude-opus", theirs="zephyr-beta"),
-        defect("header.x-litellm-model-group", "Follows from the one above.", "contract silent; LiteLLM's way expected",
-               config="fallbacks", request="fallbacks in the request", ours="claude-opus", theirs="zephyr-beta"),
-        defect("seconds", "`stream_timeout` of a request (body, or header `x-litellm-stream-timeout`) is taken out and not "
-               "obeyed.", "contract silent; LiteLLM's way expected",
-               config="timeouts", request="stream_timeout of *", ours="4"),
-        defect(("body.data.#.model_group", "body.data.#.model_name"), "`/model_group/info` and `/model/info` leave out the "
-               "aliases.", "api §4: one entry for each group and visible alias", config="alias",
-               request=("model info", "model group info"), ours="gpt-4o"),
-    ),
-    topic(
         "Keys and the door",
         Wanted(("status", "error.code"), "A wrong key gets 401; LiteLLM without a database answers 400 `No connected db.`",
                ERRORS, request=("*wrong key", "key without sk-"), ours="401", theirs="400"),

@@ -107,7 +107,11 @@ TEST_CASE("pages about deployments and groups hold no secret") {
   const auto text = model_info_page(all);
   CHECK(text.find("sk-secret") == std::string::npos);
   const auto page = json::parse(text);
-  REQUIRE(page["data"].size() == 3);
+  std::vector<std::string> names;
+  for (const auto& entry : page["data"])
+    names.push_back(entry["model_name"]);
+  REQUIRE(names == std::vector<std::string>{"m", "m", "family/*", "alias", "alias"});
+  CHECK(page["data"][4]["model_info"]["id"] == "dep-2");
   CHECK(page["data"][0]["model_name"] == "m");
   CHECK(page["data"][0]["litellm_params"]["model"] == "openai/gpt");
   CHECK(page["data"][0]["litellm_params"]["api_base"] == "https://h/v1");
@@ -118,9 +122,27 @@ TEST_CASE("pages about deployments and groups hold no secret") {
   CHECK(groups["data"][0]["rpm"] == 12);
   CHECK(groups["data"][0]["providers"] == json{"openai"});
   CHECK(groups["data"][1]["rpm"].is_null());
+  REQUIRE(groups["data"].size() == 3);
+  CHECK(groups["data"][2]["model_group"] == "alias");
+  CHECK(groups["data"][2]["rpm"] == 12);
   CHECK(json::parse(liveliness_page()) == "I'm alive!");
   CHECK(json::parse(readiness_page(true, "", "0.1"))["status"] == "healthy");
   CHECK(json::parse(readiness_page(false, "draining", "0.1"))["reason"] == "draining");
+}
+
+TEST_CASE("an answer that is nothing but an error") {
+  const auto is_error = [](std::string_view document) {
+    return restamp_model(document, "m").error_only;
+  };
+  CHECK(is_error(R"({"error":{"message":"no","code":502}})"));
+  CHECK(is_error(R"({"id":"gen-1","error":"no"})"));
+  CHECK(is_error(R"({"type":"error","error":{"type":"overloaded_error","message":"busy"}})"));
+  CHECK_FALSE(is_error(R"({"error":null})"));
+  CHECK_FALSE(is_error(R"({"choices":[],"error":{"message":"cut off"}})"));
+  CHECK_FALSE(is_error(R"({"object":"response","output":[],"error":{"code":"server_error"}})"));
+  CHECK_FALSE(is_error(R"({"type":"response.failed","response":{"error":{}},"error":{}})"));
+  CHECK_FALSE(is_error(R"({"data":[],"error":"partial"})"));
+  CHECK_FALSE(is_error(R"({"choices":[{"error":{}}]})"));
 }
 
 TEST_CASE("the client's name is put into an answer") {
