@@ -1,0 +1,124 @@
+"""A redis-server of the test's own, on a socket in a folder of its own, and a client for it."""
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+
+START_TIMEOUT_S = 10.0
+
+
+class RedisError(Exception):
+    """An error of the server's."""
+
+
+class RedisServer:
+    """Use as a context manager. Keeps nothing on disk unless it is told so."""
+
+    def __init__(self, *arguments):
+        self.arguments = arguments
+
+    def __enter__(self):
+        # Debian's redis-tools has the whole program under this name (what it does depends on how it is
+        # called); its redis-server would start a service on whatever machine it is installed on.
+        program = shutil.which("redis-server") or shutil.which("redis-check-rdb")
+        if not program:
+            raise RuntimeError("there is no redis-server: ./dev setup installs redis-tools")
+        self._folder = tempfile.TemporaryDirectory(prefix="vorrang-redis-")
+        self.path = os.path.join(self._folder.name, "redis.sock")
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", "0", "--unixsocket", self.path, "--save", "", "--dir", self._folder.name,
+             *self.arguments],
+            executable=program, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        end = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                RedisClient(self.path).close()
+                return self
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > end:
+                    self.__exit__()
+                    raise RuntimeError("redis-server did not start") from None
+                time.sleep(0.01)
+
+    def __exit__(self, *_exception):
+        self.process.terminate()
+        self.process.wait(START_TIMEOUT_S)
+        self._folder.cleanup()
+
+
+class RedisClient:
+    def __init__(self, path):
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(20)
+        self._socket.connect(path)
+        self._file = self._socket.makefile("rb")
+
+    def close(self):
+        self._file.close()
+        self._socket.close()
+
+    def call(self, *arguments):
+        self.send(*arguments)
+        return self.receive()
+
+    def send(self, *arguments):
+        parts = [b"*%d\r\n" % len(arguments)]
+        for each in arguments:
+            data = each if isinstance(each, bytes) else str(each).encode()
+            parts.append(b"$%d\r\n%s\r\n" % (len(data), data))
+        self._socket.sendall(b"".join(parts))
+
+    def receive(self):
+        line = self._file.readline()
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"+":
+            return rest.decode()
+        if kind == b"-":
+            raise RedisError(rest.decode())
+        if kind == b":":
+            return int(rest)
+        if kind == b"$":
+            return None if rest == b"-1" else self._file.read(int(rest) + 2)[:-2].decode()
+        if kind == b"*":
+            return None if rest == b"-1" else [self.receive() for _ in range(int(rest))]
+        raise RedisError(f"no answer: {line!r}")
+
+
+class SharedLine:
+    """One group's line, as one instance calls it."""
+
+    script = (pathlib.Path(__file__).resolve().parents[2] / "actors" / "shared" / "line.lua").read_text()
+    digest = hashlib.sha1(script.encode()).hexdigest()
+
+    def __init__(self, client, instance, settings, base="vorrang:1:{m}:line"):
+        self.client = client
+        self.instance = instance
+        self.settings = json.dumps(settings)
+        self.base = base
+
+    def call(self, *operations):
+        """What the script says, with times as numbers."""
+        arguments = (1, self.base, self.instance, self.settings, *map(json.dumps, operations))
+        try:
+            text = self.client.call("EVALSHA", self.digest, *arguments)
+        except RedisError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise
+            text = self.client.call("EVAL", self.script, *arguments)
+        said = json.loads(text)
+        said["now"], said["next"] = int(said["now"]), int(said["next"])
+        # An empty list of Lua's is an object here.
+        for name in ("grants", "refused"):
+            said[name] = list(said[name]) if said[name] else []
+        return said
+
+    def set_time(self, now):
+        """The script's time never runs back: a later one than the server's stands still."""
+        self.client.call("HSET", self.base, "now", now)

@@ -1,0 +1,424 @@
+"""The shared line (actors/shared/line.lua) on a real server, in virtual time: order, limits, leases.
+
+A random history is checked against what spec §2 and §6 say: see History. VORRANG_TEST_SEED and
+VORRANG_LINE_HISTORIES set the first seed and the number of histories (60).
+"""
+
+import json
+import os
+import random
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from redis_server import RedisClient, RedisServer, SharedLine  # noqa: E402
+
+SECOND = 1_000_000
+WINDOW = 60 * SECOND
+LEASE = 15 * SECOND
+FIRST_SEED = int(os.environ.get("VORRANG_TEST_SEED", "1"))
+HISTORIES = int(os.environ.get("VORRANG_LINE_HISTORIES", "60"))
+STEPS = 120
+
+
+def settings(*deployments, **more):
+    return {"deployments": list(deployments), "cooldown": 5 * SECOND, "allowed_fails": 3, "first_probe": 30_000,
+            "strategy": "simple-shuffle", **more}  # fmt: skip
+
+
+def offer(ticket, priority=255, eligible=(1,), **more):
+    return {"op": "offer", "ticket": ticket, "priority": priority, "eligible": list(eligible), **more}
+
+
+def settle(grant, kind="success", **more):
+    return {"op": "settle", "grant": grant, "kind": kind, **more}
+
+
+class LineTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = cls.enterClassContext(RedisServer())
+
+    def setUp(self):
+        self.client = RedisClient(self.server.path)
+        self.addCleanup(self.client.close)
+        self.client.call("FLUSHALL")
+        self.now = 4_000_000_000 * SECOND
+
+    def line(self, instance="a", *deployments, **more):
+        made = SharedLine(self.client, instance, settings(*(deployments or ({"slots": 1},)), **more))
+        made.set_time(self.now)
+        return made
+
+    def pass_time(self, line, seconds):
+        self.now += round(seconds * SECOND)
+        line.set_time(self.now)
+
+
+class Order(LineTest):
+    def granted(self, said):
+        return [each["ticket"] for each in said["grants"]]
+
+    def test_by_priority_then_by_arrival(self):
+        line = self.line()
+        first = line.call(offer("first"))
+        self.assertEqual(self.granted(first), ["first"])
+        self.assertEqual(first["grants"][0]["reason"], "healthy-deployment")
+        line.call(offer("x", 5), offer("y", 5), offer("z", -3), offer("w", 2_000_000_000))
+        grant, order = first["grants"][0]["grant"], []
+        while grant:
+            said = line.call(settle(grant))
+            order += self.granted(said)
+            grant = said["grants"][0]["grant"] if said["grants"] else None
+        self.assertEqual(order, ["z", "x", "y", "w"])
+
+    def test_a_ticket_that_returns_takes_its_old_place(self):
+        line = self.line()
+        grant = line.call(offer("a", 5), offer("b", 5))["grants"][0]["grant"]
+        said = line.call(settle(grant, "failed", again=True, eligible=[1]))
+        self.assertEqual(self.granted(said), ["a"])
+
+    def test_who_may_go_nowhere_holds_up_nobody(self):
+        line = self.line("a", {"slots": 1}, {"slots": 1})
+        line.call(*[offer(f"none-{n}", 0, []) for n in range(200)])
+        self.assertEqual(self.granted(line.call(offer("b", 9, [2]))), ["b"])
+        said = line.call({"op": "eligible", "ticket": "none-7", "eligible": [1]})
+        self.assertEqual(self.granted(said), ["none-7"])
+
+    def test_room_is_kept_for_the_best(self):
+        line = self.line("a", {"tpm": 100})
+        line.call(offer("held", 0, tokens=60))
+        said = line.call(offer("large", 1, tokens=80), offer("small", 2, tokens=10))
+        self.assertEqual(said["grants"], [])
+        self.assertEqual(said["next"], self.now + WINDOW)
+        self.pass_time(line, 60)
+        self.assertEqual(self.granted(line.call()), ["large", "small"])
+
+    def test_moved_and_cancelled(self):
+        line = self.line()
+        grant = line.call(offer("held"))["grants"][0]["grant"]
+        line.call(offer("x", 1), offer("y", 2), offer("z", 3))
+        self.assertEqual(line.call({"op": "move", "ticket": "z", "priority": 0})["results"], [True])
+        self.assertEqual(line.call({"op": "cancel", "ticket": "x"})["results"], [True])
+        self.assertEqual(line.call({"op": "cancel", "ticket": "x"})["results"], [False])
+        said = line.call(settle(grant))
+        self.assertEqual(self.granted(said), ["z"])
+        self.assertEqual(self.granted(line.call(settle(said["grants"][0]["grant"]))), ["y"])
+
+    def test_a_full_line_turns_away_its_last(self):
+        line = self.line("a", max_waiting=2)
+        line.call(offer("held"))
+        line.call(offer("x", 1), offer("y", 2))
+        self.assertEqual(line.call(offer("better", 0))["refused"], ["y"])
+        self.assertEqual(line.call(offer("worse", 9))["refused"], ["worse"])
+
+
+class Limits(LineTest):
+    def test_rpm_to_the_microsecond(self):
+        line = self.line("a", {"rpm": 2})
+        self.assertEqual(len(line.call(offer("x"), offer("y"), offer("z"))["grants"]), 2)
+        self.now += WINDOW - 1
+        line.set_time(self.now)
+        self.assertEqual(line.call()["grants"], [])
+        self.now += 1
+        line.set_time(self.now)
+        self.assertEqual(len(line.call()["grants"]), 1)
+
+    def test_an_unsent_grant_goes_back_whole(self):
+        line = self.line("a", {"rpm": 1})
+        grant = line.call(offer("x"), offer("y"))["grants"][0]["grant"]
+        said = line.call(settle(grant, "not_sent", again=True))
+        self.assertEqual([each["ticket"] for each in said["grants"]], ["x"])
+        grant = said["grants"][0]["grant"]
+        said = line.call(settle(grant, "failed", sent=False))
+        self.assertEqual([each["ticket"] for each in said["grants"]], ["y"])
+
+    def test_tokens_are_corrected(self):
+        line = self.line("a", {"tpm": 100})
+        grant = line.call(offer("x", tokens=90), offer("y", tokens=50))["grants"][0]["grant"]
+        self.assertEqual(len(line.call(settle(grant, tokens=50))["grants"]), 1)
+        late = line.call(offer("z", tokens=30))
+        self.assertEqual(late["grants"], [])
+
+    def test_each_settle_counts_once(self):
+        line = self.line("a", {"slots": 2})
+        grants = line.call(offer("x"), offer("y"), offer("z"), offer("w"))["grants"]
+        said = line.call(settle(grants[0]["grant"]), settle(grants[0]["grant"]), settle(grants[0]["grant"]))
+        self.assertEqual((said["results"], len(said["grants"])), ([True, False, False], 1))
+
+
+class Health(LineTest):
+    def test_a_rate_limit_keeps_everybody_away_then_one_then_two(self):
+        line = self.line("a", {"slots": 10})
+        grant = line.call(offer("x"))["grants"][0]["grant"]
+        said = line.call(settle(grant, "rate_limited", retry_after=3 * SECOND, again=True, eligible=[]))
+        self.assertEqual(said["next"], self.now + 3 * SECOND)
+        self.assertEqual(line.call(*[offer(f"t{n}") for n in range(5)])["grants"], [])
+        self.pass_time(line, 3)
+        first = line.call()["grants"]
+        self.assertEqual(len(first), 1)
+        self.assertEqual(len(line.call(settle(first[0]["grant"]))["grants"]), 2)
+
+    def test_a_probe(self):
+        line = self.line("a", {"slots": 10}, allowed_fails=0)
+        grant = line.call(offer("x"))["grants"][0]["grant"]
+        line.call(settle(grant, "failed"), offer("y"), offer("z"))
+        self.pass_time(line, 0.03)
+        said = line.call()
+        self.assertEqual([(each["ticket"], each["reason"]) for each in said["grants"]], [("y", "head-of-line")])
+        self.assertEqual(line.call()["grants"], [], "one at a time")
+        said = line.call({"op": "head", "grant": said["grants"][0]["grant"]})
+        self.assertEqual([each["ticket"] for each in said["grants"]], ["z"])
+
+    def test_more_than_allowed(self):
+        line = self.line("a", {"slots": 10}, allowed_fails=2)
+        for number in range(3):
+            grant = line.call(offer(f"x{number}"))["grants"][0]["grant"]
+            line.call(settle(grant, "failed"))
+        self.assertEqual(line.call(offer("y"))["grants"], [])
+
+
+class Instances(LineTest):
+    def listener(self, instance):
+        heard = RedisClient(self.server.path)
+        self.addCleanup(heard.close)
+        heard.call("SUBSCRIBE", f"vorrang:1:{{m}}:line:to:{instance}")
+        return lambda: json.loads(heard.receive()[2])
+
+    def test_a_grant_for_another_is_an_offer(self):
+        a, b = self.line("a"), self.line("b")
+        grant = a.call(offer("x"))["grants"][0]["grant"]
+        b.call(offer("y"))
+        hears = self.listener("b")
+        self.assertEqual(a.call(settle(grant))["grants"], [])
+        name, told = hears()
+        self.assertEqual((name, told["ticket"]), ("offer", "y"))
+        self.assertEqual(a.call({"op": "confirm", "grant": told["grant"]})["results"], [False], "not its own")
+        self.assertEqual(b.call({"op": "confirm", "grant": told["grant"]})["results"], [True])
+        self.pass_time(b, 2)
+        self.assertEqual(b.call(settle(told["grant"]))["results"], [True])
+
+    def test_an_offer_that_nobody_confirms_goes_to_the_next(self):
+        a, b = self.line("a", {"rpm": 2, "slots": 1}), self.line("b", {"rpm": 2, "slots": 1})
+        grant = a.call(offer("x"))["grants"][0]["grant"]
+        b.call(offer("y", 0))
+        a.call(offer("z", 9))
+        told = a.call(settle(grant))
+        self.assertEqual(told["grants"], [])
+        self.pass_time(a, 1)
+        self.assertEqual([each["ticket"] for each in a.call()["grants"]], ["z"], "b is suspect, and its unit came back")
+        grant = a.call()["grants"]
+        # It is heard of again: its ticket stands where it stood.
+        self.assertEqual(b.call()["grants"], [])
+
+    def test_who_is_gone_gives_everything_back(self):
+        a, b = self.line("a", {"slots": 2}), self.line("b", {"slots": 2})
+        b.call(offer("x"), offer("y"), offer("left"))
+        a.call(offer("z", 300))
+        self.pass_time(a, 6)
+        self.assertEqual(a.call()["grants"], [])
+        self.pass_time(a, 9)
+        self.assertEqual([each["ticket"] for each in a.call()["grants"]], ["z"])
+        for name in ("tickets", "grants"):
+            self.assertEqual(self.client.call("SCARD", f"vorrang:1:{{m}}:line:{name}:b"), 0)
+
+    def test_a_ticket_announced_again_takes_its_old_place(self):
+        line = self.line()
+        line.call(offer("held"))
+        place = line.call(offer("x", 5))["results"][0]
+        self.client.call("FLUSHALL")
+        self.pass_time(line, 0.001)
+        line.call(offer("held", 0), offer("newer", 5))
+        self.assertEqual(line.call(offer("x", 5, arrival=place))["results"], [place])
+        waiting = self.client.call("ZRANGE", "vorrang:1:{m}:line:waiting", 0, -1)
+        self.assertEqual([each.split(":")[1] for each in waiting], ["x", "newer"])
+
+    def test_nothing_is_left_for_ever(self):
+        self.line("a", {"rpm": 5}).call(offer("x"), offer("y"))
+        for name in self.client.call("KEYS", "*"):
+            self.assertGreater(self.client.call("TTL", name), 0, name)
+            self.assertTrue(name.startswith("vorrang:1:{m}:line"), name)
+
+
+class History:
+    """Instances that do something at random, and what they know of the line by the contract alone.
+
+    Each step is one call. The grants in it are replayed on the model in their order: each must go to
+    the best ticket that is heard of and eligible for its deployment, within every limit; and when the
+    call is over, nobody may wait for whom there is room that is not kept for a better one."""
+
+    def __init__(self, test, seed):
+        self.test = test
+        self.random = random.Random(seed)
+        limits = ("slots", "rpm", "tpm")
+        self.deployments = [
+            {name: self.random.choice((1, 2, 5)) * (40 if name == "tpm" else 1)
+             for name in limits if self.random.random() < 0.6} or {"slots": 2}
+            for _ in range(self.random.randint(1, 3))
+        ]  # fmt: skip
+        self.instances = [test.line(f"s{seed}-{n}", *self.deployments, cooldown=0) for n in range(self.random.randint(1, 4))]
+        self.listeners = [test.listener(each.instance) for each in self.instances]
+        self.seen = {}
+        self.waiting = {}  # ticket: (priority, arrival, eligible, tokens, owner)
+        self.held = {}  # grant: (ticket, deployment, tokens, owner)
+        self.used = [[] for _ in self.deployments]  # [at, tokens, grant]
+        self.granted = 0
+
+    def room(self, number, tokens):
+        limits, now = self.deployments[number - 1], self.test.now
+        recent = [entry for entry in self.used[number - 1] if entry[0] + WINDOW > now]
+        in_flight = sum(1 for held in self.held.values() if held[1] == number)
+        return (in_flight < limits.get("slots", 1 << 30) and len(recent) < limits.get("rpm", 1 << 30)
+                and sum(entry[1] for entry in recent) + tokens <= limits.get("tpm", 1 << 30))  # fmt: skip
+
+    def better(self, ticket, number):
+        """Those before a ticket that are eligible for a deployment and whose owner is heard of."""
+        own = self.waiting[ticket][:2]
+        return [other for other, (priority, arrival, eligible, _, owner) in self.waiting.items()
+                if (priority, arrival) < own and number in eligible and self.seen[owner] + 5 * SECOND > self.test.now]
+
+    def take(self, told, owner):
+        ticket, number = told["ticket"], told["deployment"]
+        self.test.assertIn(ticket, self.waiting, "granted, and not waiting")
+        priority, arrival, eligible, tokens, whose = self.waiting[ticket]
+        self.test.assertEqual(whose, owner)
+        self.test.assertIn(number, eligible)
+        self.test.assertEqual(self.better(ticket, number), [], f"{ticket} went before a better one")
+        self.test.assertTrue(self.room(number, tokens), f"over a limit of {number}")
+        del self.waiting[ticket]
+        self.held[told["grant"]] = (ticket, number, tokens, owner)
+        self.used[number - 1].append([int(told["at"]), tokens, told["grant"]])
+        self.granted += 1
+
+    def check_nobody_is_forgotten(self):
+        for ticket, (_, _, eligible, tokens, owner) in self.waiting.items():
+            if self.seen[owner] + 5 * SECOND <= self.test.now:
+                continue
+            for number in eligible:
+                if self.room(number, tokens) and not self.better(ticket, number):
+                    self.test.fail(f"{ticket} waits, and {number} has room")
+
+    def step(self):
+        who = self.random.randrange(len(self.instances))
+        line = self.instances[who]
+        if self.random.random() < 0.5:
+            self.test.pass_time(line, self.random.choice((0.001, 0.2, 1.5, 9)) * self.random.random())
+        self.seen[line.instance] = self.test.now
+        self.bury()
+        operations, then = [], []
+        for _ in range(self.random.randint(0, 4)):
+            kind = self.random.choice(("offer", "offer", "settle", "settle", "cancel", "eligible", "move"))
+            getattr(self, kind)(line.instance, operations, then)
+        repeats = operations and self.random.random() < 0.1
+        said = line.call(*operations, *(operations[-1:] if repeats else []))
+        for note, result in zip(then, said["results"]):
+            note(result)
+        # All grants of one call, the others' too, in the order in which they were made.
+        grants = [(told, line.instance) for told in said["grants"]]
+        grants += self.offers()
+        for told, owner in sorted(grants, key=lambda each: int(each[0]["grant"].split("@")[0])):
+            self.take(told, owner)
+        self.check_nobody_is_forgotten()
+        for told, owner in grants:
+            if owner != line.instance:
+                other = next(each for each in self.instances if each.instance == owner)
+                self.seen[owner] = self.test.now
+                confirmed = other.call({"op": "confirm", "grant": told["grant"]})
+                self.test.assertEqual(confirmed["results"], [True])
+                self.test.assertEqual(confirmed["grants"], [], "a confirmation frees nothing")
+
+    def bury(self):
+        """Who was not heard of for 15 s has neither tickets nor slots; what it used stays used."""
+        for instance in [each for each, seen in self.seen.items() if seen + LEASE <= self.test.now]:
+            del self.seen[instance]
+            self.waiting = {ticket: waits for ticket, waits in self.waiting.items() if waits[4] != instance}
+            self.held = {grant: held for grant, held in self.held.items() if held[3] != instance}
+
+    def offers(self):
+        """What the others have been told: a note to each, sent last, says that there is no more."""
+        heard = []
+        for other, hears in zip(self.instances, self.listeners):
+            self.test.client.call("PUBLISH", f"{other.base}:to:{other.instance}", '["end"]')
+            while (note := hears())[0] != "end":
+                heard.append((note[1], other.instance))
+        return heard
+
+    def offer(self, owner, operations, then):
+        ticket = f"t{self.granted}-{len(self.waiting)}-{self.random.randrange(1 << 40)}"
+        priority = self.random.choice((-5, 0, 0, 7, 255))
+        eligible = [n + 1 for n in range(len(self.deployments)) if self.random.random() < 0.7]
+        tokens = self.random.choice((1, 10, 40))
+        operations.append(offer(ticket, priority, eligible, tokens=tokens))
+
+        def note(arrival):
+            self.waiting[ticket] = (priority, arrival, eligible, tokens, owner)
+
+        then.append(note)
+
+    def settle(self, owner, operations, then):
+        own = [grant for grant, held in self.held.items() if held[3] == owner]
+        if not own:
+            return
+        grant = self.random.choice(own)
+        ticket, number, tokens, _ = self.held.pop(grant)
+        used = self.random.choice((None, tokens, max(tokens - 5, 0)))
+        kind = self.random.choice(("success", "cancelled", "not_sent"))
+        operations.append(settle(grant, kind, tokens=used))
+
+        def note(result):
+            self.test.assertTrue(result)
+            for entry in self.used[number - 1]:
+                if entry[2] == grant and kind == "not_sent":
+                    self.used[number - 1].remove(entry)
+                    break
+                if entry[2] == grant and used is not None:
+                    entry[1] = used
+
+        then.append(note)
+
+    def cancel(self, owner, operations, then):
+        own = [ticket for ticket, waits in self.waiting.items() if waits[4] == owner]
+        if own:
+            ticket = self.random.choice(own)
+            del self.waiting[ticket]
+            operations.append({"op": "cancel", "ticket": ticket})
+            then.append(self.test.assertTrue)
+
+    def eligible(self, owner, operations, then):
+        own = [ticket for ticket, waits in self.waiting.items() if waits[4] == owner]
+        if own:
+            ticket = self.random.choice(own)
+            eligible = [n + 1 for n in range(len(self.deployments)) if self.random.random() < 0.6]
+            priority, arrival, _, tokens, _ = self.waiting[ticket]
+            self.waiting[ticket] = (priority, arrival, eligible, tokens, owner)
+            operations.append({"op": "eligible", "ticket": ticket, "eligible": eligible})
+            then.append(self.test.assertTrue)
+
+    def move(self, owner, operations, then):
+        own = [ticket for ticket, waits in self.waiting.items() if waits[4] == owner]
+        if own:
+            ticket = self.random.choice(own)
+            _, arrival, eligible, tokens, _ = self.waiting[ticket]
+            priority = self.random.choice((-9, 3, 400))
+            self.waiting[ticket] = (priority, arrival, eligible, tokens, owner)
+            operations.append({"op": "move", "ticket": ticket, "priority": priority})
+            then.append(self.test.assertTrue)
+
+
+class Histories(Instances):
+    def test_random_histories(self):
+        granted = 0
+        for seed in range(FIRST_SEED, FIRST_SEED + HISTORIES):
+            with self.subTest(seed=seed):
+                self.client.call("FLUSHALL")
+                history = History(self, seed)
+                for _ in range(STEPS):
+                    history.step()
+                granted += history.granted
+        self.assertGreater(granted, HISTORIES * 20, "the histories are too tame")
+
+
+if __name__ == "__main__":
+    unittest.main()
