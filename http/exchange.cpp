@@ -132,8 +132,10 @@ awaitable<bool> exchange::connect(time_point until) {
   }
   if (!has_socket)
     co_return failed(transport_error::not_sent);
-  if (!endpoints.empty())
+  if (!endpoints.empty()) {
+    pool_.forget_name(to);
     log_once("cannot connect to " + name_of(to));
+  }
   // Nothing was written, whether the attempt's time was up or not.
   co_return failed(transport_error::not_connected);
 }

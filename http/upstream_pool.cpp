@@ -163,6 +163,10 @@ awaitable<upstream_pool::endpoints> upstream_pool::resolve(const upstream_addres
   co_return asked->found;
 }
 
+void upstream_pool::forget_name(const upstream_address& address) {
+  shelf_of(address).known.clear();
+}
+
 void upstream_pool::begin_lookup(const upstream_address& address, shelf& on) {
   on.asked = std::make_shared<lookup>();
   // The handler may come after the pool is gone, when the loop ends: it looks at the error first.

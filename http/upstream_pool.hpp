@@ -47,6 +47,8 @@ public:
   /// What the host of `address`, or of its proxy, resolves to; empty if it does not, or if `by`
   /// became unwanted or rang.
   awaitable<endpoints> resolve(const upstream_address& address, waiter& by);
+  /// Nothing answers there: the next to ask looks the name up again.
+  void forget_name(const upstream_address& address);
 
 private:
   struct shelf;

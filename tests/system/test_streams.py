@@ -7,6 +7,7 @@ import json
 import re
 import select
 import socket
+import threading
 import time
 import unittest
 
@@ -302,6 +303,73 @@ class Passing(unittest.TestCase):
                     while b"data: {}" not in connection.buffer:
                         self.assertTrue(connection.receive_more())
                 self.assertTrue(upstream.has_been_closed())
+                in_flight = lambda: gateway.admin_get("/queue/m").json["deployments"][0]["in_flight"]
+                wait_until(lambda: in_flight() == 0)
+
+
+class SlowReaders(unittest.TestCase):
+    """Who does not read slows its own upstream down: nothing piles up, and nobody else waits."""
+
+    READERS = 6
+    EVENT = b"data: %s\n\n" % json.dumps({**CHUNK, "padding": "x" * 2000}).encode()
+    EVENTS = 20_000  # 40 MB: more than the buffers of the kernel hold
+
+    def flood(self, listener, sent):
+        """Sends each caller its stream as fast as it is taken."""
+
+        def serve(peer, number):
+            while b"\r\n\r\n" not in peer.recv(65536):
+                pass
+            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+            try:
+                for _ in range(self.EVENTS // 100):
+                    peer.sendall(self.EVENT * 100)
+                    sent[number] += 100
+                peer.sendall(b"data: [DONE]\n\n")
+            except OSError:
+                pass  # the reader has left
+            peer.close()
+
+        for number in range(self.READERS):
+            peer, _ = listener.accept()
+            threading.Thread(target=serve, args=(peer, number), daemon=True).start()
+
+    @staticmethod
+    def count_events(reader):
+        """Of one whole stream. (A response object is made for smaller ones.)"""
+        count, tail, mark = 0, b"", b'"padding"'
+        while b"data: [DONE]" not in tail:
+            piece = tail + reader.recv(1 << 20)
+            if piece == tail:
+                raise AssertionError(f"the stream ended after {count} events")
+            tail = piece[-len(mark) - 10 :]
+            count += piece.count(mark) - tail.count(mark)
+        return count
+
+    def test_memory_is_bounded_and_nothing_is_lost(self):
+        sent = [0] * self.READERS
+        with socket.create_server(("127.0.0.1", 0)) as listener, Provider() as provider:
+            threading.Thread(target=self.flood, args=(listener, sent), daemon=True).start()
+            base = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+            other = f'\n  - model_name: other\n    litellm_params: {{model: openai/x, api_base: "{provider.base}", api_key: k}}'
+            text = config(base).replace("\nrouter_settings:", other + "\nrouter_settings:", 1)
+            with Gateway(text, ["--threads", "1"]) as gateway:
+                self.assertEqual(gateway.chat(model="other").status, 200)
+                before = gateway.resident_bytes()
+                readers = [gateway.send_chat(stream=True) for _ in range(self.READERS)]
+                stands = None
+                while stands != (stands := list(sent)) or not all(sent):
+                    time.sleep(0.3)
+                self.assertLess(max(sent), self.EVENTS, "the upstream was not slowed down")
+                grown = gateway.resident_bytes() - before
+                self.assertLess(grown, self.READERS * 256 * 1024, "it piles up")
+                used = gateway.cpu_seconds()
+                begun = time.monotonic()
+                self.assertEqual(gateway.chat(model="other", stream=True).events[-1], "[DONE]")
+                self.assertLess(gateway.cpu_seconds() - used, 0.1 + time.monotonic() - begun, "it spins")
+                for reader in readers[1:]:
+                    reader.close()
+                self.assertEqual(self.count_events(readers[0].socket), self.EVENTS)
                 in_flight = lambda: gateway.admin_get("/queue/m").json["deployments"][0]["in_flight"]
                 wait_until(lambda: in_flight() == 0)
 
