@@ -1,8 +1,8 @@
 // Preloaded into the gateway: names that a test makes up.
 //
-// VORRANG_TEST_NAMES is a file of lines `name address`, read at each look-up, so that a test can let a
-// name move. Who is looked up is appended to `<file>.asked`, a line each. Without the variable, and
-// for other names, the resolver is asked as ever.
+// VORRANG_TEST_NAMES is a file of lines `name address`, read at each look-up, so that a test can
+// let a name move. Who is looked up is appended to `<file>.asked`, a line each. Without the
+// variable, and for other names, the resolver is asked as ever.
 #include <cstdlib>
 #include <dlfcn.h>
 #include <fstream>

@@ -346,6 +346,18 @@ class SlowReaders(unittest.TestCase):
             count += piece.count(mark) - tail.count(mark)
         return count
 
+    @staticmethod
+    def stands_still(sent):
+        """A condition: nothing was taken for a while."""
+        last = [list(sent), time.monotonic()]
+
+        def is_still():
+            if last[0] != list(sent):
+                last[:] = [list(sent), time.monotonic()]
+            return time.monotonic() - last[1] > 0.5
+
+        return is_still
+
     def test_memory_is_bounded_and_nothing_is_lost(self):
         sent = [0] * self.READERS
         with socket.create_server(("127.0.0.1", 0)) as listener, Provider() as provider:
@@ -357,9 +369,8 @@ class SlowReaders(unittest.TestCase):
                 self.assertEqual(gateway.chat(model="other").status, 200)
                 before = gateway.resident_bytes()
                 readers = [gateway.send_chat(stream=True) for _ in range(self.READERS)]
-                stands = None
-                while stands != (stands := list(sent)) or not all(sent):
-                    time.sleep(0.3)
+                wait_until(lambda: all(sent), what="not all streams have begun")
+                wait_until(self.stands_still(sent), what="the upstream was not slowed down")
                 self.assertLess(max(sent), self.EVENTS, "the upstream was not slowed down")
                 grown = gateway.resident_bytes() - before
                 self.assertLess(grown, self.READERS * 256 * 1024, "it piles up")
