@@ -25,7 +25,8 @@ TEST_CASE("the examples load without a word, and need no network") {
     CHECK(result.diagnostics.empty());
     REQUIRE_FALSE(result.settings.deployments.empty());
     for (const auto& each : result.settings.deployments) {
-      CHECK(each.mock.has_value());
+      // The provider that ./dev run starts is on this machine.
+      CHECK((each.mock.has_value() || each.api_base.rfind("http://127.0.0.1:", 0) == 0));
     }
   }
 }
