@@ -106,6 +106,7 @@ private:
     deployment_index deployment = no_index;
     std::uint32_t generation = 0;
     std::uint32_t fallbacks = 0;
+    std::uint32_t prompt_estimate = 0;
     stage at = stage::free;
     bool sent = false;
   };

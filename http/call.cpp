@@ -118,7 +118,7 @@ head_verdict call::look_at_head(const answer_head& head) const {
 judgement call::judge(answer_head head, std::string body,
                       std::chrono::system_clock::time_point wall) {
   auto& plan = *plan_;
-  auto status = static_cast<std::uint16_t>(head.status);
+  const auto status = static_cast<std::uint16_t>(head.status);
   const bool is_2xx = status >= 200 && status < 300;
   if (const auto coding = foreign_coding(head.fields)) {
     auto what_came = "the upstream sent a body in Content-Encoding " + std::string(*coding) +
@@ -138,8 +138,16 @@ judgement call::judge(answer_head head, std::string body,
     }
   }
 
+  return judge_error(std::move(head), std::move(body), wall);
+}
+
+/// An answer with an error, whatever its status.
+judgement call::judge_error(answer_head head, std::string body,
+                            std::chrono::system_clock::time_point wall) {
+  auto& plan = *plan_;
   auto error = read_upstream_error(body);
-  if (is_2xx)
+  auto status = static_cast<std::uint16_t>(head.status);
+  if (status < 300)
     status = status_of(error);
   judgement result;
   if (plan.learns_from(status, error)) {
@@ -158,7 +166,8 @@ judgement call_plan::keep_good(const answer_head& came, restamped&& stamped,
   good.status = static_cast<std::uint16_t>(came.status);
   result.result = classify_answer(good.status, came.fields, {}, wall);
   result.good = true;
-  result.result.tokens = stamped.usage.total_tokens;
+  result.result.tokens =
+      stamped.usage.total_tokens ? stamped.usage.total_tokens : tokens_of_prompt();
   if (is_mock)
     for (std::size_t i = 0; i < came.fields.size(); ++i)
       good.fields.add(came.fields[i].name, came.fields[i].value);
@@ -171,6 +180,8 @@ judgement call_plan::keep_good(const answer_head& came, restamped&& stamped,
 judgement call::judge(transport_error error, std::string what_came) {
   judgement result;
   result.result = classify_error(error);
+  if (result.result.sent)
+    result.result.tokens = plan_->tokens_of_prompt();
   plan_->what_came = std::move(what_came);
   plan_->timed_out = error == transport_error::timed_out;
   plan_->deadline_passed = error == transport_error::deadline;
@@ -186,6 +197,12 @@ judgement call::judge_stream(std::optional<transport_error> error, bool client_g
                              std::string what_came) {
   auto& plan = *plan_;
   const bool begun = plan.relay && plan.relay->begun();
+  if (!begun && plan.relay && !plan.relay->first_error().empty()) {
+    answer_head head;
+    head.status = 200;
+    return judge_error(std::move(head), std::string(plan.relay->first_error()),
+                       std::chrono::system_clock::now());
+  }
   if (plan.relay && !plan.relay->fault().empty())
     what_came = plan.relay->fault();
   if (!begun && error)
@@ -215,6 +232,11 @@ judgement call::judge_stream(std::optional<transport_error> error, bool client_g
   return result;
 }
 
+std::optional<std::uint64_t> call_plan::tokens_of_prompt() const {
+  return wanted.token_estimate != 0 ? std::optional<std::uint64_t>(wanted.prompt_estimate)
+                                    : std::nullopt;
+}
+
 void call_plan::remember_response(const std::string& id) const {
   tables->responses.add(id, place);
 }
@@ -239,9 +261,14 @@ bool call_plan::learns_from(std::uint16_t status, const upstream_error& error) {
   const auto is_asked = [&](const json_member& member) {
     return string_is(member.key.of(body), error.param);
   };
+  const auto is_left_out = [&](const std::vector<std::string>& fields) {
+    return std::find(fields.begin(), fields.end(), error.param) != fields.end();
+  };
   if (status != 400 || !deployment->drop_params || sent_again ||
       !is_unsupported_field_error(error) || !may_be_dropped(error.param) ||
-      std::none_of(inspected.members.begin(), inspected.members.end(), is_asked))
+      std::none_of(inspected.members.begin(), inspected.members.end(), is_asked) ||
+      is_left_out(known.drop) || is_left_out(deployment->additional_drop_params) ||
+      (known.rename_max_tokens && error.param == "max_tokens"))
     return false;
   sent_again = true;
   tables->learned.add(place, error.param);
@@ -260,7 +287,7 @@ void call_plan::make_relay() {
 
 upstream_request call_plan::render() {
   const auto& prepared = tables->deployments[place];
-  const auto known = tables->learned.of(place);
+  known = tables->learned.of(place);
   upstream_request request;
   request.deployment = deployment;
   request.until = until;

@@ -103,6 +103,8 @@ public:
   reply end_reply(const ending& end);
 
 private:
+  judgement judge_error(answer_head head, std::string body,
+                        std::chrono::system_clock::time_point wall);
   friend class front;
   explicit call(std::unique_ptr<call_plan> plan);
   std::unique_ptr<call_plan> plan_;

@@ -44,6 +44,7 @@ struct call_plan {
   const config::deployment* deployment = nullptr;
   bool is_mock = false;
   bool sent_again = false;
+  learned_fields::refused known; ///< left out of the request
   std::string upstream_model;
   std::string head;
   rewritten_body rewritten;
@@ -70,6 +71,8 @@ struct call_plan {
   /// The same once the engine has said how it ended.
   void tell(reply& answer, const ending& end) const;
 
+  /// What an attempt has used at least that told no usage; absent where nobody counts.
+  std::optional<std::uint64_t> tokens_of_prompt() const;
   /// A good answer, made ready for the client.
   judgement keep_good(const answer_head& came, restamped&& stamped,
                       std::chrono::system_clock::time_point wall);

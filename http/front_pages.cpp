@@ -37,7 +37,10 @@ reply page_reply(const front_tables& tables, const route_match& match, const req
   const auto form =
       head.fields.has("anthropic-version") ? models_form::anthropic : models_form::openai;
   const auto error = [&](our_error code, std::string message = {}) {
-    return error_reply({code, std::move(message), {}}, facts);
+    auto told = facts;
+    if (form == models_form::anthropic)
+      told.form = error_form::anthropic;
+    return error_reply({code, std::move(message), {}}, told);
   };
   switch (match.to) {
   case route::home:

@@ -1,6 +1,5 @@
 #include "http/stream_relay.hpp"
 
-#include "http/error_reply.hpp"
 #include "http/model_restamp.hpp"
 #include "http/sse_reader.hpp"
 
@@ -12,9 +11,6 @@
 namespace vorrang::http {
 
 namespace {
-
-/// Of an upstream's error that is told in a sentence of ours.
-constexpr std::size_t message_bytes_max = 300;
 
 /// Whether some `"key": "…"` holds a text that is not empty. Keys within texts are escaped there,
 /// so this needs no parser.
@@ -123,7 +119,8 @@ struct stream_relay::state {
   std::optional<std::uint64_t> total_tokens;
   std::string response_id;
   std::uint64_t deltas = 0;
-  std::string fault;
+  std::string_view fault;
+  std::string first_error;
   bool begun = false;
   bool complete = false;
 
@@ -145,9 +142,10 @@ struct stream_relay::state {
         output.append(event.bytes);
       return;
     }
-    if (stamped.error_only && !begun && output.empty()) {
-      fault = "the upstream's stream began with an error: " +
-              read_upstream_error(event.data).message.substr(0, message_bytes_max);
+    const bool is_error = stamped.error_only || event.type == "error";
+    if (is_error && !begun && output.empty()) {
+      first_error = event.data;
+      fault = "the upstream's stream began with an error";
       return;
     }
     note(stamped.usage);
@@ -203,6 +201,10 @@ bool stream_relay::begun() const noexcept {
 
 bool stream_relay::complete() const noexcept {
   return state_->complete;
+}
+
+std::string_view stream_relay::first_error() const noexcept {
+  return state_->first_error;
 }
 
 std::string_view stream_relay::fault() const noexcept {

@@ -41,6 +41,8 @@ public:
   /// Why nothing more of the stream can be passed on, as a sentence without its stop: an event over
   /// the limit (16 MiB), broken JSON, text that is no event stream. Empty: nothing is wrong.
   std::string_view fault() const noexcept;
+  /// The data of an error that was the first event: nothing was passed on. Else empty.
+  std::string_view first_error() const noexcept;
   /// Total tokens as the upstream reported them, else absent.
   std::optional<std::uint64_t> reported_tokens() const noexcept;
   /// The `id` of the response that is streamed (`/v1/responses` only); empty until it is known.

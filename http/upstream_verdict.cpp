@@ -116,7 +116,18 @@ std::uint16_t status_of(const upstream_error& error) noexcept {
   std::uint16_t code = 0;
   const char* const end = error.code.data() + error.code.size();
   const auto read = std::from_chars(error.code.data(), end, code);
-  return read.ec == std::errc() && read.ptr == end && code >= 400 && code < 600 ? code : 502;
+  if (read.ec == std::errc() && read.ptr == end && code >= 400 && code < 600)
+    return code;
+  // OpenAI's, Anthropic's and vLLM's.
+  static constexpr std::pair<std::string_view, std::uint16_t> names[] = {
+      {"rate_limit_exceeded", 429},     {"rate_limit_error", 429},      {"insufficient_quota", 429},
+      {"context_length_exceeded", 400}, {"invalid_request_error", 400}, {"BadRequestError", 400},
+      {"authentication_error", 401},    {"permission_error", 403},      {"not_found_error", 404},
+      {"request_too_large", 413},       {"overloaded_error", 529}};
+  const auto* const known = std::find_if(std::begin(names), std::end(names), [&](const auto& each) {
+    return is_either(error, each.first);
+  });
+  return known == std::end(names) ? 502 : known->second;
 }
 
 outcome classify_error(transport_error error) {

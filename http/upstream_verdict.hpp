@@ -20,7 +20,8 @@ outcome classify_answer(std::uint16_t status, const head_fields& fields,
                         const upstream_error& error, std::chrono::system_clock::time_point wall);
 
 /// What the status of an answer should have been that came with 2xx and holds nothing but an error:
-/// its code, if that is a status (OpenRouter's way), else 502.
+/// its code, if that is a status (OpenRouter's way, vLLM's), else what its type or code is
+/// elsewhere the status of, else 502.
 std::uint16_t status_of(const upstream_error& error) noexcept;
 
 /// No HTTP answer: failed, unsent if nothing was written; not_sent and the deadline as they are.

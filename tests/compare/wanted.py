@@ -154,9 +154,10 @@ TOPICS = [
                config="cooldown", request="first is busy", ours="0", theirs="1"),
         Wanted("header.x-litellm-attempted-fallbacks", "All that were tried are counted.", ATTEMPTS, config="fallbacks",
                request="two fail", ours="2", theirs="1"),
-        Wanted(("status", "error.code", "error.type"), "An attempt that the deployment's `timeout` ends is the provider's "
-               "slowness, 504; 408 is the client's deadline.", ATTEMPTS, config="timeouts",
-               request=("deployment's timeout", "stream without first chunk"), ours=("504", "server_error"),
+        Wanted(("status", "error.code", "error.type"), "An attempt that the deployment's `timeout`, or the request's "
+               "`stream_timeout`, ends is the provider's slowness, 504; 408 is the client's deadline.", ATTEMPTS, config="timeouts",
+               request=("deployment's timeout", "stream without first chunk", "stream_timeout of *"),
+               ours=("504", "server_error"),
                theirs=("408", "invalid_request_error")),
         Wanted("error.type", "The client's deadline has a type of its own.", ERRORS, config=("timeouts", "priority"),
                ours="timeout_error", theirs="invalid_request_error"),
@@ -223,6 +224,10 @@ TOPICS = [
         Wanted(("body.data.#.litellm_params.model", "body.data.#.model_info.max_input_tokens"),
                "Query strings are ignored: `?litellm_model_id=` does not select.",
                "api §4", config="alias", request="model info of one"),
+        Wanted("body.data.#.model_name", "The same: both names of it are shown.", "api §4", config="alias",
+               request="model info of one", ours="[\"gpt-4o\", \"gpt-4\"]"),
+        Wanted("body.data.#.model_group", "The order is the file's, then the aliases.", "api §4", config="alias",
+               request="model group info", ours="[\"gpt-4o\", \"gpt-4\"]", theirs="[\"gpt-4\", \"gpt-4o\"]"),
         Wanted(("body.data.#.model_info.mode", "body.data.#.mode"), "What the file says, else `chat`; LiteLLM guesses from the "
                "name.", "api §4", config=("load-balanced", "usage-based", "production"), ours="chat"),
         Wanted(("body.data.#.model_info.max_input_tokens", "body.data.#.model_info.*_cost_per_token"), "What the file says of "

@@ -548,6 +548,13 @@ TEST_CASE("drop_params: a refused field is left out, once, and remembered", "[ca
   CHECK(verdict.again == nullptr);
   CHECK(verdict.result.kind == outcome_kind::rejected);
 
+  // What is left out already is no reason to send the same once more.
+  auto same = gateway.begun(post(body));
+  sent_by(*same, 1);
+  CHECK(same->judge(upstream_head(400),
+                    error_body_of("no", "unsupported_parameter", "reasoning_effort"), wall)
+            .again == nullptr);
+
   // The next request knows; and max_tokens is renamed.
   auto two = gateway.begun(post(body));
   CHECK_FALSE(json::parse(joined(sent_by(*two, 1))).contains("reasoning_effort"));

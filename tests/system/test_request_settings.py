@@ -167,10 +167,26 @@ class ErrorsThatSayTheyAreGood(unittest.TestCase):
         self.provider.script = [Reply(events=[error, "[DONE]"])]
         response = self.gateway.chat(stream=True)
         self.assertEqual((response.status, response.events[-1], len(self.provider.calls)), (200, "[DONE]", 2))
-        self.provider.answer = Reply(events=[error])
-        response = self.gateway.chat(stream=True, disable_fallbacks=True)
-        self.assertEqual(response.status, 502)
-        self.assertIn("no luck", response.error["message"])
+        cases = (
+            (error, 502, 2),
+            ({"error": {"message": "no luck", "code": 400}}, 400, 1),
+            ({"error": {"message": "no luck", "type": "BadRequestError"}}, 400, 1),
+            ({"error": {"message": "no luck", "type": "invalid_request_error"}}, 400, 1),
+            ({"type": "error", "error": {"type": "overloaded_error", "message": "no luck"}}, 529, 2),
+            (("error", {"type": "error", "code": "server_error", "message": "no luck"}), 502, 2),
+        )
+        for event, status, attempts in cases:
+            with self.subTest(event):
+                self.provider.calls.clear()
+                self.provider.answer = Reply(events=[event])
+                response = self.gateway.chat(stream=True, disable_fallbacks=True)
+                self.assertEqual(response.status, status)
+                self.assertIn("no luck", response.error["message"])
+                self.assertEqual(len(self.provider.calls), attempts)
+        # A rate limit is one here too: it is waited for, and costs no retry.
+        self.provider.answer = Reply()
+        self.provider.script = [Reply(events=[{"error": {"message": "slow down", "code": 429}}])]
+        self.assertEqual(self.gateway.chat(stream=True, num_retries=0).status, 200)
 
     def test_one_within_a_stream_passes(self):
         events = [shapes.chat_events("one")[0], {"error": {"message": "no luck", "code": 502}}]

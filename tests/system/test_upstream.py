@@ -324,6 +324,18 @@ class Fallbacks(unittest.TestCase):
         _, _, b = self.run_case(Reply(400, error("other")), settings, expected_status=400)
         self.assertEqual(b, 0)
 
+    def test_a_prompt_that_fits_nowhere_by_the_files_own_figures(self):
+        """Pre-call checks leave no deployment: that is a context window too small, known beforehand."""
+        checks = "  enable_pre_call_checks: true\n"
+        for key in ("context_window_fallbacks", "fallbacks"):
+            with self.subTest(key), Provider() as a, Provider(Reply(body=completion("from b"))) as b:
+                text = config(a.base, "num_retries: 0", deployment(b.base, "b", "second"), f"{checks}  {key}: [{{m: [b]}}]\n")
+                text = text.replace("{id: first}", "{id: first, max_input_tokens: 10}")
+                with Gateway(text) as gateway:
+                    self.assertEqual(gateway.chat("x" * 500).text, "from b")
+                    self.assertEqual(gateway.chat("short").text, "hello")
+                    self.assertEqual((len(a.calls), len(b.calls)), (1, 1))
+
     def test_disabled_by_the_request(self):
         _, _, b = self.run_case(
             Reply(500, error()), "  fallbacks: [{m: [b]}]\n", expected_status=500, disable_fallbacks=True
