@@ -62,7 +62,6 @@ ticket_id request_book::open(time_point now, ask wanted, request_listener& liste
   fresh.since = now;
   fresh.group = wanted.group;
   fresh.fallbacks = 0;
-  fresh.prompt_estimate = wanted.prompt_estimate;
   fresh.at = stage::waiting;
   ++open_;
 
@@ -98,8 +97,6 @@ void request_book::cancel(ticket_id ticket) {
     outcome unwanted;
     unwanted.kind = outcome_kind::cancelled;
     unwanted.sent = gone->sent;
-    if (gone->prompt_estimate > 0)
-      unwanted.tokens = gone->prompt_estimate; // cut off: at least that was used
     settle(ticket, unwanted);
     return;
   }

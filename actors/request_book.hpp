@@ -106,7 +106,6 @@ private:
     deployment_index deployment = no_index;
     std::uint32_t generation = 0;
     std::uint32_t fallbacks = 0;
-    std::uint32_t prompt_estimate = 0;
     stage at = stage::free;
     bool sent = false;
   };

@@ -66,9 +66,9 @@ FEW = [
 FRESH_EVENTS = {"socket", "watch", "connect", "connected", "write", "read"}
 KEPT_EVENTS = {"write", "read"}
 
-# What a round of test_memory may seem to have kept: one object of 96 bytes in each of its loops. What
-# differs by chance is up to 1.2 KB in the third round, when everything has been needed before.
-HEAP_GROWTH_MAX = 1500
+# What a round of test_memory may seem to have kept by chance: up to 2 KB were seen in the third, when
+# everything has been needed before. 64 bytes lost by each of its some 300 broken connections are 19 KB.
+HEAP_GROWTH_MAX = 6000
 # Asio (as of Boost 1.81) keeps the state of a descriptor that epoll refuses until the loop ends.
 ASIO_KEEPS_BYTES = 192
 
