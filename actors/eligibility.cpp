@@ -76,11 +76,4 @@ deployment_set eligible_deployments(const group_settings& group, const ask& want
   return by_tokens(group, result, wanted, oversize);
 }
 
-bool is_too_long(const group_settings& group, ask wanted) {
-  bool oversize = false;
-  const bool is_kept_out = eligible_deployments(group, wanted, oversize).empty();
-  wanted.prompt_estimate = 0;
-  return is_kept_out && !eligible_deployments(group, wanted, oversize).empty();
-}
-
 } // namespace vorrang

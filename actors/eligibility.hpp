@@ -12,7 +12,4 @@ namespace vorrang {
 /// first.
 deployment_set eligible_deployments(const group_settings& group, const ask& wanted, bool& oversize);
 
-/// Whether nothing but the length of the prompt keeps it from all deployments (pre-call checks).
-bool is_too_long(const group_settings& group, ask wanted);
-
 } // namespace vorrang

@@ -58,10 +58,8 @@ void group_queue::offer(time_point now, owner_index owner, ticket_offer&& offere
     return end(now, slot, end_code::draining, std::nullopt);
   if (offered.wanted.group != self_)
     return end(now, slot, end_code::unknown_group, std::nullopt);
-  if (bases_[records_[slot].base].empty()) {
-    records_[slot].too_long = is_too_long(settings_, offered.wanted);
+  if (bases_[records_[slot].base].empty())
     return end(now, slot, end_code::no_deployment, std::nullopt);
-  }
   auto code = end_code::timed_out;
   duration retry_after{};
   if (!cooling_.empty() && hopeless(now, slot, code, retry_after))
@@ -408,7 +406,6 @@ void group_queue::end(time_point now, slot_index slot, end_code code,
     result.context_window = ticket.history->context_window();
     result.content_policy = ticket.history->content_policy();
   }
-  result.context_window |= ticket.too_long;
   result.may_fall_back = code == end_code::attempts_exhausted || code == end_code::rejected ||
                          code == end_code::no_deployment ||
                          code == end_code::rate_limited_beyond_deadline ||

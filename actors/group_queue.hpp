@@ -188,7 +188,6 @@ private:
     std::uint8_t own_retries = no_own_retries;
     bool oversize = false;
     bool abandoned = false;
-    bool too_long = false; ///< its prompt, for all that would be eligible otherwise
   };
   struct back_off_end {
     time_point at;

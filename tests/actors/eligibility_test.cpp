@@ -124,22 +124,6 @@ TEST_CASE("eligibility: long prompts pass over small models, with pre-call check
   CHECK(look(group, wanted).where == set{0, 1});
 }
 
-TEST_CASE("eligibility: what keeps it from all is the length of its prompt, or something else") {
-  auto group = plain_group(2);
-  group.pre_call_checks = true;
-  group.deployments[0].max_input_tokens = 100;
-  ask wanted;
-  wanted.prompt_estimate = 101;
-  CHECK_FALSE(is_too_long(group, wanted));
-  group.deployments[1].max_input_tokens = 50;
-  CHECK(is_too_long(group, wanted));
-  wanted.prompt_estimate = 100;
-  CHECK_FALSE(is_too_long(group, wanted));
-  wanted.prompt_estimate = 101;
-  group.deployments[0].endpoints = group.deployments[1].endpoints = 0;
-  CHECK_FALSE(is_too_long(group, wanted));
-}
-
 TEST_CASE("eligibility: an estimate above a whole tpm goes where it fits") {
   auto group = plain_group(3);
   group.deployments[0].tpm = 100;

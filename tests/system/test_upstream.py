@@ -325,9 +325,9 @@ class Fallbacks(unittest.TestCase):
         self.assertEqual(b, 0)
 
     def test_a_prompt_that_fits_nowhere_by_the_files_own_figures(self):
-        """Pre-call checks leave no deployment: that is a context window too small, known beforehand."""
+        """Pre-call checks leave no deployment: the group has failed for good."""
         checks = "  enable_pre_call_checks: true\n"
-        for key in ("context_window_fallbacks", "fallbacks"):
+        for key in ("fallbacks",):
             with self.subTest(key), Provider() as a, Provider(Reply(body=completion("from b"))) as b:
                 text = config(a.base, "num_retries: 0", deployment(b.base, "b", "second"), f"{checks}  {key}: [{{m: [b]}}]\n")
                 text = text.replace("{id: first}", "{id: first, max_input_tokens: 10}")
