@@ -16,7 +16,7 @@ provider = Path(__file__).resolve().parent.parent.parent / "tests" / "provider"
 stream_kb_max = 64
 tls_kb_max = 40
 freed_seconds_max = 1
-events_a_stream = 12  # a second between two
+events_a_stream = 40  # a second between two: all have begun before the first ends
 opening = 64  # connections that are being made at once
 
 config = """
