@@ -66,7 +66,7 @@ private:
   std::optional<ending> ended_;
   std::optional<std::uint32_t> position_;
   std::optional<transport_error> broken_; ///< how the stream ended, if not well
-  bool is_cut_ = false; ///< … or because nobody wanted more of it
+  bool is_cut_ = false;                   ///< … or because nobody wanted more of it
   time_point next_comment_ = never;
   bool head_is_out_ = false;  ///< the head of a stream was sent
   bool went_early_ = false;   ///< … before the attempt
