@@ -646,28 +646,26 @@ function operations.cancel(op)
   return true
 end
 
-function operations.move(op)
-  local record = ticket_of(op.ticket)
+-- Changes a ticket that waits; false if it does not.
+local function change(id, field, value)
+  local record = ticket_of(id)
   if not record or record.granted then
     return false
   end
-  leave(op.ticket, record)
-  record.priority = op.priority
-  keep_ticket(op.ticket, record)
-  stand(op.ticket, record)
+  leave(id, record)
+  record[field] = value
+  keep_ticket(id, record)
+  stand(id, record)
   return true
+end
+
+function operations.move(op)
+  return change(op.ticket, "priority", op.priority)
 end
 
 -- Back-offs begin and end, deployments refuse: what the ticket may use changes.
 function operations.eligible(op)
-  local record = ticket_of(op.ticket)
-  if not record or record.granted then
-    return false
-  end
-  record.eligible = op.eligible
-  keep_ticket(op.ticket, record)
-  stand(op.ticket, record)
-  return true
+  return change(op.ticket, "eligible", op.eligible)
 end
 
 function operations.confirm(op)

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from harness import report
-from harness.processes import ask, free_ports, server
-from harness.waiting import descriptors, raise_file_limit, resident_kb, until
+from harness.processes import free_ports, server
+from harness.waiting import descriptors, queue_of, raise_file_limit, resident_kb, until
 
 provider = Path(__file__).resolve().parent.parent.parent / "tests" / "provider"
 stream_kb_max = 64
@@ -93,10 +93,7 @@ class Crowd:
 
 
 def in_flight(admin, model):
-    status, text = ask(admin, "GET", f"/queue/{model}?limit=1")
-    if status != 200:
-        raise RuntimeError(f"the admin port answers {status}")
-    return sum(each["in_flight"] for each in json.loads(text)["deployments"])
+    return sum(each["in_flight"] for each in queue_of(admin, model)["deployments"])
 
 
 async def measure(pid, port, admin, model, count):

@@ -81,11 +81,15 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def waiting_now(admin):
-    status, text = ask(admin, "GET", "/queue/slow?limit=1")
+def queue_of(admin, model):
+    status, text = ask(admin, "GET", f"/queue/{model}?limit=1")
     if status != 200:
         raise RuntimeError(f"the admin port answers {status}")
-    return json.loads(text)["waiting"]
+    return json.loads(text)
+
+
+def waiting_now(admin):
+    return queue_of(admin, "slow")["waiting"]
 
 
 def until(condition, seconds, what):
