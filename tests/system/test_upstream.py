@@ -327,14 +327,13 @@ class Fallbacks(unittest.TestCase):
     def test_a_prompt_that_fits_nowhere_by_the_files_own_figures(self):
         """Pre-call checks leave no deployment: the group has failed for good."""
         checks = "  enable_pre_call_checks: true\n"
-        for key in ("fallbacks",):
-            with self.subTest(key), Provider() as a, Provider(Reply(body=completion("from b"))) as b:
-                text = config(a.base, "num_retries: 0", deployment(b.base, "b", "second"), f"{checks}  {key}: [{{m: [b]}}]\n")
-                text = text.replace("{id: first}", "{id: first, max_input_tokens: 10}")
-                with Gateway(text) as gateway:
-                    self.assertEqual(gateway.chat("x" * 500).text, "from b")
-                    self.assertEqual(gateway.chat("short").text, "hello")
-                    self.assertEqual((len(a.calls), len(b.calls)), (1, 1))
+        with Provider() as a, Provider(Reply(body=completion("from b"))) as b:
+            text = config(a.base, "num_retries: 0", deployment(b.base, "b", "second"), f"{checks}  fallbacks: [{{m: [b]}}]\n")
+            text = text.replace("{id: first}", "{id: first, max_input_tokens: 10}")
+            with Gateway(text) as gateway:
+                self.assertEqual(gateway.chat("x" * 500).text, "from b")
+                self.assertEqual(gateway.chat("short").text, "hello")
+                self.assertEqual((len(a.calls), len(b.calls)), (1, 1))
 
     def test_disabled_by_the_request(self):
         _, _, b = self.run_case(
