@@ -1,84 +1,240 @@
 -- The shared line of one group: who waits, what the deployments can take, who goes next (spec §6).
--- One call is one atomic change: its operations in order, then all grants that they make possible.
+-- One call is one atomic change: what is overdue, the caller's operations in order, and then all grants
+-- that they make possible.
 --
--- KEYS[1]  the line's own state, `<prefix>{<group>}:line`. Everything else is a key beginning with it,
+-- KEYS[1]  the line's own state, `<prefix>:{<group>}:line`. Everything else is a key beginning with it,
 --          so that all of a group is in one slot of a Redis Cluster.
--- ARGV[1]  the instance that calls
--- ARGV[2]  the group's settings, JSON; see `settings` below
--- ARGV[3…] operations, each a cjson array: name, then its arguments
--- Returns  a cjson object: {now, epoch, results: [one for each operation], grants: [the caller's own],
---          next: when to call again if nothing else happens (µs of the server, 0: never)}
+-- ARGV[1]  the instance that calls; no "/" in it
+-- ARGV[2]  its settings of the group, JSON: {deployments: [{id, rpm, tpm, slots, weight, order, cooldown}],
+--          max_waiting, first_probe, strategy}; absent limits are no limits; times in µs
+-- ARGV[3]  what it knows, JSON: {digest, epoch, seq, members, all}: a name for its settings; epoch and seq of
+--          the last reply it had; the most instances it last saw; whether it wants all rooms
+-- ARGV[4…] operations, each a JSON object: {op, …}; see `operations`
+-- Returns  a JSON object; see the end
 --
--- Times are whole microseconds of the server. Grants for others are published on `KEYS[1]:to:<instance>`
--- as offers, which they confirm. Each operation may come twice (a reply was lost): it then changes
--- nothing and says what it said.
+-- Times are whole microseconds of the server, written as texts (Lua would write 1.7e+15). Deployments are
+-- numbered as in the caller's own settings where it speaks, and named by id where it is told something.
+-- Each operation may come twice (a reply was lost): it then changes nothing and says what it said.
+--
+-- Grants for the caller are in the reply, and in force. Those for another instance are published to
+-- `KEYS[1]:to:<instance>` as offers, which it confirms within a second.
 
-local base = KEYS[1]
-local caller = ARGV[1]
--- {deployments: [{rpm, tpm, slots, weight, order}], max_waiting, cooldown, allowed_fails, first_probe,
---  strategy}; absent limits are no limits; times in µs.
+local layout = "1"
+local base, caller = KEYS[1], ARGV[1]
 local settings = cjson.decode(ARGV[2])
+local known = cjson.decode(ARGV[3])
 
 local second = 1000000
 local window = 60 * second
 local quiet_max = 5 * second -- an instance unheard of so long is not granted to
-local lease = 15 * second -- … so long: its grants are given back
+local lease = 15 * second -- … so long: its tickets leave, its grants are given back
 local offer_time = second -- an offer that is not confirmed by then goes back
+local opening_max = 5 * second -- so long a new line waits for those who knew the old one
 local retry_after_max = 3600 * second
 local look_max = 64 -- tickets that are looked past in one call
 local clean_max = 64 -- old entries that are taken away in one call
+local exact_max = 1000 -- more entries than this in a window: they share
+local shared_entry = 60000 -- … one for so many µs, dated by its end: late, never early
 local kept_for = 24 * 3600 -- seconds without any call until a group's keys are gone
 local reopening_done = 16777216
+local rate_slot = 10 * second
 
 local key = {
-  line = base .. ":waiting", -- sorted set: priority, then member `<arrival>:<ticket>`
-  untried = base .. ":untried", -- the same, of tickets that have had no attempt
-  tickets = base .. ":tickets", -- hash: ticket → record
-  grants = base .. ":grants", -- hash: grant → record
-  offers = base .. ":offers", -- sorted set: when an offer ends → grant
-  seen = base .. ":seen", -- sorted set: when an instance was heard of → its name
-  suspects = base .. ":suspects", -- set: instances that let an offer end
-  deployments = base .. ":deployments", -- hash: number → record
+  line = base .. ":waiting", -- sorted set: priority, then member `<arrival>:<instance>/<ticket>`
+  resting = base .. ":resting", -- the same, of tickets that may go nowhere for now
+  offers = base .. ":offers", -- sorted set: when an offer ends → `<instance>/<grant>`
+  settings = base .. ":settings", -- hash: digest → settings, of the instances there are
 }
-local function used_by(number) -- sorted set: when a grant was made → grant
+local function window_of(number) -- sorted set: date → `<grant>:<tokens>:<requests>`
   return base .. ":window:" .. number
 end
-local function owned_by(instance, what) -- set: tickets, grants
-  return base .. ":" .. what .. ":" .. instance
+local function tickets_of(instance) -- hash: ticket → record
+  return base .. ":tickets:" .. instance
+end
+local function grants_of(instance) -- hash: grant → record
+  return base .. ":grants:" .. instance
 end
 
-local pack, unpack_ = cmsgpack.pack, cmsgpack.unpack
+-- Keys that something was put into: a set that has been emptied and filled again has no time to live.
+local touched = {}
 
--- Time ----------------------------------------------------------------------------------------------
-
-local time = redis.call("TIME")
-local now = math.max(
-  tonumber(time[1]) * second + tonumber(time[2]),
-  tonumber(redis.call("HGET", base, "now") or "0")
-)
-local epoch = redis.call("HGET", base, "epoch")
-if not epoch then
-  epoch = string.format("%s-%d", caller, now)
-  redis.call("HSET", base, "epoch", epoch)
-end
 -- Lua would write a number of this size as 1.7e+15.
 local function whole(number)
   return string.format("%.0f", number)
 end
-redis.call("HSET", base, "now", whole(now))
 
--- Records ---------------------------------------------------------------------------------------------
+-- The line's own state: read once, written once ------------------------------------------------------
+
+local fields = { "layout", "epoch", "now", "arrival", "grant", "seq", "overruns", "inversions", "refreshed",
+                 "opening", "expected", "members", "names", "rate" }
+local asked = {}
+for i, name in ipairs(fields) do
+  asked[i] = name
+end
+for number = 1, #settings.deployments do
+  asked[#asked + 1] = number
+end
+local read = redis.call("HMGET", base, unpack(asked))
+local state, packed = {}, {}
+for i, name in ipairs(fields) do
+  state[name] = read[i] or nil
+end
+for number = 1, #settings.deployments do
+  packed[number] = read[#fields + number] or nil
+end
+if state.layout and state.layout ~= layout then
+  return redis.error_reply("LAYOUT " .. state.layout .. " is in Redis, and this is " .. layout)
+end
+
+local time = redis.call("TIME")
+local now = math.max(tonumber(time[1]) * second + tonumber(time[2]), tonumber(state.now or "0"))
+math.randomseed((tonumber(time[2]) + tonumber(state.grant or "0")) % 2147483647)
+
+local members = state.members and cmsgpack.unpack(state.members) or {}
+local me = members[caller]
+local forgotten = false
+-- The caller has had a reply that this line never gave: it was restored from an older copy.
+local rolled_back = state.epoch and known.epoch == state.epoch
+  and (me and me.seq or tonumber(state.seq)) < (known.seq or 0)
+if rolled_back then
+  for name in pairs(members) do
+    redis.call("DEL", tickets_of(name), grants_of(name))
+  end
+  for number = 1, #(state.names and cmsgpack.unpack(state.names) or {}) do
+    redis.call("DEL", window_of(number))
+  end
+  redis.call("DEL", base, key.line, key.resting, key.offers, key.settings)
+  state, packed, members, me = {}, {}, {}, nil
+end
+local is_new = not state.epoch
+if is_new then
+  state = { epoch = caller .. "-" .. whole(now), grant = whole(now), opening = whole(now + opening_max) }
+elseif not me and known.epoch == state.epoch then
+  forgotten = true
+end
+local seq = tonumber(state.seq or "0") + 1
+local opening = state.opening and tonumber(state.opening)
+local expected = tonumber(state.expected or "1")
+if opening and known.epoch and known.epoch ~= state.epoch then
+  expected = math.max(expected, known.members or 1)
+end
+local arrival = tonumber(state.arrival or "0")
+local last_grant = tonumber(state.grant)
+local overruns = tonumber(state.overruns or "0")
+local inversions = tonumber(state.inversions or "0")
+local rate = state.rate and cmsgpack.unpack(state.rate)
+  or { first = math.floor(now / rate_slot), at = { 0, 0, 0, 0, 0, 0 }, n = { 0, 0, 0, 0, 0, 0 } }
+local rate_changed = false
+
+-- Settings: those of the caller, or the lowest of all who live ------------------------------------------
+
+local names = state.names and cmsgpack.unpack(state.names) or {}
+local number_of = {}
+for number, id in ipairs(names) do
+  number_of[id] = number
+end
+local function numbers_for(told)
+  local result = {}
+  for i, each in ipairs(told.deployments) do
+    local id = each.id or tostring(i)
+    if not number_of[id] then
+      names[#names + 1] = id
+      number_of[id] = #names
+      state.names = nil
+    end
+    result[i] = number_of[id]
+  end
+  return result
+end
+local own_numbers = numbers_for(settings)
+
+local function is_live(member)
+  return member.heard + lease > now
+end
+
+if not me then
+  me = {}
+  members[caller] = me
+end
+if me.digest ~= known.digest then
+  me.digest = known.digest
+  touched[key.settings] = true
+  redis.call("HSET", key.settings, known.digest, ARGV[2])
+end
+me.heard, me.seq, me.suspect = now, seq, nil
+if not opening then
+  me.ready = true
+end
+
+local others_settings = {}
+local all_of_digest = { [known.digest] = own_numbers }
+local function settings_of(digest)
+  if others_settings[digest] == nil then
+    local text = redis.call("HGET", key.settings, digest)
+    others_settings[digest] = text and cjson.decode(text) or false
+  end
+  return others_settings[digest]
+end
+-- All that a ticket of this instance may use if it does not say.
+local function all_of(instance)
+  local digest = members[instance] and members[instance].digest or known.digest
+  if not all_of_digest[digest] then
+    local told = settings_of(digest)
+    all_of_digest[digest] = told and numbers_for(told) or own_numbers
+  end
+  return all_of_digest[digest]
+end
+
+local limits = {}
+for i, number in ipairs(own_numbers) do
+  limits[number] = settings.deployments[i]
+end
+local mismatch = false
+local merged = { [known.digest] = true }
+for _, member in pairs(members) do
+  local digest = member.digest
+  if digest and not merged[digest] and is_live(member) then
+    merged[digest] = true
+    mismatch = true
+    local told = settings_of(digest)
+    for i, number in ipairs(told and numbers_for(told) or {}) do
+      local theirs, ours = told.deployments[i], limits[number] or {}
+      local lowest = {}
+      for name, value in pairs(theirs) do
+        lowest[name] = value
+      end
+      for name, value in pairs(ours) do
+        lowest[name] = value
+      end
+      for _, name in ipairs({ "rpm", "tpm", "slots" }) do
+        if theirs[name] and ours[name] then
+          lowest[name] = math.min(theirs[name], ours[name])
+        end
+      end
+      limits[number] = lowest
+    end
+  end
+end
+local function limits_of(number)
+  return limits[number] or {}
+end
+
+-- Records -----------------------------------------------------------------------------------------------
 
 local loaded, changed = {}, {}
 local function deployment(number)
   local found = loaded[number]
   if not found then
-    local text = redis.call("HGET", key.deployments, number)
-    -- n: in flight; tokens, requests: of the window; phase, began, cooling, ends, no_probe, asked, probing,
-    -- spacing, probe_at, limit, reopening: as actors/health.hpp has them; fails: when.
-    found = text and unpack_(text)
-      or { n = 0, tokens = 0, requests = 0, phase = 0, began = 0, cooling = false, ends = 0, no_probe = 0, asked = 0,
-           probing = false, spacing = 0, probe_at = 0, limit = 0, reopening = 0, fails = {} }
+    local text = packed[number]
+    if text == nil and number > #settings.deployments then
+      text = redis.call("HGET", base, number)
+    end
+    -- n: in flight; tokens, requests, entries: of the window; phase, began, cooling, ends, no_probe, asked,
+    -- probing, spacing, probe_at, limit, reopening: as actors/health.hpp has them; fails: {when, kind}.
+    found = text and cmsgpack.unpack(text)
+      or { n = 0, tokens = 0, requests = 0, entries = 0, phase = 0, began = 0, cooling = false, ends = 0,
+           no_probe = 0, asked = 0, probing = false, spacing = 0, probe_at = 0, limit = 0, reopening = 0, fails = {},
+           latency = 0, status = 0 }
     loaded[number] = found
   end
   return found
@@ -87,51 +243,82 @@ local function save(number)
   changed[number] = true
 end
 
-local function ticket_of(id)
-  local text = redis.call("HGET", key.tickets, id)
-  return text and unpack_(text)
-end
-local function grant_of(id)
-  local text = redis.call("HGET", key.grants, id)
-  return text and unpack_(text)
-end
-local function keep_ticket(id, record)
-  redis.call("HSET", key.tickets, id, pack(record))
-end
-local function keep_grant(id, record)
-  redis.call("HSET", key.grants, id, pack(record))
-end
-
-local function member_of(id, record)
-  return record.arrival .. ":" .. id
-end
-local function ticket_in(member)
-  return string.sub(member, 18)
-end
-
-local function stand(id, record)
-  local member = member_of(id, record)
-  if #record.eligible == 0 then
-    redis.call("ZREM", key.line, member)
-  else
-    redis.call("ZADD", key.line, record.priority, member)
+-- Tickets and grants are kept as lists, which are half as long as tables with names.
+local ticket_fields = { "priority", "tokens", "oversize", "eligible", "attempts", "arrival", "granted", "unwanted" }
+local grant_fields = { "ticket", "where", "at", "dated", "entry", "tokens", "probe", "phase", "healed", "offer" }
+local function to_list(record, order)
+  local list = {}
+  for i, name in ipairs(order) do
+    local value = record[name]
+    list[i] = value == nil and false or value
   end
-  if record.attempts == 0 then
-    redis.call("ZADD", key.untried, record.priority, member)
+  return cmsgpack.pack(list)
+end
+local function from_list(text, order, record)
+  local list = cmsgpack.unpack(text)
+  for i, name in ipairs(order) do
+    record[name] = list[i] or nil
   end
-end
-local function leave(id, record)
-  local member = member_of(id, record)
-  redis.call("ZREM", key.line, member)
-  redis.call("ZREM", key.untried, member)
-end
-local function forget(id, record)
-  leave(id, record)
-  redis.call("HDEL", key.tickets, id)
-  redis.call("SREM", owned_by(record.owner, "tickets"), id)
+  return record
 end
 
--- Health: the same machine as actors/health.cpp -------------------------------------------------------
+-- owner → id → record or false; `dirty` those to be written at the end.
+local tickets, dirty = {}, {}
+local function cached(owner)
+  local own = tickets[owner]
+  if not own then
+    own = {}
+    tickets[owner] = own
+  end
+  return own
+end
+local function ticket_of(owner, id)
+  local own = cached(owner)
+  if own[id] == nil then
+    local text = redis.call("HGET", tickets_of(owner), id)
+    own[id] = text and from_list(text, ticket_fields, { owner = owner, id = id }) or false
+  end
+  return own[id] or nil
+end
+local function keep_ticket(record)
+  dirty[record] = true
+end
+local function grant_of(owner, id)
+  local text = redis.call("HGET", grants_of(owner), id)
+  return text and from_list(text, grant_fields, { owner = owner, id = id })
+end
+local function keep_grant(held)
+  touched[grants_of(held.owner)] = true
+  redis.call("HSET", grants_of(held.owner), held.id, to_list(held, grant_fields))
+end
+
+local function member_of(record)
+  return record.arrival .. ":" .. record.owner .. "/" .. record.id
+end
+local function stand(record)
+  local nowhere = record.eligible and #record.eligible == 0
+  touched[nowhere and key.resting or key.line] = true
+  redis.call("ZADD", nowhere and key.resting or key.line, record.priority, member_of(record))
+end
+local function leave(record)
+  local nowhere = record.eligible and #record.eligible == 0
+  redis.call("ZREM", nowhere and key.resting or key.line, member_of(record))
+end
+local function forget(record)
+  if not record.granted then
+    leave(record)
+  end
+  dirty[record] = nil
+  cached(record.owner)[record.id] = false
+  redis.call("HDEL", tickets_of(record.owner), record.id)
+end
+local function eligible_of(record)
+  return record.eligible or all_of(record.owner)
+end
+
+-- Health: the same machine as actors/health.cpp ---------------------------------------------------------
+
+local cooled = false -- somebody's cooldown began, ended or was lengthened: all are told
 
 local function reopen(of, limit)
   of.limit, of.reopening = limit, 0
@@ -144,15 +331,22 @@ local function tick(number)
     of.phase = of.phase + 1
     reopen(of, 1)
     save(number)
+    cooled = true
   end
   return of
 end
 
-local function cool(of, retry_after, may_probe)
-  if settings.cooldown <= 0 then
+local function cooldown_of(number)
+  return limits_of(number).cooldown or 0
+end
+
+local function cool(number, retry_after, may_probe)
+  local of = deployment(number)
+  if cooldown_of(number) <= 0 then
     return
   end
-  local ends = now + (retry_after and math.min(retry_after, retry_after_max) or settings.cooldown)
+  cooled = true
+  local ends = now + (retry_after and math.min(retry_after, retry_after_max) or cooldown_of(number))
   if not of.cooling then
     of.cooling = true
     of.phase = of.phase + 1
@@ -179,6 +373,7 @@ local function succeed(of, attempt)
       of.phase = of.phase + 1
       of.fails = {}
       reopen(of, 2)
+      cooled = true
     end
   elseif of.limit > 0 then
     of.fails = {}
@@ -186,29 +381,33 @@ local function succeed(of, attempt)
   end
 end
 
-local function fail(of, outcome)
-  if settings.cooldown <= 0 then
+-- `counted`, `allowed`: by which number of the policy the caller counts this failure; see operations.settle.
+local function fail(number, outcome)
+  local of = deployment(number)
+  if cooldown_of(number) <= 0 then
     return
   end
   local refused = outcome.kind == "refused"
-  local asked = outcome.retry_after and (outcome.kind == "rate_limited" or outcome.status == 503)
-  local at_once = outcome.kind == "rate_limited" or refused or asked
-  local kept = {}
-  for _, at in ipairs(of.fails) do
-    if at + window > now then
-      kept[#kept + 1] = at
-    end
-  end
+  local asked_to_wait = outcome.retry_after and (outcome.kind == "rate_limited" or outcome.status == 503)
+  local counted = outcome.counted or 0
+  local at_once = (outcome.kind == "rate_limited" or refused or asked_to_wait) and counted == 0
+  local kept, alike = {}, 0
   if not at_once then
-    kept[#kept + 1] = now
+    of.fails[#of.fails + 1] = { now, counted }
+  end
+  for _, each in ipairs(of.fails) do
+    if each[1] + window > now then
+      kept[#kept + 1] = each
+      alike = alike + (each[2] == counted and 1 or 0)
+    end
   end
   of.fails = kept
   if of.cooling then
-    of.spacing = math.min(of.spacing * 2, math.max(settings.cooldown, settings.first_probe))
-    cool(of, outcome.retry_after, not refused)
+    of.spacing = math.min(of.spacing * 2, math.max(cooldown_of(number), settings.first_probe))
+    cool(number, outcome.retry_after, not refused)
     of.probe_at = now + of.spacing
-  elseif at_once or #kept > settings.allowed_fails then
-    cool(of, outcome.retry_after, not refused)
+  elseif at_once or asked_to_wait or alike > (outcome.allowed or 0) then
+    cool(number, outcome.retry_after, not refused)
   end
 end
 
@@ -241,41 +440,112 @@ local function judge(number, attempt, outcome)
   end
   if stale then
     if of.cooling and outcome.retry_after and outcome.kind ~= "success" then
-      cool(of, outcome.retry_after, true)
+      cool(number, outcome.retry_after, true)
     end
   elseif outcome.kind == "success" then
     if not attempt.healed then
       succeed(of, attempt)
     end
   elseif outcome.kind == "rate_limited" or outcome.kind == "refused" or outcome.kind == "failed" then
-    fail(of, outcome)
+    fail(number, outcome)
   end
 end
 
--- Room ------------------------------------------------------------------------------------------------
+-- Windows -----------------------------------------------------------------------------------------------
+
+local function is_counted(number)
+  return limits_of(number).rpm or limits_of(number).tpm or settings.strategy == "usage-based"
+end
 
 -- Takes what is older than 60 s out of a window.
 local function age(number)
   local of = deployment(number)
-  local limits = settings.deployments[number]
-  if not (limits.rpm or limits.tpm) then
+  if of.entries == 0 or (of.oldest or 0) + window > now then
     return
   end
-  local old = redis.call("ZRANGEBYSCORE", used_by(number), "-inf", whole(now - window), "LIMIT", 0, clean_max)
+  local old = redis.call("ZRANGEBYSCORE", window_of(number), "-inf", whole(now - window), "LIMIT", 0, clean_max)
   for _, member in ipairs(old) do
-    local tokens, requests = string.match(member, ":(%d+):(%d)$")
-    redis.call("ZREM", used_by(number), member)
+    local tokens, requests = string.match(member, ":(%d+):(%d+)$")
+    redis.call("ZREM", window_of(number), member)
     of.tokens = of.tokens - tonumber(tokens)
     of.requests = of.requests - tonumber(requests)
-    save(number)
+    of.entries = of.entries - 1
+  end
+  local oldest = redis.call("ZRANGE", window_of(number), 0, 0, "WITHSCORES")
+  of.oldest = tonumber(oldest[2] or "0")
+  if not oldest[1] then
+    of.tokens, of.requests, of.entries = 0, 0, 0
+  end
+  save(number)
+end
+
+-- The entry of a date that goes by this name: its member, tokens and requests.
+local function find_entry(number, dated, name)
+  for _, member in ipairs(redis.call("ZRANGEBYSCORE", window_of(number), whole(dated), whole(dated))) do
+    local found, tokens, requests = string.match(member, "^(.-):(%d+):(%d+)$")
+    if found == name then
+      return member, tonumber(tokens), tonumber(requests)
+    end
   end
 end
 
+-- Adds to a window; says under which date and name.
+local function use(number, name, at, tokens, requests)
+  local of = deployment(number)
+  local dated, member, more_tokens, more_requests = at, nil, 0, 0
+  if of.entries >= exact_max then
+    dated = math.ceil(at / shared_entry) * shared_entry
+    name = "q"
+    member, more_tokens, more_requests = find_entry(number, dated, name)
+  end
+  if member then
+    redis.call("ZREM", window_of(number), member)
+  else
+    of.entries = of.entries + 1
+    more_tokens, more_requests = 0, 0
+  end
+  redis.call("ZADD", window_of(number), whole(dated),
+             name .. ":" .. whole(tokens + more_tokens) .. ":" .. whole(requests + more_requests))
+  of.tokens = of.tokens + tokens
+  of.requests = of.requests + requests
+  of.oldest = of.entries == 1 and dated or math.min(of.oldest or dated, dated)
+  save(number)
+  return dated, name
+end
+
+-- Changes what a grant has used, while that is in the window; false if it has left.
+local function correct(number, held, tokens, requests)
+  if not held.dated then
+    return false
+  end
+  local member, had_tokens, had_requests = find_entry(number, held.dated, held.entry)
+  if not member then
+    return false
+  end
+  local of = deployment(number)
+  redis.call("ZREM", window_of(number), member)
+  if had_requests + requests == 0 and had_tokens + tokens <= 0 then
+    of.entries = of.entries - 1
+  else
+    redis.call("ZADD", window_of(number), whole(held.dated),
+               held.entry .. ":" .. whole(math.max(had_tokens + tokens, 0)) .. ":" .. whole(had_requests + requests))
+  end
+  of.tokens = of.tokens + tokens
+  of.requests = of.requests + requests
+  save(number)
+  return true
+end
+
+-- Room ----------------------------------------------------------------------------------------------------
+
 local function slots_left(number)
-  local of, limits = deployment(number), settings.deployments[number]
-  local left = limits.slots and limits.slots - of.n or math.huge
-  if limits.rpm then
-    left = math.min(left, limits.rpm - of.requests)
+  local of, most = deployment(number), limits_of(number)
+  local left = most.slots and most.slots - of.n or math.huge
+  if most.rpm then
+    left = math.min(left, most.rpm - of.requests)
+  end
+  if most.tpm == 0 then
+    left = 0
   end
   if of.limit > 0 then
     left = math.min(left, of.limit - of.reopening)
@@ -284,16 +554,12 @@ local function slots_left(number)
 end
 
 local function tokens_left(number)
-  local limits = settings.deployments[number]
-  return limits.tpm and limits.tpm - deployment(number).tokens or math.huge
-end
-
-local function has_room(number)
-  return slots_left(number) > 0 and tokens_left(number) > 0
+  local most = limits_of(number).tpm
+  return most and most - deployment(number).tokens or math.huge
 end
 
 local function fits(number, record)
-  if not has_room(number) then
+  if slots_left(number) <= 0 or tokens_left(number) <= 0 then
     return false
   end
   if record.oversize then
@@ -302,131 +568,95 @@ local function fits(number, record)
   return tokens_left(number) >= record.tokens
 end
 
--- Adds to a window; a correction replaces the grant's entry while it is there.
-local function use(number, id, at, tokens, requests)
-  redis.call("ZADD", used_by(number), whole(at), id .. ":" .. whole(tokens) .. ":" .. requests)
-  local of = deployment(number)
-  of.tokens = of.tokens + tokens
-  of.requests = of.requests + requests
-  save(number)
+-- Notes to others -------------------------------------------------------------------------------------------
+
+local notes = {}
+local function tell(instance, what)
+  notes[#notes + 1] = { instance, what }
 end
-local function unuse(number, id, tokens)
-  if redis.call("ZREM", used_by(number), id .. ":" .. whole(tokens) .. ":1") == 1 then
-    local of = deployment(number)
-    of.tokens = of.tokens - tokens
-    of.requests = of.requests - 1
-    save(number)
-    return true
+
+-- Endings of grants -------------------------------------------------------------------------------------------
+
+local function close_grant(held)
+  redis.call("HDEL", grants_of(held.owner), held.id)
+  if held.offer then
+    redis.call("ZREM", key.offers, held.owner .. "/" .. held.id)
   end
-  return false
-end
-
-local function is_counted(number)
-  return settings.deployments[number].rpm or settings.deployments[number].tpm
-end
-
--- Endings of grants -------------------------------------------------------------------------------------
-
-local function close_grant(id, held)
-  redis.call("HDEL", key.grants, id)
-  redis.call("ZREM", key.offers, id)
-  redis.call("SREM", owned_by(held.owner, "grants"), id)
   local of = deployment(held.where)
-  of.n = of.n - 1
+  of.n = math.max(of.n - 1, 0)
   save(held.where)
 end
 
 -- Nothing was tried: slot, rpm and tokens come back, and the ticket to its place if it is still wanted.
-local function give_back(id, held, wanted)
-  close_grant(id, held)
-  unuse(held.where, id, held.tokens)
+local function give_back(held, wanted)
+  close_grant(held)
+  correct(held.where, held, -held.tokens, -1)
   judge(held.where, held, { kind = "not_sent" })
-  local record = ticket_of(held.ticket)
-  if record and record.granted == id then
+  local record = ticket_of(held.owner, held.ticket)
+  if record and record.granted == held.id then
     record.granted = nil
-    record.attempts = record.attempts - 1
-    if wanted then
-      keep_ticket(held.ticket, record)
-      stand(held.ticket, record)
+    record.attempts = math.max(record.attempts - 1, 0)
+    if wanted and not record.unwanted then
+      keep_ticket(record)
+      stand(record)
     else
-      forget(held.ticket, record)
+      record.granted = held.id -- it stands nowhere
+      forget(record)
     end
   end
 end
 
--- Instances ---------------------------------------------------------------------------------------------
+-- Instances -----------------------------------------------------------------------------------------------------
 
-local alive = {}
 local function is_heard(instance)
-  if alive[instance] == nil then
-    local seen = tonumber(redis.call("ZSCORE", key.seen, instance) or "0")
-    alive[instance] = seen + quiet_max > now and redis.call("SISMEMBER", key.suspects, instance) == 0
-  end
-  return alive[instance]
+  local member = members[instance]
+  return member and not member.suspect and member.heard + quiet_max > now
 end
 
-local function bury()
-  local gone = redis.call("ZRANGEBYSCORE", key.seen, "-inf", whole(now - lease), "LIMIT", 0, 4)
-  for _, instance in ipairs(gone) do
-    local left = false
-    for _, id in ipairs(redis.call("SRANDMEMBER", owned_by(instance, "grants"), clean_max)) do
-      local held = grant_of(id)
-      if held then
-        -- Its slot comes back; what it may have sent stays used.
-        close_grant(id, held)
-        judge(held.where, held, { kind = "cancelled" })
-      else
-        redis.call("SREM", owned_by(instance, "grants"), id)
-      end
-      left = true
+-- Everything of an instance that is gone, a bit in each call: its tickets leave, its slots come back; what it
+-- may have sent stays used.
+local function bury(instance)
+  local left = clean_max
+  local held_by = redis.call("HKEYS", grants_of(instance))
+  for i = 1, math.min(#held_by, left) do
+    local held = grant_of(instance, held_by[i])
+    if held.offer then
+      give_back(held, false)
+    else
+      close_grant(held)
+      judge(held.where, held, { kind = "cancelled" })
     end
-    for _, id in ipairs(redis.call("SRANDMEMBER", owned_by(instance, "tickets"), clean_max)) do
-      local record = ticket_of(id)
-      if record then
-        forget(id, record)
-      else
-        redis.call("SREM", owned_by(instance, "tickets"), id)
-      end
-      left = true
+  end
+  left = left - #held_by
+  local waiting = left > 0 and redis.call("HSCAN", tickets_of(instance), 0, "COUNT", left)[2] or {}
+  for i = 1, #waiting, 2 do
+    local record = ticket_of(instance, waiting[i])
+    if record then
+      forget(record)
     end
-    if not left then
-      redis.call("ZREM", key.seen, instance)
-      redis.call("SREM", key.suspects, instance)
-    end
+  end
+  if left > 0 and #waiting == 0 then
+    members[instance] = nil
   end
 end
 
 local function end_offers()
   local over = redis.call("ZRANGEBYSCORE", key.offers, "-inf", whole(now), "LIMIT", 0, clean_max)
-  for _, id in ipairs(over) do
-    local held = grant_of(id)
+  for _, member in ipairs(over) do
+    local owner, id = string.match(member, "^(.-)/(.*)$")
+    local held = grant_of(owner, id)
     if held then
-      redis.call("SADD", key.suspects, held.owner)
-      alive[held.owner] = false
-      give_back(id, held, true)
+      if members[owner] then
+        members[owner].suspect = true
+      end
+      give_back(held, true)
     else
-      redis.call("ZREM", key.offers, id)
+      redis.call("ZREM", key.offers, member)
     end
   end
 end
 
--- Granting ------------------------------------------------------------------------------------------------
-
-local own_grants = {}
-local notes = {}
-local function tell(instance, what)
-  if instance ~= caller then
-    notes[#notes + 1] = { instance, what }
-  end
-end
-
-local function order_of(number)
-  return settings.deployments[number].order or math.huge
-end
-
-local function latency_of(number)
-  return deployment(number).latency or 0
-end
+-- Choice: as actors/choice.cpp -------------------------------------------------------------------------------------
 
 local function draw(candidates, share)
   local total = 0
@@ -450,10 +680,10 @@ local function draw(candidates, share)
 end
 
 local function least(candidates, measure)
-  local best, kept = math.huge, {}
+  local best, kept = nil, {}
   for _, number in ipairs(candidates) do
     local value = measure(number)
-    if value < best then
+    if not best or value < best then
       best, kept = value, {}
     end
     if value == best then
@@ -464,19 +694,22 @@ local function least(candidates, measure)
 end
 
 local function choose(candidates)
-  candidates = least(candidates, order_of)
+  if #candidates == 1 then
+    return candidates[1]
+  end
+  candidates = least(candidates, function(number) return limits_of(number).order or math.huge end)
   if settings.strategy == "usage-based" then
     candidates = least(candidates, function(number) return deployment(number).tokens end)
     candidates = least(candidates, function(number) return deployment(number).requests end)
   elseif settings.strategy == "least-busy" then
     candidates = least(candidates, function(number) return deployment(number).n end)
   elseif settings.strategy == "latency-based" then
-    candidates = least(candidates, latency_of)
+    candidates = least(candidates, function(number) return deployment(number).latency end)
   else
     for _, name in ipairs({ "weight", "rpm", "tpm" }) do
       for _, number in ipairs(candidates) do
-        if settings.deployments[number][name] then
-          return draw(candidates, function(each) return settings.deployments[each][name] or 0 end)
+        if limits_of(number)[name] then
+          return draw(candidates, function(each) return limits_of(each)[name] or 0 end)
         end
       end
     end
@@ -484,13 +717,43 @@ local function choose(candidates)
   return candidates[math.random(#candidates)]
 end
 
-local function make_grant(id, record, where, reason)
+-- Granting --------------------------------------------------------------------------------------------------------
+
+local own_grants = {}
+
+-- A check apart from the choice: whether a better ticket eligible for that deployment was passed over.
+local function count_inversions(record, where)
+  local place = redis.call("ZRANK", key.line, member_of(record)) or 0
+  for _, member in ipairs(place > 0 and redis.call("ZRANGE", key.line, 0, math.min(place, look_max) - 1) or {}) do
+    local owner, id = string.match(member, "^%d+:(.-)/(.*)$")
+    local better = is_heard(owner) and ticket_of(owner, id)
+    for _, number in ipairs(better and eligible_of(better) or {}) do
+      if number == where then
+        inversions = inversions + 1
+        return
+      end
+    end
+  end
+end
+
+local function count_rate()
+  local slot = math.floor(now / rate_slot)
+  local i = slot % 6 + 1
+  if rate.at[i] ~= slot then
+    rate.at[i], rate.n[i] = slot, 0
+  end
+  rate.n[i] = rate.n[i] + 1
+  rate_changed = true
+end
+
+local function make_grant(record, where, reason)
   local probe = reason == "head-of-line"
   local of = deployment(where)
-  local number = redis.call("HINCRBY", base, "grants", 1)
-  local grant = whole(number) .. "@" .. epoch
-  local held = { ticket = id, owner = record.owner, where = where, at = now, tokens = record.tokens,
-                 probe = probe, phase = of.phase, offer = record.owner ~= caller }
+  count_inversions(record, where)
+  last_grant = last_grant + 1
+  local held = { id = whole(last_grant), owner = record.owner, ticket = record.id, where = where, at = now,
+                 tokens = record.tokens, probe = probe or nil, phase = of.phase,
+                 offer = record.owner ~= caller or nil }
   of.n = of.n + 1
   if probe then
     of.probing = true
@@ -499,17 +762,18 @@ local function make_grant(id, record, where, reason)
   end
   save(where)
   if is_counted(where) then
-    use(where, grant, now, record.tokens, 1)
+    held.dated, held.entry = use(where, held.id, now, record.tokens, 1)
   end
-  keep_grant(grant, held)
-  redis.call("SADD", owned_by(record.owner, "grants"), grant)
-  leave(id, record)
-  record.granted = grant
+  keep_grant(held)
+  leave(record)
+  record.granted = held.id
   record.attempts = record.attempts + 1
-  keep_ticket(id, record)
-  local told = { grant = grant, ticket = id, deployment = where, reason = reason, at = whole(now) }
+  keep_ticket(record)
+  count_rate()
+  local told = { grant = held.id, ticket = record.id, deployment = names[where], reason = reason, at = whole(now) }
   if held.offer then
-    redis.call("ZADD", key.offers, whole(now + offer_time), grant)
+    touched[key.offers] = true
+    redis.call("ZADD", key.offers, whole(now + offer_time), record.owner .. "/" .. held.id)
     tell(record.owner, { "offer", told })
   else
     own_grants[#own_grants + 1] = told
@@ -519,7 +783,7 @@ end
 -- Of the deployments a ticket may use: one that is healthy and has room for it, or one to be probed.
 local function place_for(record, closed)
   local open, all_cool, probe, probe_ends = {}, true, nil, math.huge
-  for _, number in ipairs(record.eligible) do
+  for _, number in ipairs(eligible_of(record)) do
     local of = deployment(number)
     if not of.cooling then
       all_cool = false
@@ -540,207 +804,457 @@ local function place_for(record, closed)
 end
 
 local function pump()
-  local count = #settings.deployments
-  for number = 1, count do
-    tick(number)
-    age(number)
+  if opening then
+    return
   end
+  local count = #names
   local closed, closed_count = {}, 0
-  local at, looked = 0, 0
+  local at, looked, all_seen = 0, 0, false
   while closed_count < count and looked < look_max do
-    local members = redis.call("ZRANGE", key.line, at, at + 15)
+    local waiting = redis.call("ZRANGE", key.line, at, at + 15)
     local granted = 0
-    for _, member in ipairs(members) do
-      local id = ticket_in(member)
-      local record = ticket_of(id)
-      if not is_heard(record.owner) then
-        looked = looked + 1
+    for _, member in ipairs(waiting) do
+      local owner, id = string.match(member, "^%d+:(.-)/(.*)$")
+      local record = is_heard(owner) and ticket_of(owner, id)
+      local where, reason
+      if record then
+        where, reason = place_for(record, closed)
+      end
+      if where then
+        make_grant(record, where, reason)
+        granted = granted + 1
       else
-        local where, reason = place_for(record, closed)
-        if where then
-          make_grant(id, record, where, reason)
-          granted = granted + 1
-        else
-          looked = looked + 1
+        looked = looked + 1
+        if record then
           -- Room is kept for the best ticket that is eligible for it.
-          for _, number in ipairs(record.eligible) do
+          for _, number in ipairs(eligible_of(record)) do
             if not closed[number] then
               closed[number], closed_count = true, closed_count + 1
             end
           end
+        elseif record == nil then
+          redis.call("ZREM", key.line, member)
+          granted = granted + 1
         end
       end
-      if closed_count == count or looked == look_max then
+      if closed_count >= count or looked == look_max then
         break
       end
     end
-    if #members < 16 then
+    if #waiting < 16 then
+      all_seen = closed_count < count and looked < look_max
       break
     end
     at = at + 16 - granted
   end
-end
-
--- A queue that is too long turns away its last tickets that have had no attempt.
-local function refuse_excess(results)
-  while settings.max_waiting and redis.call("ZCARD", key.line) > settings.max_waiting do
-    local worst = redis.call("ZREVRANGE", key.untried, 0, 0)[1]
-    if not worst then
-      return
+  -- Re-opening is over as soon as it holds nobody back.
+  for number = 1, count do
+    local of = deployment(number)
+    if of.limit > 1 and not of.cooling and (slots_left(number) > 0 or all_seen and not closed[number]) then
+      of.limit = 0
+      save(number)
     end
-    local id = ticket_in(worst)
-    local record = ticket_of(id)
-    forget(id, record)
-    tell(record.owner, { "refused", id })
-    results.refused[#results.refused + 1] = record.owner == caller and id or nil
   end
 end
 
--- Operations ------------------------------------------------------------------------------------------------
+-- Turning away ------------------------------------------------------------------------------------------------------
+
+local refused = {}
+local impatient, newcomers = {}, 0
+
+-- Whole seconds until `ahead` more grants will have been made at the rate of the last minute, 1 to 60.
+local function retry_after()
+  local slot, total = math.floor(now / rate_slot), 0
+  for i = 1, 6 do
+    if rate.at[i] > slot - 6 then
+      total = total + rate.n[i]
+    end
+  end
+  if total == 0 then
+    return 60
+  end
+  local minute = math.min((slot - rate.first + 1) * 10, 60)
+  local ahead = redis.call("ZCARD", key.line) + redis.call("ZCARD", key.resting)
+  return math.min(math.max(math.ceil(ahead * minute / total), 1), 60)
+end
+
+local function turn_away(record, why)
+  local told = { ticket = record.id, why = why, retry_after = retry_after() }
+  if record.owner == caller then
+    refused[#refused + 1] = told
+  else
+    tell(record.owner, { "refused", told })
+  end
+  forget(record)
+  pump() -- the room that was kept for it
+end
+
+local function turn_impatient_away()
+  for _, record in ipairs(impatient) do
+    if not record.granted and cached(caller)[record.id] == record then
+      local all_cool = true
+      for _, number in ipairs(eligible_of(record)) do
+        all_cool = all_cool and deployment(number).cooling
+      end
+      turn_away(record, all_cool and "cooling" or "full")
+    end
+  end
+end
+
+-- Each newcomer of this call that finds no place sends away the worst of those that have had no attempt.
+local function turn_excess_away()
+  while newcomers > 0 and settings.max_waiting
+    and redis.call("ZCARD", key.line) + redis.call("ZCARD", key.resting) > settings.max_waiting do
+    newcomers = newcomers - 1
+    local worst
+    for _, member in ipairs(redis.call("ZREVRANGE", key.line, 0, look_max - 1)) do
+      local owner, id = string.match(member, "^%d+:(.-)/(.*)$")
+      local record = ticket_of(owner, id)
+      if record and record.attempts == 0 then
+        worst = record
+        break
+      end
+    end
+    if not worst then
+      return
+    end
+    turn_away(worst, "full")
+  end
+end
+
+-- Operations ----------------------------------------------------------------------------------------------------------
 
 local operations = {}
 
--- Everything a caller says shows that it is there.
+local function numbers(told)
+  if not told then
+    return nil
+  end
+  local result = {}
+  for i, number in ipairs(told) do
+    result[i] = own_numbers[number]
+  end
+  return result
+end
+
+-- {}: everything a caller says shows that it is there.
 function operations.renew()
   return true
 end
 
--- {ticket, priority, tokens, oversize, eligible, attempts, arrival}: joins, or (announced again after a
--- loss, with its arrival number) takes its old place. Says its arrival number.
+-- {ticket, priority, tokens, oversize, eligible, attempts, arrival, now}: joins, or (announced again after a loss,
+-- with its arrival number) takes its old place. No `eligible`: all. `now`: is granted in this call or refused.
+-- Says its arrival number.
 function operations.offer(op)
-  local id = op.ticket
-  local record = ticket_of(id)
+  local record = ticket_of(caller, op.ticket)
   if record then
+    if not record.granted then
+      leave(record)
+      record.priority, record.eligible = op.priority, numbers(op.eligible)
+      keep_ticket(record)
+      stand(record)
+    end
     return record.arrival
   end
-  local arrival = tonumber(op.arrival)
-  if not arrival then
-    arrival = math.max(now, tonumber(redis.call("HGET", base, "arrival") or "0") + 1)
-    redis.call("HSET", base, "arrival", whole(arrival))
+  local number = tonumber(op.arrival)
+  if not number then
+    number = math.max(now, arrival + 1)
+    arrival = number
   end
-  record = { owner = caller, priority = op.priority, tokens = op.tokens or 0, oversize = op.oversize,
-             eligible = op.eligible, attempts = op.attempts or 0,
-             arrival = string.format("%016.0f", arrival) }
-  keep_ticket(id, record)
-  redis.call("SADD", owned_by(caller, "tickets"), id)
-  stand(id, record)
+  record = { owner = caller, id = op.ticket, priority = op.priority, tokens = op.tokens or 0, oversize = op.oversize,
+             eligible = numbers(op.eligible), attempts = op.attempts or 0, arrival = string.format("%016.0f", number) }
+  cached(caller)[op.ticket] = record
+  keep_ticket(record)
+  stand(record)
+  if not op.arrival then
+    newcomers = newcomers + 1
+  end
+  if op.now then
+    impatient[#impatient + 1] = record
+  end
   return record.arrival
 end
 
+local function take_out(record)
+  if record.granted then
+    local held = grant_of(record.owner, record.granted)
+    if held and held.offer then
+      give_back(held, false)
+    else
+      record.unwanted = true
+      keep_ticket(record)
+    end
+    return
+  end
+  forget(record)
+end
+
+-- {ticket}: its owner does not want it any more. One that was granted is settled.
 function operations.cancel(op)
-  local record = ticket_of(op.ticket)
+  local record = ticket_of(caller, op.ticket)
   if not record then
     return false
   end
-  if record.granted then
-    local held = grant_of(record.granted)
-    if held and held.offer then
-      give_back(record.granted, held, false)
-      return true
-    end
-    record.unwanted = true
-    keep_ticket(op.ticket, record)
-    return true
-  end
-  forget(op.ticket, record)
+  take_out(record)
   return true
 end
 
 -- Changes a ticket that waits; false if it does not.
-local function change(id, field, value)
-  local record = ticket_of(id)
+local function change(record, field, value)
   if not record or record.granted then
     return false
   end
-  leave(id, record)
+  leave(record)
   record[field] = value
-  keep_ticket(id, record)
-  stand(id, record)
+  keep_ticket(record)
+  stand(record)
   return true
 end
 
+-- {ticket, priority}
 function operations.move(op)
-  return change(op.ticket, "priority", op.priority)
+  return change(ticket_of(caller, op.ticket), "priority", op.priority)
 end
 
--- Back-offs begin and end, deployments refuse: what the ticket may use changes.
+-- {ticket, eligible}: back-offs begin and end, deployments refuse: what the ticket may use changes.
 function operations.eligible(op)
-  return change(op.ticket, "eligible", op.eligible)
+  return change(ticket_of(caller, op.ticket), "eligible", numbers(op.eligible))
 end
 
+-- {grant}: an offer is taken; true if it is in force.
 function operations.confirm(op)
-  local held = grant_of(op.grant)
-  if not held or held.owner ~= caller then
+  local held = grant_of(caller, op.grant)
+  if not held then
     return false
   end
   if held.offer then
-    held.offer = false
-    keep_grant(op.grant, held)
-    redis.call("ZREM", key.offers, op.grant)
+    redis.call("ZREM", key.offers, caller .. "/" .. op.grant)
+    held.offer = nil
+    keep_grant(held)
   end
   return true
 end
 
+-- {grant}: its 2xx head arrived.
 function operations.head(op)
-  local held = grant_of(op.grant)
+  local held = grant_of(caller, op.grant)
   if not held then
     return false
   end
   heal(held.where, held)
-  keep_grant(op.grant, held)
+  keep_grant(held)
   return true
 end
 
--- {grant, kind, status, retry_after, sent, tokens, again, eligible}: the attempt is over. With `again`
--- the ticket goes back to its place, to wait for `eligible`.
+-- {grant, kind, status, retry_after, sent, tokens, took, counted, allowed, again, eligible, priority}: the attempt is
+-- over. `kind`: success, rate_limited, refused, rejected, failed, not_sent, cancelled. `tokens` used in all, `took`
+-- how long (µs). `counted`, `allowed`: the kind of failure in the caller's policy (0: any), and how many of it are
+-- allowed in a minute. With `again` the ticket goes back to its place, to wait for `eligible`.
 function operations.settle(op)
-  local held = grant_of(op.grant)
+  local held = grant_of(caller, op.grant)
   if not held then
     return false
   end
   if op.kind == "not_sent" then
-    give_back(op.grant, held, op.again)
+    give_back(held, op.again)
     return true
   end
-  close_grant(op.grant, held)
+  close_grant(held)
   judge(held.where, held, op)
+  local of = deployment(held.where)
+  if op.took and op.kind == "success" then
+    of.latency = of.latency == 0 and op.took or of.latency + (op.took - of.latency) / 8
+  end
+  if op.kind ~= "success" and op.kind ~= "cancelled" then
+    of.status = op.status or 0
+  end
   if is_counted(held.where) then
-    if op.sent == false then
-      unuse(held.where, op.grant, held.tokens)
-    elseif op.tokens and op.tokens ~= held.tokens then
-      if unuse(held.where, op.grant, held.tokens) then
-        use(held.where, op.grant, held.at, op.tokens, 1)
-      elseif op.tokens > held.tokens then
-        -- The entry has left: what was used beyond the estimate counts from now on, as no request.
-        use(held.where, op.grant .. ":late", now, op.tokens - held.tokens, 0)
-      end
+    local tokens = op.sent == false and 0 or op.tokens or held.tokens
+    local more, requests = tokens - held.tokens, op.sent == false and -1 or 0
+    if (more ~= 0 or requests ~= 0) and not correct(held.where, held, more, requests) and more > 0 then
+      -- The entry has left: what was used beyond the estimate counts from now on, as no request.
+      use(held.where, held.id .. "+", now, more, 0)
     end
   end
-  local record = ticket_of(held.ticket)
+  local record = ticket_of(caller, held.ticket)
   if record and record.granted == op.grant then
-    record.granted = nil
     if op.again and not record.unwanted then
-      record.eligible = op.eligible
-      keep_ticket(held.ticket, record)
-      stand(held.ticket, record)
+      record.granted = nil
+      record.eligible = numbers(op.eligible)
+      record.priority = op.priority or record.priority
+      keep_ticket(record)
+      stand(record)
     else
-      forget(held.ticket, record)
+      forget(record)
     end
   end
   return true
 end
 
--- The call -------------------------------------------------------------------------------------------------
+-- {}: the grants that the caller holds, as in the reply that it may have missed.
+function operations.mine()
+  local result = {}
+  for _, id in ipairs(redis.call("HKEYS", grants_of(caller))) do
+    local held = grant_of(caller, id)
+    if held and not held.offer then
+      result[#result + 1] = { grant = id, ticket = held.ticket, deployment = names[held.where],
+                              reason = held.probe and "head-of-line" or "healthy-deployment", at = whole(held.at) }
+    end
+  end
+  return result
+end
 
-redis.call("ZADD", key.seen, whole(now), caller)
-if redis.call("SREM", key.suspects, caller) == 1 then
-  alive[caller] = true
+-- {grant, ticket, deployment, at, tokens, priority, arrival, attempts}: a call that runs on, though its grant was given
+-- away (frozen, cut off) or lost with the line. It takes its slot again; beyond the limit it is an overrun. True if
+-- the grant was there.
+function operations.hold(op)
+  if grant_of(caller, op.grant) then
+    return true
+  end
+  local number = own_numbers[op.deployment]
+  local of = deployment(number)
+  of.n = of.n + 1
+  save(number)
+  if limits_of(number).slots and of.n > limits_of(number).slots then
+    overruns = overruns + 1
+  end
+  local held = { id = op.grant, owner = caller, ticket = op.ticket, where = number, at = tonumber(op.at),
+                 tokens = op.tokens or 0, phase = of.phase }
+  if is_counted(number) then
+    -- What it has used is there, or comes with `used`.
+    held.dated, held.entry = held.at, op.grant
+  end
+  keep_grant(held)
+  local record = ticket_of(caller, op.ticket)
+  if record and not record.granted then
+    leave(record)
+  end
+  record = { owner = caller, id = op.ticket, priority = op.priority, tokens = op.tokens or 0, attempts = op.attempts or 1,
+             arrival = string.format("%016.0f", tonumber(op.arrival)), granted = op.grant }
+  cached(caller)[op.ticket] = record
+  keep_ticket(record)
+  return false
+end
+
+-- {deployment, entries: [{grant, at, tokens, requests}…]}: what the caller has used in the last 60 s of a lost line.
+function operations.used(op)
+  local number = own_numbers[op.deployment]
+  if not is_counted(number) then
+    return true
+  end
+  for _, each in ipairs(op.entries) do
+    local at = tonumber(each.at)
+    if at + window > now and not find_entry(number, at, each.grant) then
+      use(number, each.grant, math.min(at, now), each.tokens, each.requests)
+    end
+  end
+  return true
+end
+
+-- {deployment, ends, asked, refused}: a cooldown that the caller knows of a lost line.
+function operations.cools(op)
+  local number = own_numbers[op.deployment]
+  local of = deployment(number)
+  if tonumber(op.ends) > now and cooldown_of(number) > 0 then
+    cool(number, nil, not op.refused)
+    of.ends = math.max(of.ends == now + cooldown_of(number) and 0 or of.ends, tonumber(op.ends))
+    if op.asked and tonumber(op.asked) > now then
+      of.asked = math.max(of.asked, tonumber(op.asked))
+      of.no_probe = math.max(of.no_probe, of.asked)
+    end
+    save(number)
+  end
+  return true
+end
+
+-- {}: the caller has announced all that it knew of a lost line.
+function operations.ready()
+  me.ready = true
+  return true
+end
+
+-- {}: it goes for good.
+function operations.leave()
+  bury(caller)
+  return true
+end
+
+-- {ticket}: its place in line, 1 for the head; 0 if it does not wait.
+function operations.place(op)
+  local record = ticket_of(caller, op.ticket)
+  if not record or record.granted then
+    return 0
+  end
+  local member = member_of(record)
+  local rank = redis.call("ZRANK", key.line, member)
+  if rank then
+    return rank + 1 + redis.call("ZCOUNT", key.resting, "-inf", "(" .. record.priority)
+  end
+  return redis.call("ZRANK", key.resting, member) + 1 + redis.call("ZCOUNT", key.line, "-inf", "(" .. record.priority)
+end
+
+-- {offset, limit}: a page of the line, in order.
+function operations.show(op)
+  local page, from, to = {}, op.offset, op.offset + op.limit - 1
+  local all = {}
+  for _, name in ipairs({ "line", "resting" }) do
+    local found = redis.call("ZRANGE", key[name], 0, to, "WITHSCORES")
+    for i = 1, #found, 2 do
+      all[#all + 1] = { member = found[i], priority = tonumber(found[i + 1]), rests = name == "resting" }
+    end
+  end
+  table.sort(all, function(a, b)
+    if a.priority ~= b.priority then
+      return a.priority < b.priority
+    end
+    return a.member < b.member
+  end)
+  for i = from + 1, math.min(to + 1, #all) do
+    local owner, id = string.match(all[i].member, "^%d+:(.-)/(.*)$")
+    local record = ticket_of(owner, id)
+    page[#page + 1] = { instance = owner, ticket = id, priority = all[i].priority, arrival = string.sub(all[i].member, 1, 16),
+                        attempts = record and record.attempts or 0, rests = all[i].rests,
+                        quiet = not is_heard(owner) }
+  end
+  return { total = redis.call("ZCARD", key.line) + redis.call("ZCARD", key.resting), tickets = page }
+end
+
+-- {instance, ticket, priority}: the operator moves a ticket of whatever instance.
+function operations.move_other(op)
+  local done = change(ticket_of(op.instance, op.ticket), "priority", op.priority)
+  if done and op.instance ~= caller then
+    tell(op.instance, { "moved", { ticket = op.ticket, priority = op.priority } })
+  end
+  return done
+end
+
+-- {instance, ticket}: the operator ends one that waits.
+function operations.end_other(op)
+  local record = ticket_of(op.instance, op.ticket)
+  if not record or record.granted then
+    return false
+  end
+  forget(record)
+  if op.instance ~= caller then
+    tell(op.instance, { "ended", { ticket = op.ticket } })
+  end
+  return true
+end
+
+-- The call --------------------------------------------------------------------------------------------------------------
+
+for number = 1, #names do
+  tick(number)
+  age(number)
 end
 end_offers()
-bury()
-local results = { refused = {} }
+for name, member in pairs(members) do
+  if name ~= caller and not is_live(member) then
+    bury(name)
+  end
+end
 local answers = {}
-for i = 3, #ARGV do
+for i = 4, #ARGV do
   local op = cjson.decode(ARGV[i])
   for name, value in pairs(op) do
     if value == cjson.null then
@@ -749,23 +1263,38 @@ for i = 3, #ARGV do
   end
   answers[#answers + 1] = operations[op.op](op)
 end
-pump()
-refuse_excess(results)
-
-local next_event = math.huge
-for number = 1, #settings.deployments do
-  local of = deployment(number)
-  if of.cooling then
-    next_event = math.min(next_event, of.ends)
-    local probe = math.max(of.probe_at, of.no_probe)
-    if not of.probing and probe < of.ends then
-      next_event = math.min(next_event, math.max(probe, now + 1000))
-    end
+local live, ready = 0, 0
+for _, member in pairs(members) do
+  if is_live(member) then
+    live = live + 1
+    ready = ready + (member.ready and 1 or 0)
   end
-  if is_counted(number) then
-    local oldest = redis.call("ZRANGE", used_by(number), 0, 0, "WITHSCORES")
-    if oldest[2] then
-      next_event = math.min(next_event, tonumber(oldest[2]) + window)
+end
+if opening and (now >= opening or ready >= expected) then
+  opening = nil
+  for _, member in pairs(members) do
+    member.ready = true
+  end
+end
+pump()
+turn_impatient_away()
+turn_excess_away()
+
+-- When something happens by time alone ------------------------------------------------------------------------------------
+
+local next_event = opening or math.huge
+if not opening and redis.call("EXISTS", key.line) == 1 then
+  for number = 1, #names do
+    local of = deployment(number)
+    if of.cooling then
+      next_event = math.min(next_event, of.ends)
+      local probe = math.max(of.probe_at, of.no_probe)
+      if not of.probing and probe < of.ends then
+        next_event = math.min(next_event, math.max(probe, now + 1000))
+      end
+    end
+    if of.entries > 0 and of.oldest then
+      next_event = math.min(next_event, math.max(of.oldest + window, now + 100))
     end
   end
 end
@@ -774,27 +1303,103 @@ if offer[2] then
   next_event = math.min(next_event, tonumber(offer[2]))
 end
 
+-- Writing ------------------------------------------------------------------------------------------------------------------
+
+for record in pairs(dirty) do
+  touched[tickets_of(record.owner)] = true
+  redis.call("HSET", tickets_of(record.owner), record.id, to_list(record, ticket_fields))
+end
+local written = { "now", whole(now), "seq", whole(seq), "arrival", whole(arrival), "grant", whole(last_grant),
+                  "members", cmsgpack.pack(members), "overruns", whole(overruns), "inversions", whole(inversions) }
+local function write(name, value)
+  written[#written + 1] = name
+  written[#written + 1] = value
+end
+if is_new then
+  write("layout", layout)
+  write("epoch", state.epoch)
+end
+if opening then
+  write("opening", whole(opening))
+  write("expected", expected)
+elseif state.opening then
+  redis.call("HDEL", base, "opening", "expected")
+end
+if not state.names then
+  write("names", cmsgpack.pack(names))
+end
+if rate_changed then
+  write("rate", cmsgpack.pack(rate))
+end
+local rooms = {}
+for number = 1, #names do
+  if changed[number] then
+    write(number, cmsgpack.pack(loaded[number]))
+  end
+  if changed[number] or known.all then
+    local of, left, tokens = deployment(number), slots_left(number), tokens_left(number)
+    rooms[#rooms + 1] = {
+      id = names[number], n = of.n, requests = of.requests, tokens = of.tokens, phase = of.phase, latency = of.latency,
+      status = of.status, slots = left ~= math.huge and math.max(left, 0) or nil,
+      left = tokens ~= math.huge and tokens or nil, cooling = of.cooling or nil,
+      ends = of.cooling and whole(of.ends) or nil, asked = of.cooling and whole(of.asked) or nil,
+      probe = of.cooling and not of.probing and of.no_probe < of.ends and whole(math.max(of.probe_at, of.no_probe)) or nil,
+    }
+  end
+end
+local refreshed = tonumber(state.refreshed or "0")
+local keep_all = now - refreshed > 3600 * second
+if keep_all then
+  write("refreshed", whole(now))
+end
+redis.call("HSET", base, unpack(written))
+for name in pairs(touched) do
+  redis.call("EXPIRE", name, kept_for)
+end
 for number in pairs(changed) do
-  redis.call("HSET", key.deployments, number, pack(loaded[number]))
+  redis.call("EXPIRE", window_of(number), 120)
+end
+if keep_all then
+  for _, name in ipairs({ base, key.line, key.resting, key.offers, key.settings }) do
+    redis.call("EXPIRE", name, kept_for)
+  end
+  for name in pairs(members) do
+    redis.call("EXPIRE", tickets_of(name), kept_for)
+    redis.call("EXPIRE", grants_of(name), kept_for)
+  end
 end
 for _, note in ipairs(notes) do
   redis.call("PUBLISH", base .. ":to:" .. note[1], cjson.encode(note[2]))
 end
-for _, name in pairs(key) do
-  redis.call("EXPIRE", name, kept_for)
+if cooled then
+  for name in pairs(members) do
+    if name ~= caller then
+      redis.call("PUBLISH", base .. ":to:" .. name, '["look"]')
+    end
+  end
 end
-redis.call("EXPIRE", base, kept_for)
-for number = 1, #settings.deployments do
-  redis.call("EXPIRE", used_by(number), 120)
+
+local rank = 0
+for name, member in pairs(members) do
+  if is_live(member) and name < caller then
+    rank = rank + 1
+  end
 end
-redis.call("EXPIRE", owned_by(caller, "tickets"), kept_for)
-redis.call("EXPIRE", owned_by(caller, "grants"), kept_for)
 
 return cjson.encode({
   now = whole(now),
-  epoch = epoch,
-  results = answers,
-  refused = results.refused,
-  grants = own_grants,
-  next = next_event == math.huge and "0" or whole(next_event),
+  epoch = state.epoch,
+  seq = seq,
+  results = answers, -- one for each operation
+  grants = own_grants, -- the caller's own: {grant, ticket, deployment, reason, at}
+  refused = refused, -- its tickets that were turned away: {ticket, why, retry_after (s)}
+  rooms = rooms, -- deployments that have changed, or all
+  next = next_event == math.huge and "0" or whole(next_event), -- call again then, if nothing else happens; 0: never
+  members = live, -- instances that live, and the place of the caller's name among them, from 0
+  rank = rank,
+  forgotten = forgotten or nil, -- the caller was given up: it announces what it has
+  opening = opening and true or nil, -- a new line: nothing is granted yet
+  mismatch = mismatch or nil, -- others have other settings; the lowest limits hold
+  overruns = overruns,
+  inversions = inversions,
 })

@@ -97,15 +97,18 @@ class SharedLine:
     script = (pathlib.Path(__file__).resolve().parents[2] / "actors" / "shared" / "line.lua").read_text()
     digest = hashlib.sha1(script.encode()).hexdigest()
 
-    def __init__(self, client, instance, settings, base="vorrang:1:{m}:line"):
+    def __init__(self, client, instance, settings, base="vorrang:{m}:line"):
         self.client = client
         self.instance = instance
         self.settings = json.dumps(settings)
         self.base = base
+        self.known = {"digest": hashlib.sha1(self.settings.encode()).hexdigest()}
 
-    def call(self, *operations):
-        """What the script says, with times as numbers."""
-        arguments = (1, self.base, self.instance, self.settings, *map(json.dumps, operations))
+    def call(self, *operations, ready=True):
+        """What the script says, with times as numbers. `ready`: whatever was known of another line has been told."""
+        if ready:
+            operations += ({"op": "ready"},)
+        arguments = (1, self.base, self.instance, self.settings, json.dumps(self.known), *map(json.dumps, operations))
         try:
             text = self.client.call("EVALSHA", self.digest, *arguments)
         except RedisError as error:
@@ -115,8 +118,11 @@ class SharedLine:
         said = json.loads(text)
         said["now"], said["next"] = int(said["now"]), int(said["next"])
         # An empty list of Lua's is an object here.
-        for name in ("grants", "refused"):
+        for name in ("results", "grants", "refused", "rooms"):
             said[name] = list(said[name]) if said[name] else []
+        if ready:
+            said["results"].pop()
+        self.known.update(epoch=said["epoch"], seq=said["seq"], members=said["members"])
         return said
 
     def set_time(self, now):
