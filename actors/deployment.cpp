@@ -12,7 +12,7 @@ constexpr std::size_t early_max = 1'000'000;
 
 deployment::deployment(const group_settings& group, const deployment_settings& settings,
                        bool track_usage)
-    : rpm_(settings.rpm), tpm_(settings.tpm),
+    : settings_(settings), rpm_(settings.rpm), tpm_(settings.tpm),
       max_parallel_requests_(settings.max_parallel_requests),
       count_requests_(track_usage || rpm_.has_value()),
       count_tokens_(track_usage || tpm_.has_value()), health_(group, settings) {}
@@ -109,6 +109,17 @@ void deployment::charge_tokens(time_point now, const attempt& over, const outcom
   const auto delta = used - static_cast<std::int64_t>(over.token_estimate);
   if (delta != 0 && !tokens_.correct(now, over.token_entry, delta) && delta > 0)
     tokens_.add(now, delta);
+}
+
+void deployment::limit_to(std::uint32_t rank, std::uint32_t count) {
+  const auto part = [&](auto limit) {
+    if (limit)
+      limit = *limit / count + (rank < *limit % count ? 1 : 0);
+    return limit;
+  };
+  rpm_ = part(settings_.rpm);
+  tpm_ = part(settings_.tpm);
+  max_parallel_requests_ = part(settings_.max_parallel_requests);
 }
 
 room deployment::current(time_point now) {

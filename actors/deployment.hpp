@@ -68,7 +68,7 @@ struct attempt_result {
 /// holder says may overtake the take. It is kept until then: call `catch_up` after `take_grant`.
 class deployment {
 public:
-  /// `track_usage`: keep the windows also where no limit asks for them (usage-based routing).
+  /// `settings` must outlive it. `track_usage`: keep the windows also where no limit asks for them (usage-based routing).
   deployment(const group_settings& group, const deployment_settings& settings, bool track_usage);
 
   /// Ids rise from take to take.
@@ -88,6 +88,10 @@ public:
 
   /// Re-opening (of this phase) held nobody back: it is over.
   void open_fully(std::uint32_t phase) noexcept { health_.open_fully(phase); }
+
+  /// Of each limit only the part of one of `count` instances that share it: ⌊limit ∕ count⌋, and 1
+  /// more for the first ones if something is left (spec §6). Binds new grants only.
+  void limit_to(std::uint32_t rank, std::uint32_t count);
 
   room current(time_point now);
 
@@ -115,6 +119,7 @@ private:
 
   void charge_tokens(time_point now, const attempt& over, const outcome& result);
 
+  const deployment_settings& settings_;
   std::optional<std::uint64_t> rpm_;
   std::optional<std::uint64_t> tpm_;
   std::optional<std::uint32_t> max_parallel_requests_;

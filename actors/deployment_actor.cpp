@@ -12,6 +12,7 @@ void report(pointer self, time_point now) {
   state.report.figures = state.books->current(now);
   self->send(state.directory->queues[state.group], room_atom_v, std::move(state.report));
   state.report.results.clear();
+  state.report.heads.clear();
   state.tick.arm(self, state.books->next_event());
 }
 
@@ -55,11 +56,17 @@ deployment_actor::behavior_type deployment_keeper(pointer self, directory_ptr di
       },
       [=](head_atom, grant_id id) {
         const auto now = self->clock().now();
-        if (self->state.books->head(now, id))
-          report(self, now);
+        if (!self->state.books->head(now, id))
+          return;
+        self->state.report.heads.push_back(id);
+        report(self, now);
       },
       [=](open_atom, std::uint32_t phase) {
         self->state.books->open_fully(phase);
+        report(self);
+      },
+      [=](share_atom, limit_share share) {
+        self->state.books->limit_to(share.rank, share.count);
         report(self);
       },
       [=](tick_atom, std::uint64_t generation) {

@@ -22,6 +22,12 @@ public:
       now_.probe_at = never;
   }
 
+  /// Figures that contain every grant there is.
+  void replace(const room& figures) {
+    now_ = figures;
+    unseen_.clear();
+  }
+
   void take(std::uint32_t token_estimate, bool probe) {
     ++takes_;
     unseen_.push_back(token_estimate);

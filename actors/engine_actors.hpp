@@ -18,12 +18,18 @@ struct engine_directory {
   std::vector<queue_actor> queues;
   /// By group, then by deployment.
   std::vector<std::vector<deployment_actor>> deployments;
+  /// Where lines are shared.
+  std::shared_ptr<line_link> link;
 };
 
 using directory_ptr = std::shared_ptr<engine_directory>;
 
 /// Spawns the actors of an engine on any CAF actor system (see messages.hpp for what they hear).
-directory_ptr spawn_engine(caf::actor_system& system, engine_settings settings);
+/// `link`: to the server that keeps the lines, where they are shared; null: Redis, as the settings
+/// say. `report` hears, on another thread, when that server is lost or found (see redis_link).
+directory_ptr spawn_engine(caf::actor_system& system, engine_settings settings,
+                           std::shared_ptr<line_link> link = nullptr,
+                           std::function<void(bool, const std::string&)> report = {});
 
 /// Sends all of them home. Tickets that still wait are forgotten; end them with `drain` first.
 void stop_engine(const directory_ptr& directory);

@@ -75,6 +75,21 @@ deployment_settings deployment_from(const config::deployment& from,
   return to;
 }
 
+shared_settings shared_from(const config::settings& from) {
+  const auto& server = *from.router.redis;
+  shared_settings to;
+  to.server.host = server.host;
+  to.server.port = server.port;
+  to.server.unix_socket = server.unix_socket;
+  to.server.username = server.username;
+  to.server.password = server.password.reveal();
+  to.server.database = server.database;
+  to.server.tls = server.tls;
+  to.name_space = from.gateway.redis_namespace;
+  to.hold_when_away = from.gateway.redis_unavailable == config::redis_unavailable_mode::hold;
+  return to;
+}
+
 group_settings group_from(const config::settings& from, std::size_t index) {
   const auto& group = from.groups[index];
   const auto& router = from.router;
@@ -111,6 +126,8 @@ engine_settings to_engine_settings(const config::settings& from) {
   to.groups.reserve(from.groups.size());
   for (std::size_t index = 0; index < from.groups.size(); ++index)
     to.groups.push_back(group_from(from, index));
+  if (from.router.redis)
+    to.shared = shared_from(from);
   return to;
 }
 

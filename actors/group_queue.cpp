@@ -36,6 +36,7 @@ void group_queue::offer(time_point now, owner_index owner, ticket_offer&& offere
     fresh.own_retries = static_cast<std::uint8_t>(
         std::min<std::uint32_t>(*offered.wanted.num_retries, own_retries_max));
   fresh.base = base_for(offered.wanted, fresh.oversize);
+  fresh.now_or_never = offered.wanted.now_or_never;
   if (!offered.next_groups.empty()) {
     fresh.next_groups = std::make_unique<std::vector<group_index>>(std::move(offered.next_groups));
     ++with_fallback_;
@@ -64,6 +65,7 @@ void group_queue::offer(time_point now, owner_index owner, ticket_offer&& offere
   duration retry_after{};
   if (!cooling_.empty() && hopeless(now, slot, code, retry_after))
     return end(now, slot, code, retry_after);
+  touch(records_[slot]);
   newcomers_.push_back(
       {offered.id, line_.arrival(slot), offered.attempts > 0, offered.wanted.now_or_never});
 }
@@ -97,27 +99,94 @@ void group_queue::owner_gone(owner_index owner) {
 void group_queue::room_changed(time_point now, deployment_index which, const room& figures,
                                std::span<const attempt_result> results) {
   unheard_.erase(which);
-  auto& view = views_[which];
-  const auto asked_to_wait_before = view.figures().retry_after_until;
-  const bool was_cooling = view.figures().cooling;
-  view.update(figures);
-  const auto& fresh = view.figures();
-  if (!fresh.cooling && fresh.has_capacity())
-    open_.insert(which);
-  else
-    open_.erase(which);
-  if (fresh.cooling)
-    cooling_.insert(which);
-  else
-    cooling_.erase(which);
-  if (fresh.may_open)
-    may_open_.insert(which);
-  else
-    may_open_.erase(which);
-  if (fresh.cooling && (!was_cooling || fresh.retry_after_until > asked_to_wait_before))
-    look_for_hopeless_ = true;
+  if (mode_ == line_mode::own) {
+    const auto asked_to_wait_before = views_[which].figures().retry_after_until;
+    const bool was_cooling = views_[which].figures().cooling;
+    views_[which].update(figures);
+    sort_in(which, was_cooling, asked_to_wait_before);
+  }
   for (const auto& result : results)
     apply(now, which, result);
+}
+
+void group_queue::set_figures(deployment_index which, const room& figures) {
+  const auto asked_to_wait_before = views_[which].figures().retry_after_until;
+  const bool was_cooling = views_[which].figures().cooling;
+  views_[which].replace(figures);
+  sort_in(which, was_cooling, asked_to_wait_before);
+}
+
+// Its new figures put a deployment among those that are open, that cool, that re-open.
+void group_queue::sort_in(deployment_index which, bool was_cooling,
+                          time_point asked_to_wait_before) {
+  const auto put = [which](deployment_set& into, bool belongs) {
+    if (belongs)
+      into.insert(which);
+    else
+      into.erase(which);
+  };
+  const auto& fresh = views_[which].figures();
+  put(open_, !fresh.cooling && fresh.has_capacity());
+  put(cooling_, fresh.cooling);
+  put(may_open_, fresh.may_open);
+  if (fresh.cooling && (!was_cooling || fresh.retry_after_until > asked_to_wait_before))
+    look_for_hopeless_ = true;
+}
+
+void group_queue::set_mode(line_mode mode) {
+  if (std::exchange(mode_, mode) == mode || mode != line_mode::own)
+    return;
+  touched_.clear();
+  // What the deployments can take for this queue alone is on its way.
+  unheard_ = deployment_set::all(views_.size());
+  open_ = {};
+}
+
+std::optional<grant_id> group_queue::grant_by_line(time_point now, ticket_id ticket,
+                                                   deployment_index where, grant_reason reason) {
+  const auto found = slots_.find(ticket);
+  if (found == slots_.end() || !line_.waiting(found->second))
+    return std::nullopt;
+  give(now, found->second, where, reason);
+  return records_[found->second].granted;
+}
+
+void group_queue::refuse(time_point now, ticket_id ticket, end_code code, duration retry_after) {
+  const auto found = slots_.find(ticket);
+  if (found != slots_.end() && line_.waiting(found->second))
+    end(now, found->second, code, retry_after);
+}
+
+std::optional<group_queue::ticket_standing> group_queue::standing_of(ticket_id ticket) const {
+  const auto found = slots_.find(ticket);
+  if (found == slots_.end())
+    return std::nullopt;
+  const auto slot = found->second;
+  const auto& about = records_[slot];
+  ticket_standing result;
+  result.waits = line_.waiting(slot);
+  result.oversize = about.oversize;
+  result.now_or_never = about.now_or_never;
+  result.priority = line_.priority(slot);
+  result.since = about.since;
+  result.token_estimate = about.token_estimate;
+  result.attempts = about.attempts_before + about.attempts;
+  if (result.waits)
+    result.eligible = line_.eligible(slot);
+  return result;
+}
+
+std::vector<ticket_id> group_queue::tickets() const {
+  std::vector<slot_index> order;
+  for (const auto& [id, slot] : slots_)
+    order.push_back(slot);
+  std::sort(order.begin(), order.end(), [&](slot_index a, slot_index b) {
+    return line_.arrival(a) < line_.arrival(b);
+  });
+  std::vector<ticket_id> result;
+  for (const auto slot : order)
+    result.push_back(records_[slot].id);
+  return result;
 }
 
 void group_queue::fallback_healthy() {
@@ -129,6 +198,7 @@ bool group_queue::move(ticket_id ticket, std::int32_t priority) {
   if (found == slots_.end())
     return false;
   line_.move(found->second, priority);
+  touch(records_[found->second]);
   return line_.waiting(found->second);
 }
 
@@ -167,12 +237,16 @@ void group_queue::serve(time_point now) {
   }
   if (look_for_hopeless_)
     end_hopeless(now);
-  grant_in_order(now);
-  if (unheard_.empty()) {
-    end_impatient(now);
-    refuse_newcomers(now);
+  if (mode_ == line_mode::own) {
+    grant_in_order(now);
+    if (unheard_.empty()) {
+      end_impatient(now);
+      refuse_newcomers(now);
+    }
+    end_reopening();
+  } else {
+    newcomers_.clear();
   }
-  end_reopening();
   publish();
 }
 
@@ -250,7 +324,8 @@ bool group_queue::fits(const record& ticket, const deployment_view& view) const 
 
 void group_queue::give(time_point now, slot_index slot, deployment_index where,
                        grant_reason reason) {
-  count_inversions(slot, where);
+  if (mode_ == line_mode::own)
+    count_inversions(slot, where);
   auto& ticket = records_[slot];
   ticket.granted = next_grant_++;
   ticket.deployment = where;
@@ -379,6 +454,7 @@ void group_queue::refresh_eligible(time_point now, slot_index slot) {
       back_offs_.push({next, slot, ticket.id});
   }
   line_.change_eligible(slot, eligible);
+  touch(ticket);
 }
 
 // --- Endings --------------------------------------------------------------------------------
@@ -419,6 +495,7 @@ void group_queue::end(time_point now, slot_index slot, end_code code,
 
 void group_queue::forget(slot_index slot) {
   auto& ticket = records_[slot];
+  touch(ticket);
   if (ticket.next_groups)
     --with_fallback_;
   slots_.erase(ticket.id);
@@ -555,7 +632,7 @@ time_point group_queue::next_event(time_point now) const {
   auto next = line_.next_deadline();
   if (!back_offs_.empty())
     next = std::min(next, back_offs_.top().at);
-  if (line_.size() > 0)
+  if (line_.size() > 0 && mode_ == line_mode::own)
     cooling_.for_each([&](deployment_index i) {
       const auto at = views_[i].figures().probe_at;
       if (at > now)

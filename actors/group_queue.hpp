@@ -10,6 +10,7 @@
 
 #include <queue>
 #include <span>
+#include <utility>
 #include <variant>
 
 namespace vorrang {
@@ -57,6 +58,16 @@ struct freed {
   ticket_id ticket = 0;
 };
 using verdict = std::variant<grant, returned, ended, place_in_line, freed>;
+
+/// Who says which ticket goes next (spec §6).
+enum class line_mode : std::uint8_t {
+  /// This queue, by its own line and its deployments' figures.
+  own = 1,
+  /// A line that several instances share; the queue is told what that has granted.
+  shared = 2,
+  /// Nobody: the shared line is away, and nothing is granted meanwhile.
+  held = 3,
+};
 
 /// What a call to group_queue caused, in order; the actor delivers it and clears it.
 struct queue_output {
@@ -131,6 +142,38 @@ public:
   /// From now on every ticket that waits or comes ends with `draining`.
   void drain(time_point now);
 
+  /// Who grants from now on; `own` at first. Call serve() after it.
+  void set_mode(line_mode mode);
+  line_mode mode() const noexcept { return mode_; }
+
+  /// What a shared line has decided (in mode `shared`). A grant: nothing if the ticket does not wait
+  /// here any more, and the grant goes back.
+  std::optional<grant_id> grant_by_line(time_point now, ticket_id ticket, deployment_index where,
+                                        grant_reason reason);
+  /// … that it turned a ticket away.
+  void refuse(time_point now, ticket_id ticket, end_code code, duration retry_after);
+  /// … and how a deployment stands.
+  void set_figures(deployment_index which, const room& figures);
+
+  /// How a ticket stands, for a line that is to know it too.
+  struct ticket_standing {
+    /// False while it is away on an attempt.
+    bool waits = false;
+    bool oversize = false;
+    bool now_or_never = false;
+    std::int32_t priority = 0;
+    std::uint32_t token_estimate = 0;
+    std::uint32_t attempts = 0;
+    time_point since{};
+    deployment_set eligible;
+  };
+  /// Nothing: it is over.
+  std::optional<ticket_standing> standing_of(ticket_id ticket) const;
+  /// All that are not over, in the order in which they came.
+  std::vector<ticket_id> tickets() const;
+  /// Tickets whose standing may have changed since the last call; kept outside mode `own` only.
+  std::vector<ticket_id> take_touched() { return std::exchange(touched_, {}); }
+
   /// Decides. Everything it causes is in output().
   void serve(time_point now);
 
@@ -188,6 +231,7 @@ private:
     std::uint8_t own_retries = no_own_retries;
     bool oversize = false;
     bool abandoned = false;
+    bool now_or_never = false;
   };
   struct back_off_end {
     time_point at;
@@ -197,6 +241,12 @@ private:
       return a.at > b.at; // std::priority_queue has its greatest on top
     }
   };
+
+  void touch(const record& ticket) {
+    if (mode_ != line_mode::own)
+      touched_.push_back(ticket.id);
+  }
+  void sort_in(deployment_index which, bool was_cooling, time_point asked_to_wait_before);
 
   // Eligibility.
   std::uint32_t base_for(const ask& wanted, bool& oversize);
@@ -258,7 +308,9 @@ private:
   };
   /// Offered since the last serve().
   std::vector<newcomer> newcomers_;
+  std::vector<ticket_id> touched_;
   std::size_t with_fallback_ = 0;
+  line_mode mode_ = line_mode::own;
   bool look_for_hopeless_ = false;
   bool draining_ = false;
 };

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "actors/group_queue.hpp"
+#include "actors/shared/line_link.hpp"
 #include "actors/snapshot.hpp"
 
 #include <boost/container/small_vector.hpp>
@@ -54,6 +55,14 @@ struct room_report {
   deployment_index deployment = 0;
   room figures;
   batch_of<attempt_result> results;
+  /// Probes whose 2xx head has arrived.
+  batch_of<grant_id> heads;
+};
+
+/// This instance's part of a deployment's limits, while the line it shares is away (spec §6).
+struct limit_share {
+  std::uint32_t rank = 0;
+  std::uint32_t count = 1;
 };
 
 /// Moves a waiting ticket.
@@ -88,6 +97,8 @@ CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::move_ticket))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::page))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::queue_counters))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::queue_view))
+CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::limit_share))
+CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::line_answer))
 CAF_ADD_ATOM(vorrang_engine, vorrang, offer_atom, "offer")
 CAF_ADD_ATOM(vorrang_engine, vorrang, cancel_atom, "cancel")
 CAF_ADD_ATOM(vorrang_engine, vorrang, take_atom, "take")
@@ -107,6 +118,10 @@ CAF_ADD_ATOM(vorrang_engine, vorrang, show_atom, "show")
 CAF_ADD_ATOM(vorrang_engine, vorrang, count_atom, "count")
 CAF_ADD_ATOM(vorrang_engine, vorrang, start_atom, "start")
 CAF_ADD_ATOM(vorrang_engine, vorrang, stop_atom, "stop")
+CAF_ADD_ATOM(vorrang_engine, vorrang, share_atom, "share")
+CAF_ADD_ATOM(vorrang_engine, vorrang, line_atom, "line")
+CAF_ADD_ATOM(vorrang_engine, vorrang, note_atom, "note")
+CAF_ADD_ATOM(vorrang_engine, vorrang, up_atom, "up")
 CAF_END_TYPE_ID_BLOCK(vorrang_engine)
 
 // They stay within the process and are never serialised.
@@ -120,6 +135,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::move_ticket)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::page)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::queue_counters)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::queue_view)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::limit_share)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::line_answer)
 
 namespace vorrang {
 
@@ -150,6 +167,8 @@ using deployment_actor = caf::typed_actor<
     caf::reacts_to<head_atom, grant_id>,
     // Re-opening of this phase holds nobody back.
     caf::reacts_to<open_atom, std::uint32_t>,
+    // Keep to this part of the limits from now on.
+    caf::reacts_to<share_atom, limit_share>,
     // Time has passed; the number tells a stale timer from the latest.
     caf::reacts_to<tick_atom, std::uint64_t>>;
 
@@ -163,6 +182,9 @@ using queue_actor = caf::typed_actor<
     caf::reacts_to<room_atom, room_report>,
     // Time has passed.
     caf::reacts_to<tick_atom, std::uint64_t>,
+    // What the shared line answered, what it published, and that it can be called again.
+    caf::reacts_to<line_atom, line_answer>, caf::reacts_to<note_atom, std::string>,
+    caf::reacts_to<up_atom>,
     // Another queue wants `healthy` once this group can take something.
     caf::reacts_to<watch_atom, watching_actor>,
     // A group this one falls back to can take something.

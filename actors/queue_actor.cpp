@@ -5,6 +5,7 @@
 #include "actors/quiet_caf.hpp"
 
 #include <caf/exit_reason.hpp>
+#include <caf/send.hpp>
 
 namespace vorrang {
 namespace {
@@ -27,7 +28,11 @@ owner_index index_of(pointer self, const request_actor& handle) {
   return static_cast<owner_index>(free);
 }
 
-void send_takes(pointer self, queue_output& output) {
+void send_takes(pointer self, time_point now, queue_output& output) {
+  auto& state = self->state;
+  if (state.session && state.line->mode() == line_mode::own)
+    for (const auto& [which, made] : output.takes)
+      state.session->line().granted_here(now, which, made);
   const auto& row = self->state.directory->deployments[self->state.line->settings_index()];
   for_each_key(
       output.takes, [](const auto& taken) { return taken.deployment; }, take_batch{},
@@ -57,6 +62,23 @@ void send_verdicts(pointer self, queue_output& output) {
   }
 }
 
+/// Tells the shared line what has changed. Where it has gone, or has come back, the deployments keep
+/// to this instance's part of the limits, or to all of them.
+void follow_line(pointer self, time_point now) {
+  auto& state = self->state;
+  const auto mode = state.line->mode();
+  auto call = state.session->turn(now);
+  if (state.line->mode() != mode && state.line->mode() == line_mode::own) {
+    const auto& members = state.session->line().members();
+    for (const auto& each : state.directory->deployments[state.line->settings_index()])
+      self->send(each, share_atom_v, limit_share{members.rank, std::max(members.count, 1u)});
+  }
+  if (call)
+    state.directory->link->call(std::move(*call), [to = queue_actor{self}](line_answer answer) {
+      caf::anon_send(to, line_atom_v, std::move(answer));
+    });
+}
+
 /// Decides, and tells everybody. Verdicts go out before takes: where one thread runs them all, the
 /// holder of a short grant then has settled it when the deployment wakes up, and both are woken
 /// once for take and settle, offer and room.
@@ -64,18 +86,23 @@ void serve(pointer self, time_point now) {
   auto& state = self->state;
   auto& line = *state.line;
   line.serve(now);
+  if (state.session)
+    follow_line(self, now);
   auto& output = line.output();
   if (!output.verdicts.empty())
     send_verdicts(self, output);
   if (!output.takes.empty() || !output.orphans.empty() || !output.opened.empty())
-    send_takes(self, output);
+    send_takes(self, now, output);
   for (const auto watched : output.watched)
     self->send(state.directory->queues[watched], watch_atom_v, watching_actor{self});
   output.clear();
   if (line.healthy() && !state.watchers.empty())
     for (const auto& watcher : std::exchange(state.watchers, {}))
       self->send(watcher, healthy_atom_v);
-  state.tick.arm(self, line.next_event(now));
+  auto next = line.next_event(now);
+  if (state.session)
+    next = std::min(next, state.session->next_event());
+  state.tick.arm(self, next);
 }
 
 void serve(pointer self) {
@@ -89,6 +116,18 @@ queue_actor::behavior_type queue(pointer self, directory_ptr directory, group_in
   state.line.emplace(directory->settings.groups[group], group, directory->settings.seed,
                      directory->board);
   state.directory = std::move(directory);
+  if (const auto& shared = state.directory->settings.shared) {
+    state.session =
+        std::make_unique<line_session>(self->clock().now(), *state.line, shared->instance,
+                                       shared->name_space, shared->hold_when_away);
+    const auto hear = [to = queue_actor{self}](auto verb) {
+      return [to, verb](auto&&... what) {
+        caf::anon_send(to, verb, std::forward<decltype(what)>(what)...);
+      };
+    };
+    state.directory->link->listen(state.session->line().channel(), hear(note_atom_v));
+    state.directory->link->on_up(hear(up_atom_v));
+  }
   self->set_down_handler([self](caf::down_msg& down) {
     auto& owners = self->state.owners;
     for (std::size_t i = 0; i < owners.size(); ++i)
@@ -116,11 +155,32 @@ queue_actor::behavior_type queue(pointer self, directory_ptr directory, group_in
         forget_caf_logger();
         const auto now = self->clock().now();
         self->state.line->room_changed(now, report.deployment, report.figures, report.results);
+        if (const auto& session = self->state.session) {
+          for (const auto& probe : report.heads)
+            session->line().head(probe);
+          for (const auto& result : report.results)
+            session->line().attempt_over(now, report.deployment, result);
+        }
         serve(self, now);
       },
       [=](tick_atom, std::uint64_t generation) {
         if (self->state.tick.fired(generation))
           serve(self);
+      },
+      [=](line_atom, const line_answer& answer) {
+        const auto now = self->clock().now();
+        self->state.session->answered(now, answer);
+        serve(self, now);
+      },
+      [=](note_atom, const std::string& text) {
+        const auto now = self->clock().now();
+        self->state.session->noted(now, text);
+        serve(self, now);
+      },
+      [=](up_atom) {
+        const auto now = self->clock().now();
+        self->state.session->up(now);
+        serve(self, now);
       },
       [=](watch_atom, const watching_actor& watcher) {
         if (self->state.line->healthy())
@@ -151,7 +211,9 @@ queue_actor::behavior_type queue(pointer self, directory_ptr directory, group_in
       },
       [=](count_atom) {
         const auto& line = *self->state.line;
-        return queue_counters{line.waiting(), line.grants(), line.inversions()};
+        const auto& session = self->state.session;
+        return queue_counters{line.waiting(), line.grants(),
+                              session ? session->line().inversions() : line.inversions()};
       },
       [=](drain_atom) {
         self->state.line->drain(self->clock().now());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/engine_actors.hpp"
+#include "actors/shared/line_session.hpp"
 #include "actors/timer.hpp"
 
 #include <caf/stateful_actor.hpp>
@@ -18,6 +19,8 @@ struct queue_state {
 
   directory_ptr directory;
   std::optional<group_queue> line;
+  /// Where the group's line is shared with other instances.
+  std::unique_ptr<line_session> session;
   std::vector<owner> owners;
   /// Queues that want to hear when this group can take something.
   std::vector<watching_actor> watchers;

@@ -96,12 +96,42 @@ struct group_settings {
   bool pre_call_checks = false;
 };
 
+/// A Redis (or Valkey) server.
+struct redis_settings {
+  std::string host;
+  std::uint16_t port = 6379;
+  /// Set: a socket in the file system, in place of host and port.
+  std::string unix_socket;
+  /// Empty: none.
+  std::string username;
+  std::string password;
+  std::uint32_t database = 0;
+  bool tls = false;
+  /// Judge the server's certificate (by tls_ca_file, else the system's store).
+  bool tls_verify = true;
+  std::string tls_ca_file;
+};
+
+/// Several instances share each group's queue in Redis (spec §6).
+struct shared_settings {
+  redis_settings server;
+  /// First part of every key.
+  std::string name_space = "vorrang";
+  /// This process among them; without '/' and ':', and never used twice. Empty: the engine makes
+  /// one of the host's name and something random.
+  std::string instance;
+  /// While Redis is away nothing is granted; else each instance goes on with its share of the limits.
+  bool hold_when_away = false;
+};
+
 /// Everything the engine is told.
 struct engine_settings {
   /// At least one.
   std::vector<group_settings> groups;
   /// For jitter and for simple_shuffle; the same seed and the same events give the same grants.
   std::uint64_t seed = 0x9e3779b97f4a7c15;
+  /// Absent: the queues are this process' own.
+  std::optional<shared_settings> shared;
 };
 
 } // namespace vorrang

@@ -6,6 +6,7 @@ find_package(Boost 1.81 REQUIRED)
 find_package(OpenSSL REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(PkgConfig REQUIRED)
+pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis)
 
 # The tsan preset names a CAF built with the same sanitizer; see scripts/caf-tsan.
 set(VORRANG_CAF_ROOT "" CACHE PATH "A CAF core to use instead of the system's")

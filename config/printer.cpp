@@ -204,8 +204,13 @@ void print_router(std::ostream& out, const router_settings& router) {
     out << "allowed failures: " << policy_text(*router.allowed_fails_policy) << "\n";
   }
   if (router.redis) {
-    out << "redis: " << (router.redis->tls ? "rediss://" : "redis://") << router.redis->host << ":"
-        << router.redis->port << "/" << router.redis->database << ", password "
+    out << "redis: ";
+    if (router.redis->unix_socket.empty())
+      out << (router.redis->tls ? "rediss://" : "redis://") << router.redis->host << ":"
+          << router.redis->port;
+    else
+      out << "unix://" << router.redis->unix_socket;
+    out << "/" << router.redis->database << ", password "
         << (router.redis->password.empty() ? "none" : router.redis->password.masked())
         << ": the queue is shared\n";
   } else {

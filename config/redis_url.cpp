@@ -39,10 +39,45 @@ bool parse_number(std::string_view text, Number least, Number most, Number& into
   return true;
 }
 
+/// `[[user]:password@]/path/of/socket[?db=0]`, as redis-py has it.
+std::optional<std::string> parse_unix(std::string_view rest, redis_settings& into) {
+  constexpr std::string_view wanted = "expected a socket such as `unix:///run/redis.sock?db=0`";
+  if (const auto mark = rest.find('?'); mark != std::string_view::npos) {
+    const auto query = rest.substr(mark + 1);
+    if (query.substr(0, 3) != "db=" ||
+        !parse_number<std::uint32_t>(query.substr(3), 0, 1'000'000, into.database)) {
+      return std::string(wanted);
+    }
+    rest = rest.substr(0, mark);
+  }
+  if (const auto at = rest.find('@'); at != std::string_view::npos) {
+    const auto who = rest.substr(0, at);
+    const auto colon = who.find(':');
+    auto user = percent_decode(who.substr(0, colon));
+    auto password = percent_decode(colon == std::string_view::npos ? std::string_view()
+                                                                   : who.substr(colon + 1));
+    if (!user || !password) {
+      return "expected two hexadecimal digits after each `%` in the URL";
+    }
+    into.username = std::move(*user);
+    into.password = secret(std::move(*password));
+    rest.remove_prefix(at + 1);
+  }
+  auto path = percent_decode(rest);
+  if (!path || path->size() < 2 || path->front() != '/') {
+    return std::string(wanted);
+  }
+  into.unix_socket = std::move(*path);
+  return std::nullopt;
+}
+
 } // namespace
 
 std::optional<std::string> parse_redis_url(std::string_view url, redis_settings& into) {
   const auto scheme = url.substr(0, url.find("://"));
+  if (scheme == "unix") {
+    return parse_unix(url.substr(scheme.size() + 3), into);
+  }
   if (scheme == url || (scheme != "redis" && scheme != "rediss")) {
     return "expected a URL such as `redis://:password@host:6379/0` (or `rediss://` for TLS)";
   }

@@ -1,4 +1,4 @@
-// `redis://user:password@host:port/database`.
+// `redis://user:password@host:port/database`, and `unix:///path`.
 #pragma once
 
 #include "config/settings.hpp"

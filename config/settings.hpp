@@ -29,6 +29,7 @@ std::string_view to_string(routing_strategy value) noexcept;
 /// Where the shared line lives. `redis_url` is taken apart into these.
 struct redis_settings {
   std::string host;
+  std::string unix_socket; ///< `unix:///path`: in place of host and port
   std::uint16_t port = 6379;
   std::string username; ///< empty: none
   secret password;      ///< empty: none

@@ -3,6 +3,7 @@
 #include "actors/engine_actors.hpp"
 #include "actors/from_config.hpp"
 #include "http/front_actor.hpp"
+#include "http/log.hpp"
 #include "http/loop_desk.hpp"
 
 #include <condition_variable>
@@ -69,7 +70,15 @@ engine_factory actors_engine() {
     auto engine = to_engine_settings(settings);
     std::random_device random; // gateways that start together must not choose and retry in step
     engine.seed = (std::uint64_t{random()} << 32) | random();
-    const directory_ptr directory = spawn_engine(system, std::move(engine));
+    // Tickets of instances that share a line differ in their names, as far as 10 bits can do it.
+    const auto tag = static_cast<std::uint16_t>(engine.shared ? (random() & 0x3ff) << 6 : 0);
+    const directory_ptr directory =
+        spawn_engine(system, std::move(engine), nullptr, [](bool up, const std::string& why) {
+          if (up)
+            log_line(log_level::info, "Redis answers: the queues are shared");
+          else
+            log_line(log_level::warning, "Redis is away: " + why);
+        });
     auto desk = std::make_shared<front_desk>(system, directory);
     auto watch = std::make_shared<queue_watch>(desk);
     gateway_engine made;
@@ -80,9 +89,13 @@ engine_factory actors_engine() {
     made.queues = [watch] {
       return watch->last();
     };
-    made.make_gate = [&system, directory](loop& runs) -> std::unique_ptr<request_gate> {
+    if (const auto link = directory->link)
+      made.redis_reachable = [link] {
+        return link->is_up();
+      };
+    made.make_gate = [&system, directory, tag](loop& runs) -> std::unique_ptr<request_gate> {
       return std::make_unique<loop_desk>(runs, system, directory,
-                                         static_cast<std::uint16_t>(runs.index() + 1));
+                                         static_cast<std::uint16_t>(tag + runs.index() + 1));
     };
     made.stop = [directory] {
       stop_engine(directory);

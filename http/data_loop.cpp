@@ -32,6 +32,8 @@ const std::string& data_loop::date() {
 const gateway_state& data_loop::state(bool with_queues, probe_findings findings) {
   state_.draining = stage_ != stage::serving;
   state_.requests_in_flight = port_.requests_in_flight;
+  if (port_.redis_reachable)
+    state_.redis_reachable = port_.redis_reachable();
   if (with_queues && port_.queues)
     state_.queues = port_.queues();
   state_.findings = std::move(findings);

@@ -38,6 +38,8 @@ struct data_port {
   std::atomic<std::uint64_t> connections = 0;
   /// What is known of the queues, for the health pages; may be empty. Called from any loop.
   std::function<std::shared_ptr<const std::vector<queue_view>>()> queues;
+  /// Whether Redis answers; empty where the queues are not shared.
+  std::function<bool()> redis_reachable;
   /// Asks the upstreams, and calls back on some loop. From any thread; set before the first
   /// request.
   std::function<void(std::function<void(probe_findings)>)> probe;

@@ -116,6 +116,7 @@ struct gateway::parts {
     admin.reset();
     const auto stop = engine.stop;
     port.queues = nullptr; // what these hold speaks to the engine
+    port.redis_reachable = nullptr;
     engine = {};
     if (stop)
       stop();
@@ -186,6 +187,7 @@ std::string gateway::start() {
   own.system = std::make_unique<caf::actor_system>(own.config);
   own.engine = own.make_engine(*own.system, *own.settings);
   own.port.queues = own.engine.queues;
+  own.port.redis_reachable = own.engine.redis_reachable;
   own.data_loops.resize(own.pool.size());
   own.on_each_loop([&own](std::size_t index) {
     loop& runs = own.pool.at(index);

@@ -29,6 +29,8 @@ struct gateway_engine {
   std::shared_ptr<operator_desk> desk;
   /// For the health pages, from any loop; may be empty. Must not block.
   std::function<std::shared_ptr<const std::vector<queue_view>>()> queues;
+  /// Whether Redis answers; empty where the queues are not shared.
+  std::function<bool()> redis_reachable;
 };
 using engine_factory = std::function<gateway_engine(caf::actor_system&, const config::settings&)>;
 

@@ -137,11 +137,6 @@ understood_options understand(const router_options& options) {
     result.settings = options.settings;
   else
     read(options, result);
-  if (result.settings && result.settings->router.redis) {
-    result.problems.emplace_back("redis_host, redis_url: a queue shared over Redis is not "
-                                 "supported yet; leave them out");
-    result.settings = nullptr;
-  }
   return result;
 }
 

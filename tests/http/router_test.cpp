@@ -158,18 +158,10 @@ TEST_CASE("wrong arguments are problems that name them") {
 
   options.routing_strategy.reset();
   options.timeout.reset();
-  options.redis_host = "localhost";
-  options.redis_port = 6379;
-  options.redis_password = "pw";
+  options.redis_url = "http://localhost";
   made = router::make(options);
   CHECK_FALSE(made.value);
-  CHECK(all_of(made.problems).find("redis_host") != std::string::npos);
-  CHECK(all_of(made.problems).find("not supported yet") != std::string::npos);
-  options.redis_host.reset();
-  options.redis_port.reset();
-  options.redis_password.reset();
-  options.redis_url = "redis://localhost";
-  CHECK_FALSE(router::make(options).value);
+  CHECK(all_of(made.problems).find("redis_url") != std::string::npos);
   options.redis_url.reset();
   CHECK(router::make(options).value);
 

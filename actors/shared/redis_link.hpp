@@ -1,0 +1,37 @@
+// The link to Redis: every instance has one, for all of its groups.
+#pragma once
+
+#include "actors/settings.hpp"
+#include "actors/shared/line_link.hpp"
+
+#include <memory>
+
+namespace vorrang {
+
+/// Two connections (calls; what is published) on a thread of its own. Calls that have gathered go
+/// out together; the script is sent once and then named, and sent again to a server that does not
+/// know it. A call without a reply within 2 s (spec §6) closes the connection. Connections that are
+/// lost come back, at first after 50 ms, then ever later up to 2 s, each time a bit at random.
+class redis_link final : public line_link {
+public:
+  /// Told of what an operator wants to know: connected, lost and why. On the link's thread.
+  using reporter = std::function<void(bool up, const std::string& what)>;
+
+  redis_link(redis_settings settings, reporter report);
+  /// Calls that are out are not answered any more.
+  ~redis_link() override;
+
+  void call(line_call what, std::function<void(line_answer)> then) override;
+  void listen(const std::string& channel, std::function<void(std::string)> heard) override;
+  bool is_up() const override;
+  void on_up(std::function<void()> up) override;
+
+private:
+  class worker;
+  std::unique_ptr<worker> worker_;
+};
+
+/// The script, as it is sent.
+extern const char* const line_script;
+
+} // namespace vorrang

@@ -1,0 +1,594 @@
+#include "actors/shared/shared_line.hpp"
+
+#include "actors/windows.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <charconv>
+
+namespace vorrang {
+namespace {
+
+using json = nlohmann::json;
+
+/// Operations in one call: the server does nothing else meanwhile.
+constexpr std::size_t operations_max = 256;
+/// Entries of a window in one operation.
+constexpr std::size_t entries_max = 200;
+
+std::int64_t micros(duration d) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(d).count();
+}
+
+std::string hex(std::uint64_t number) {
+  char text[16];
+  const auto end = std::to_chars(text, text + sizeof text, number, 16).ptr;
+  return {text, end};
+}
+
+ticket_id ticket_in(const json& what) {
+  const auto& text = what.at("ticket").get_ref<const std::string&>();
+  ticket_id result = 0;
+  std::from_chars(text.data(), text.data() + text.size(), result, 16);
+  return result;
+}
+
+std::int64_t number_in(const json& what, const char* name) {
+  const auto found = what.find(name);
+  if (found == what.end() || found->is_null())
+    return 0;
+  return found->is_string() ? std::stoll(found->get<std::string>()) : found->get<std::int64_t>();
+}
+
+/// Names a text; FNV-1a, 64 bits (as RFC 9923 has it): for telling apart, not for secrets.
+std::string digest_of(std::string_view text) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const auto letter : text)
+    hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001b3;
+  return hex(hash);
+}
+
+std::string_view name_of(routing_strategy strategy) {
+  switch (strategy) {
+  case routing_strategy::usage_based:
+    return "usage-based";
+  case routing_strategy::least_busy:
+    return "least-busy";
+  case routing_strategy::latency_based:
+    return "latency-based";
+  case routing_strategy::simple_shuffle:
+    break;
+  }
+  return "simple-shuffle";
+}
+
+std::string_view name_of(const outcome& result) {
+  switch (result.kind) {
+  case outcome_kind::success:
+    return "success";
+  case outcome_kind::rate_limited:
+    return "rate_limited";
+  case outcome_kind::rejected:
+    return refuses(result) ? "refused" : "rejected";
+  case outcome_kind::failed:
+    return "failed";
+  case outcome_kind::not_sent:
+    return "not_sent";
+  case outcome_kind::cancelled:
+    break;
+  }
+  return "cancelled";
+}
+
+json describe(const group_settings& group) {
+  json deployments = json::array();
+  for (const auto& each : group.deployments) {
+    json one{{"id", each.id}, {"cooldown", micros(each.cooldown_time.value_or(group.cooldown_time))}};
+    if (each.rpm)
+      one["rpm"] = *each.rpm;
+    if (each.tpm)
+      one["tpm"] = *each.tpm;
+    if (each.max_parallel_requests)
+      one["slots"] = *each.max_parallel_requests;
+    if (each.weight)
+      one["weight"] = *each.weight;
+    if (each.order)
+      one["order"] = *each.order;
+    deployments.push_back(std::move(one));
+  }
+  return {{"deployments", std::move(deployments)},
+          {"max_waiting", group.max_queue_size},
+          {"first_probe", std::max<std::int64_t>(micros(group.probe_spacing), 1000)},
+          {"strategy", name_of(group.strategy)}};
+}
+
+/// A group's name as part of a key: braces would end the hash tag.
+std::string key_for(const std::string& name_space, const std::string& group) {
+  std::string name;
+  for (const auto letter : group) {
+    if (letter == '{' || letter == '}' || letter == '%')
+      name += '%' + hex(static_cast<unsigned char>(letter));
+    else
+      name += letter;
+  }
+  return name_space + ":{" + name + "}:line";
+}
+
+/// What the attempt used of tpm, as deployment::charge_tokens has it; nothing: its estimate.
+std::optional<std::uint64_t> tokens_used(const outcome& result) {
+  if (!result.sent)
+    return 0;
+  if (result.tokens)
+    return std::min<std::uint64_t>(*result.tokens, std::numeric_limits<std::int32_t>::max());
+  if (result.kind != outcome_kind::success && result.kind != outcome_kind::cancelled)
+    return 0;
+  return std::nullopt;
+}
+
+} // namespace
+
+shared_line::shared_line(group_queue& queue, std::string instance, const std::string& name_space)
+    : queue_(queue), instance_(std::move(instance)),
+      key_(key_for(name_space, queue.settings().name)), settings_(describe(queue.settings()).dump()),
+      digest_(digest_of(settings_)) {}
+
+// --- What happened here ----------------------------------------------------------------------
+
+void shared_line::say(verb what, const json& text, ticket_id ticket, std::string grant) {
+  waiting_.push_back({what, ticket, std::move(grant), text.dump(), {}});
+}
+
+void shared_line::ask(json operation_text, std::function<void(const json*)> answered) {
+  waiting_.push_back({verb::ask, 0, {}, operation_text.dump(), std::move(answered)});
+}
+
+void shared_line::put_eligible(json& into, const deployment_set& eligible) const {
+  const auto count = queue_.settings().deployments.size();
+  if (deployment_set::all(count).within(eligible))
+    return;
+  auto numbers = json::array();
+  eligible.for_each([&](deployment_index i) { numbers.push_back(i + 1); });
+  into["eligible"] = std::move(numbers);
+}
+
+void shared_line::offer(ticket_id ticket, const group_queue::ticket_standing& how, told& record) {
+  json text{{"op", "offer"}, {"ticket", hex(ticket)}, {"priority", how.priority}};
+  if (how.token_estimate > 0)
+    text["tokens"] = how.token_estimate;
+  if (how.oversize)
+    text["oversize"] = true;
+  if (how.now_or_never && how.attempts == 0)
+    text["now"] = true;
+  if (how.attempts > 0)
+    text["attempts"] = how.attempts;
+  if (!record.arrival.empty())
+    text["arrival"] = record.arrival;
+  put_eligible(text, how.eligible);
+  record.priority = how.priority;
+  record.eligible = how.eligible;
+  record.away = false;
+  say(verb::offer, text, ticket);
+}
+
+void shared_line::collect() {
+  const auto touched = queue_.take_touched();
+  if (is_away()) // announce() looks at all of them
+    return;
+  for (const auto ticket : touched) {
+    const auto how = queue_.standing_of(ticket);
+    const auto found = told_.find(ticket);
+    if (!how) {
+      if (found != told_.end() && !found->second.away)
+          say(verb::cancel, {{"op", "cancel"}, {"ticket", hex(ticket)}});
+      if (found != told_.end())
+        told_.erase(found);
+      continue;
+    }
+    if (!how->waits)
+      continue;
+    if (found == told_.end() || found->second.away) {
+      offer(ticket, *how, told_[ticket]);
+      continue;
+    }
+    auto& record = found->second;
+    if (record.priority != how->priority)
+      say(verb::other, {{"op", "move"}, {"ticket", hex(ticket)}, {"priority", how->priority}});
+    if (record.eligible != how->eligible) {
+      json text{{"op", "eligible"}, {"ticket", hex(ticket)}};
+      put_eligible(text, how->eligible);
+      say(verb::other, text);
+    }
+    record.priority = how->priority;
+    record.eligible = how->eligible;
+  }
+}
+
+void shared_line::attempt_over(time_point now, deployment_index where,
+                               const attempt_result& result) {
+  const auto found = running_.find(result.id);
+  if (found == running_.end())
+    return;
+  const auto over = found->second;
+  by_name_.erase(over.name);
+  running_.erase(found);
+  const auto& said = result.result;
+  const auto tokens = tokens_used(said);
+  if (over.use >= first_use_ && over.use < first_use_ + used_.size()) {
+    auto& entry = used_[over.use - first_use_];
+    entry.tokens = tokens.value_or(entry.tokens);
+    entry.counts = said.sent;
+  }
+
+  const auto& group = queue_.settings();
+  const auto& here = group.deployments[where];
+  json text{{"op", "settle"}, {"grant", over.name}, {"kind", name_of(said)}};
+  if (said.status != 0)
+    text["status"] = said.status;
+  if (said.retry_after)
+    text["retry_after"] = micros(*said.retry_after);
+  if (!said.sent)
+    text["sent"] = false;
+  if (tokens)
+    text["tokens"] = *tokens;
+  if (said.kind == outcome_kind::success)
+    text["took"] = std::max<std::int64_t>(micros(now - over.at), 1);
+  const auto counted = count_failure(here.fails.value_or(group.fails), said);
+  if (counted.limit)
+    text["counted"] = static_cast<int>(counted.kind);
+  text["allowed"] = counted.limit.value_or(here.allowed_fails.value_or(group.allowed_fails));
+  const auto how = queue_.standing_of(over.ticket);
+  const auto record = told_.find(over.ticket);
+  if (how && how->waits && record != told_.end()) {
+    text["again"] = true;
+    text["priority"] = how->priority;
+    put_eligible(text, how->eligible);
+    record->second.priority = how->priority;
+    record->second.eligible = how->eligible;
+    record->second.away = false;
+  } else if (record != told_.end()) {
+    told_.erase(record);
+  }
+  say(verb::settle, text, over.ticket, over.name);
+}
+
+void shared_line::head(grant_id grant) {
+  if (const auto found = running_.find(grant); found != running_.end())
+    say(verb::other, {{"op", "head"}, {"grant", found->second.name}});
+}
+
+std::uint64_t shared_line::remember_use(time_point now, deployment_index where,
+                                        const std::string& name, std::uint64_t tokens) {
+  const auto& here = queue_.settings().deployments[where];
+  while (!used_.empty() && used_.front().at + window_length <= now) {
+    used_.pop_front();
+    ++first_use_;
+  }
+  if (!here.rpm && !here.tpm)
+    return 0;
+  used_.push_back({now, name, where, tokens, true});
+  return first_use_ + used_.size() - 1;
+}
+
+void shared_line::granted_here(time_point now, deployment_index where, const take& made) {
+  const auto name = instance_ + "-" + hex(made.id);
+  running_[made.id] = {name, made.ticket, where, made.token_estimate, now,
+                       remember_use(now, where, name, made.token_estimate)};
+  by_name_[name] = made.id;
+}
+
+void shared_line::give_back(const std::string& grant) {
+  say(verb::other, {{"op", "settle"}, {"grant", grant}, {"kind", "not_sent"}});
+}
+
+// --- Telling it ------------------------------------------------------------------------------
+
+// Those that came while the line was away have no number yet: the server's time then is one.
+std::string shared_line::arrival_of(const told& record,
+                                    const std::optional<group_queue::ticket_standing>& how,
+                                    time_point now) const {
+  if (!record.arrival.empty())
+    return record.arrival;
+  return std::to_string(server_time(how ? how->since : now));
+}
+
+void shared_line::announce(time_point now) {
+  stage_ = stage::announcing;
+  // What is settled stays to be said; all else is said anew, from what is so now.
+  std::erase_if(waiting_, [](const operation& each) {
+    return each.what != verb::settle && each.what != verb::cancel && each.what != verb::ask;
+  });
+  queue_.take_touched();
+  erase_if(told_, [&](const auto& known) {
+    if (queue_.standing_of(known.first))
+      return false;
+    say(verb::cancel, {{"op", "cancel"}, {"ticket", hex(known.first)}});
+    return true;
+  });
+  for (const auto& [id, grant] : running_) {
+    const auto how = queue_.standing_of(grant.ticket);
+    auto& record = told_[grant.ticket];
+    record.away = true;
+    say(verb::other, {{"op", "hold"},
+                      {"grant", grant.name},
+                      {"ticket", hex(grant.ticket)},
+                      {"deployment", grant.where + 1},
+                      {"at", std::to_string(server_time(grant.at))},
+                      {"tokens", grant.tokens},
+                      {"priority", how ? how->priority : 0},
+                      {"attempts", how ? how->attempts : 1},
+                      {"arrival", arrival_of(record, how, now)}});
+  }
+  for (const auto ticket : queue_.tickets())
+    if (const auto how = queue_.standing_of(ticket); how && how->waits) {
+      auto& record = told_[ticket];
+      record.arrival = arrival_of(record, how, now);
+      offer(ticket, *how, record);
+    }
+  std::vector<json> entries(queue_.settings().deployments.size(), json::array());
+  const auto tell_use = [&](std::size_t where) {
+    say(verb::other,
+        {{"op", "used"}, {"deployment", where + 1}, {"entries", std::move(entries[where])}});
+    entries[where] = json::array();
+  };
+  for (const auto& use : used_) {
+    if (use.at + window_length <= now || !use.counts)
+      continue;
+    entries[use.where].push_back({{"grant", use.name},
+                                  {"at", std::to_string(server_time(use.at))},
+                                  {"tokens", use.tokens},
+                                  {"requests", 1}});
+    if (entries[use.where].size() == entries_max)
+      tell_use(use.where);
+  }
+  for (std::size_t where = 0; where < entries.size(); ++where) {
+    if (!entries[where].empty())
+      tell_use(where);
+    const auto& figures = queue_.view(static_cast<deployment_index>(where)).figures();
+    if (figures.cooling && figures.cooling_until > now)
+      say(verb::other, {{"op", "cools"},
+                        {"deployment", where + 1},
+                        {"ends", std::to_string(server_time(figures.cooling_until))},
+                        {"asked", std::to_string(server_time(figures.retry_after_until))}});
+  }
+  say(verb::mine, {{"op", "mine"}});
+  say(verb::ready, {{"op", "ready"}});
+}
+
+std::optional<line_call> shared_line::next_call() {
+  if (is_out_ || (waiting_.empty() && !renew_))
+    return std::nullopt;
+  line_call result{key_, {instance_, settings_, {}}};
+  json known{{"digest", digest_}};
+  if (!epoch_.empty()) {
+    known["epoch"] = epoch_;
+    known["seq"] = seq_;
+    known["members"] = members_max_;
+  }
+  if (renew_ || !is_current())
+    known["all"] = true;
+  result.arguments[2] = known.dump();
+  renew_ = false;
+  out_.clear();
+  while (!waiting_.empty() && out_.size() < operations_max) {
+    result.arguments.push_back(std::move(waiting_.front().text));
+    out_.push_back(std::move(waiting_.front()));
+    if (out_.back().what == verb::settle || out_.back().what == verb::cancel ||
+        out_.back().what == verb::confirm)
+      out_.back().text = result.arguments.back(); // it may have to be said again
+    waiting_.pop_front();
+  }
+  is_out_ = true;
+  return result;
+}
+
+// --- What it says ----------------------------------------------------------------------------
+
+bool shared_line::replied(time_point now, std::string_view text) {
+  try {
+    take_reply(now, json::parse(text));
+    return true;
+  } catch (const std::exception&) { // not the script's: somebody else's key, or another release's
+    return false;
+  }
+}
+
+void shared_line::take_reply(time_point now, const json& said) {
+  const auto epoch = said.at("epoch").get<std::string>();
+  is_out_ = false;
+  server_now_ = number_in(said, "now");
+  local_now_ = now;
+  const bool is_another = epoch != epoch_;
+  epoch_ = epoch;
+  seq_ = static_cast<std::uint64_t>(number_in(said, "seq"));
+  members_ = {static_cast<std::uint32_t>(number_in(said, "members")),
+              static_cast<std::uint32_t>(number_in(said, "rank"))};
+  members_max_ = members_.count;
+  inversions_ = static_cast<std::uint64_t>(number_in(said, "inversions"));
+  overruns_ = static_cast<std::uint64_t>(number_in(said, "overruns"));
+  settings_differ_ = said.value("mismatch", false);
+  opening_ = said.value("opening", false);
+  const auto look = number_in(said, "next");
+  next_look_ = look == 0 ? never : local_time(now, look);
+
+  const auto said_operations = std::exchange(out_, {});
+  const auto& results = said.at("results");
+  for (std::size_t i = 0; i < said_operations.size() && i < results.size(); ++i)
+    heard(now, said_operations[i], results[i]);
+  for (const auto& each : said.at("grants"))
+    granted(now, each);
+  for (const auto& each : said.at("refused"))
+    refused(now, each);
+  set_rooms(now, said.at("rooms"));
+  if (is_away() || is_another || said.value("forgotten", false))
+    announce(now);
+}
+
+void shared_line::heard(time_point now, const operation& said, const json& result) {
+  switch (said.what) {
+  case verb::offer:
+    if (const auto found = told_.find(said.ticket); found != told_.end() && result.is_string())
+      found->second.arrival = result.get<std::string>();
+    break;
+  case verb::settle:
+    // The grant was given away meanwhile: a ticket that waits again stands nowhere there.
+    if (result == false)
+      if (const auto how = queue_.standing_of(said.ticket); how && how->waits)
+        offer(said.ticket, *how, told_[said.ticket]);
+    break;
+  case verb::confirm:
+    if (result == true)
+      granted(now, json::parse(said.text));
+    break;
+  case verb::mine:
+    for (const auto& each : result)
+      granted(now, each);
+    break;
+  case verb::ready:
+    stage_ = stage::current;
+    break;
+  case verb::ask:
+    said.answered(&result);
+    break;
+  case verb::cancel:
+  case verb::other:
+    break;
+  }
+}
+
+void shared_line::granted(time_point now, const json& what) {
+  const auto name = what.at("grant").get<std::string>();
+  if (by_name_.contains(name))
+    return;
+  const auto ticket = ticket_in(what);
+  const auto& deployments = queue_.settings().deployments;
+  const auto here = std::find_if(deployments.begin(), deployments.end(), [&](const auto& each) {
+    return each.id == what.at("deployment").get_ref<const std::string&>();
+  });
+  const auto where = static_cast<deployment_index>(here - deployments.begin());
+  const auto how = queue_.standing_of(ticket);
+  std::optional<grant_id> given;
+  if (here != deployments.end())
+    given = queue_.grant_by_line(now, ticket, where,
+                                 what.at("reason") == "head-of-line"
+                                     ? grant_reason::head_of_line
+                                     : grant_reason::healthy_deployment);
+  if (!given)
+    return give_back(name);
+  running_[*given] = {name, ticket, where, how->token_estimate, now,
+                      remember_use(now, where, name, how->token_estimate)};
+  by_name_[name] = *given;
+  if (const auto found = told_.find(ticket); found != told_.end())
+    found->second.away = true;
+}
+
+void shared_line::refused(time_point now, const json& what) {
+  const auto ticket = ticket_in(what);
+  told_.erase(ticket);
+  queue_.refuse(now, ticket,
+                what.value("why", "full") == "cooling" ? end_code::all_cooling_down
+                                                       : end_code::queue_full,
+                std::chrono::seconds(number_in(what, "retry_after")));
+}
+
+void shared_line::set_rooms(time_point now, const json& rooms) {
+  const auto& deployments = queue_.settings().deployments;
+  for (const auto& each : rooms) {
+    const auto& id = each.at("id").get_ref<const std::string&>();
+    const auto here = std::find_if(deployments.begin(), deployments.end(),
+                                   [&](const auto& one) { return one.id == id; });
+    if (here == deployments.end())
+      continue;
+    room figures;
+    figures.cooling = each.value("cooling", false);
+    figures.slots = each.contains("slots") ? static_cast<std::uint32_t>(std::min<std::int64_t>(
+                                                 number_in(each, "slots"), room::unlimited_slots))
+                                           : room::unlimited_slots;
+    if (figures.cooling)
+      figures.slots = 0;
+    if (each.contains("left"))
+      figures.tokens = number_in(each, "left");
+    figures.in_flight = static_cast<std::uint32_t>(number_in(each, "n"));
+    figures.window_requests = number_in(each, "requests");
+    figures.window_tokens = number_in(each, "tokens");
+    figures.latency = std::chrono::microseconds(each.value("latency", 0.0) < 1
+                                                    ? 0
+                                                    : static_cast<std::int64_t>(each.value("latency", 0.0)));
+    figures.last_failure_status = static_cast<std::uint16_t>(number_in(each, "status"));
+    figures.phase = static_cast<std::uint32_t>(number_in(each, "phase"));
+    if (figures.cooling) {
+      figures.cooling_until = local_time(now, number_in(each, "ends"));
+      if (const auto asked = number_in(each, "asked"); asked > 0)
+        figures.retry_after_until = local_time(now, asked);
+      if (const auto probe = number_in(each, "probe"); probe > 0)
+        figures.probe_at = local_time(now, probe);
+    }
+    queue_.set_figures(static_cast<deployment_index>(here - deployments.begin()), figures);
+  }
+}
+
+void shared_line::lost() {
+  is_out_ = false;
+  // In front of what has gathered since, in their order.
+  for (auto each = out_.rbegin(); each != out_.rend(); ++each) {
+    if (each->what == verb::settle || each->what == verb::cancel)
+      waiting_.push_front(std::move(*each));
+    else if (each->what == verb::ask)
+      each->answered(nullptr);
+  }
+  out_.clear();
+  stage_ = stage::away;
+}
+
+void shared_line::noted(time_point now, std::string_view text) {
+  try {
+    take_note(now, json::parse(text));
+  } catch (const std::exception&) { // anybody can publish anything
+  }
+}
+
+void shared_line::take_note(time_point now, const json& said) {
+  if (!said.is_array() || said.empty() || !said[0].is_string())
+    return;
+  const auto& kind = said[0].get_ref<const std::string&>();
+  if (kind == "look")
+    return renew();
+  if (said.size() < 2 || !said[1].is_object())
+    return;
+  const auto& what = said[1];
+  const auto ticket = ticket_in(what);
+  if (kind == "offer") {
+    const auto name = what.at("grant").get<std::string>();
+    const auto how = queue_.standing_of(ticket);
+    if (!how || !how->waits)
+      return give_back(name);
+    json text_of_call{{"op", "confirm"}, {"grant", name}};
+    for (const char* field : {"ticket", "deployment", "reason"})
+      text_of_call[field] = what.at(field);
+    say(verb::confirm, text_of_call, ticket, name);
+  } else if (kind == "refused") {
+    refused(now, what);
+  } else if (kind == "moved") {
+    const auto priority = static_cast<std::int32_t>(number_in(what, "priority"));
+    if (const auto found = told_.find(ticket); found != told_.end())
+      found->second.priority = priority;
+    queue_.move(ticket, priority);
+  } else if (kind == "ended") {
+    told_.erase(ticket);
+    queue_.cancel_by_operator(now, ticket);
+  }
+}
+
+// --- Clocks ----------------------------------------------------------------------------------
+
+time_point shared_line::local_time(time_point now, std::int64_t at) const {
+  return now + std::chrono::microseconds(at - server_now_);
+}
+
+std::int64_t shared_line::server_time(time_point at) const {
+  if (at == time_point{})
+    return 0;
+  return std::max<std::int64_t>(server_now_ + micros(at - local_now_), 0);
+}
+
+} // namespace vorrang
