@@ -40,9 +40,9 @@ directory_ptr spawn_engine(caf::actor_system& system, engine_settings settings,
     settings.shared->instance = name_instance();
   auto directory = std::make_shared<engine_directory>(std::move(settings));
   directory->link = std::move(link);
+  directory->report = report ? std::move(report) : [](bool, const std::string&) {};
   if (const auto& shared = directory->settings.shared; shared && !directory->link)
-    directory->link = std::make_shared<redis_link>(
-        shared->server, report ? std::move(report) : [](bool, const std::string&) {});
+    directory->link = std::make_shared<redis_link>(shared->server, directory->report);
   const auto& groups = directory->settings.groups;
   for (std::size_t i = 0; i < groups.size(); ++i)
     directory->queues.push_back(system.spawn(queue, directory, static_cast<group_index>(i)));

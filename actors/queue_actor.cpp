@@ -62,6 +62,22 @@ void send_verdicts(pointer self, queue_output& output) {
   }
 }
 
+void tell_of_line(queue_state& state) {
+  const auto& name = state.line->settings().name;
+  if (!state.was_down) {
+    --state.directory->lines_lost;
+    return state.directory->report(true, "the queue of " + name + " is shared again");
+  }
+  ++state.directory->lines_lost;
+  const auto& members = state.session->line().members();
+  state.directory->report(
+      false, "the queue of " + name + " is not shared (" + state.session->trouble() + "): " +
+                 (state.line->mode() == line_mode::own
+                      ? "it goes on by itself, with part " + std::to_string(members.rank + 1) +
+                            " of " + std::to_string(std::max(members.count, 1u)) + " of its limits"
+                      : "nothing is granted meanwhile"));
+}
+
 /// Tells the shared line what has changed. Where it has gone, or has come back, the deployments keep
 /// to this instance's part of the limits, or to all of them.
 void follow_line(pointer self, time_point now) {
@@ -73,6 +89,8 @@ void follow_line(pointer self, time_point now) {
     for (const auto& each : state.directory->deployments[state.line->settings_index()])
       self->send(each, share_atom_v, limit_share{members.rank, std::max(members.count, 1u)});
   }
+  if (state.session->is_down() != std::exchange(state.was_down, state.session->is_down()))
+    tell_of_line(state);
   if (call)
     state.directory->link->call(std::move(*call), [to = queue_actor{self}](line_answer answer) {
       caf::anon_send(to, line_atom_v, std::move(answer));

@@ -21,6 +21,7 @@ struct queue_state {
   std::optional<group_queue> line;
   /// Where the group's line is shared with other instances.
   std::unique_ptr<line_session> session;
+  bool was_down = false;
   std::vector<owner> owners;
   /// Queues that want to hear when this group can take something.
   std::vector<watching_actor> watchers;

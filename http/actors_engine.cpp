@@ -73,11 +73,8 @@ engine_factory actors_engine() {
     // Tickets of instances that share a line differ in their names, as far as 10 bits can do it.
     const auto tag = static_cast<std::uint16_t>(engine.shared ? (random() & 0x3ff) << 6 : 0);
     const directory_ptr directory =
-        spawn_engine(system, std::move(engine), nullptr, [](bool up, const std::string& why) {
-          if (up)
-            log_line(log_level::info, "Redis answers: the queues are shared");
-          else
-            log_line(log_level::warning, "Redis is away: " + why);
+        spawn_engine(system, std::move(engine), nullptr, [](bool well, const std::string& what) {
+          log_line(well ? log_level::info : log_level::warning, what);
         });
     auto desk = std::make_shared<front_desk>(system, directory);
     auto watch = std::make_shared<queue_watch>(desk);
@@ -89,9 +86,9 @@ engine_factory actors_engine() {
     made.queues = [watch] {
       return watch->last();
     };
-    if (const auto link = directory->link)
-      made.redis_reachable = [link] {
-        return link->is_up();
+    if (directory->link)
+      made.redis_reachable = [directory] {
+        return directory->shares_lines().value_or(false);
       };
     made.make_gate = [&system, directory, tag](loop& runs) -> std::unique_ptr<request_gate> {
       return std::make_unique<loop_desk>(runs, system, directory,

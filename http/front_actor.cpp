@@ -150,8 +150,7 @@ std::optional<change_result> front_desk::move(const std::string& group, ticket_i
 operator_desk::readiness front_desk::ready() {
   readiness result;
   result.draining = draining();
-  if (const auto& link = parts_->engine->link)
-    result.redis_reachable = link->is_up();
+  result.redis_reachable = parts_->engine->shares_lines();
   return result;
 }
 

@@ -166,7 +166,7 @@ private:
         calls_,
         [this] {
           if (!calls_.trouble.empty() || !was_up_)
-            report_(true, "");
+            report_(true, "Redis answers");
           was_up_ = true;
           is_up = true;
           calls_.trouble.clear();
@@ -176,7 +176,7 @@ private:
         [this](const redisReply& reply) { answered(reply); },
         [this](const std::string& why) {
           if (!ended_ && calls_.trouble.empty())
-            report_(false, why);
+            report_(false, "Redis is away: " + why);
           calls_.trouble = why;
           is_up = false;
           overdue_.cancel();

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -22,15 +23,21 @@ class RedisServer:
 
     def __init__(self, *arguments):
         self.arguments = arguments
+        self.process = None
 
     def __enter__(self):
+        self._folder = tempfile.TemporaryDirectory(prefix="vorrang-redis-")
+        self.path = os.path.join(self._folder.name, "redis.sock")
+        self.start()
+        return self
+
+    def start(self):
+        """Also once more, after kill(): with whatever `save()` has put on disk."""
         # Debian's redis-tools has the whole program under this name (what it does depends on how it is
         # called); its redis-server would start a service on whatever machine it is installed on.
         program = shutil.which("redis-server") or shutil.which("redis-check-rdb")
         if not program:
             raise RuntimeError("there is no redis-server: ./dev setup installs redis-tools")
-        self._folder = tempfile.TemporaryDirectory(prefix="vorrang-redis-")
-        self.path = os.path.join(self._folder.name, "redis.sock")
         self.process = subprocess.Popen(
             ["redis-server", "--port", "0", "--unixsocket", self.path, "--save", "", "--dir", self._folder.name,
              *self.arguments],
@@ -39,17 +46,44 @@ class RedisServer:
         end = time.monotonic() + START_TIMEOUT_S
         while True:
             try:
-                RedisClient(self.path).close()
-                return self
+                client = RedisClient(self.path)
+                client.call("PING")
+                client.close()
+                return
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > end:
                     self.__exit__()
                     raise RuntimeError("redis-server did not start") from None
                 time.sleep(0.01)
 
-    def __exit__(self, *_exception):
-        self.process.terminate()
+    def call(self, *arguments):
+        """One command on a connection of its own."""
+        client = RedisClient(self.path)
+        try:
+            return client.call(*arguments)
+        finally:
+            client.close()
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def kill(self):
+        self.process.kill()
         self.process.wait(START_TIMEOUT_S)
+
+    def forget(self):
+        """What is on disk."""
+        for name in os.listdir(self._folder.name):
+            if name.endswith(".rdb"):
+                os.remove(os.path.join(self._folder.name, name))
+
+    def __exit__(self, *_exception):
+        self.process.send_signal(signal.SIGCONT)
+        self.process.terminate()
+        try:
+            self.process.wait(START_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
         self._folder.cleanup()
 
 

@@ -1,0 +1,327 @@
+"""Several gateways with one Redis (spec §6): one order, one set of limits, and every way to lose a part of it.
+
+Real processes: gateways, redis-server, a provider that records what came and how much ran at once."""
+
+import os
+import random
+import signal
+import time
+import unittest
+
+import client
+from gateway import Gateway, wait_until
+from provider import Provider, Reply
+from wire import Wire
+
+from shared.redis_server import RedisError, RedisServer
+
+CONFIG = """
+model_list:
+  - model_name: m
+    litellm_params:
+      model: openai/upstream-model
+      api_base: {base}
+      api_key: sk-upstream
+      {limits}
+    model_info: {{id: d1}}
+router_settings:
+  timeout: 60
+  num_retries: 0
+  redis_url: "unix://{redis}"
+vorrang_settings:
+  {settings}
+"""
+
+LINE = "vorrang:{m}:line"
+
+
+class Instances(unittest.TestCase):
+    limits = "max_parallel_requests: 1"
+
+    def setUp(self):
+        self.redis = self.enterContext(RedisServer("--dbfilename", "dump.rdb"))
+        self.provider = self.enterContext(Provider())
+
+    def gateway(self, redis=None, limits=None, settings="strict: false"):
+        gateway = Gateway(CONFIG.format(base=self.provider.base, redis=redis or self.redis.path,
+                                        limits=limits or self.limits, settings=settings))  # fmt: skip
+        self.enterContext(gateway)
+        self.wait_until_shared(gateway)
+        return gateway
+
+    def mode(self, gateway):
+        return gateway.admin_get("/health/readiness").json["queue"]
+
+    def wait_until_shared(self, gateway, mode="shared"):
+        wait_until(lambda: self.mode(gateway) == mode, what=f"the queue is not {mode}")
+
+    def in_line(self):
+        """Tickets that wait in Redis."""
+        return self.redis.call("ZCARD", f"{LINE}:waiting") + self.redis.call("ZCARD", f"{LINE}:resting")
+
+    def wait_until_in_line(self, count):
+        wait_until(lambda: self.in_line() == count, what=lambda: f"{self.in_line()} wait in Redis, not {count}")
+
+    def block(self, gateway):
+        """A call that holds the only slot until the provider lets go."""
+        self.provider.script = [Reply(hold=True)]
+        connection = gateway.send_chat("blocker")
+        self.provider.wait_for_calls(1)
+        return connection
+
+    def send_in_turns(self, gateways, priorities):
+        """One after the other, each in line before the next is sent, from gateway to gateway."""
+        already, connections = self.in_line(), []
+        for number, priority in enumerate(priorities):
+            gateway = gateways[number % len(gateways)]
+            connections.append(gateway.send_chat(f"request {number}", priority=priority))
+            self.wait_until_in_line(already + len(connections))
+        return connections
+
+    def check_order(self, priorities, responses, arrived):
+        self.assertEqual([each.status for each in responses], [200] * len(priorities))
+        wanted = sorted(range(len(priorities)), key=lambda number: (priorities[number], number))
+        self.assertEqual(arrived, [f"request {number}" for number in wanted])
+        self.assertEqual(self.provider.running_max, 1)
+
+    def arrived(self):
+        return [call.prompt for call in self.provider.calls if call.prompt != "blocker"]
+
+
+class Together(Instances):
+    def test_one_order_over_three(self):
+        gateways = [self.gateway() for _ in range(3)]
+        self.provider.answer = Reply(delay_s=0.005)
+        blocker = self.block(gateways[0])
+        generator = random.Random(7)
+        priorities = [generator.choice((-3, 0, 5, 255)) for _ in range(150)]
+        connections = self.send_in_turns(gateways, priorities)
+        self.provider.release()
+        self.assertEqual(blocker.read_response().status, 200)
+        self.check_order(priorities, client.gather(connections, 60), self.arrived())
+        self.wait_until_in_line(0)
+
+    def test_limits_are_counted_together(self):
+        gateways = [self.gateway(limits="rpm: 5") for _ in range(3)]
+        connections = [gateways[n % 3].send_chat(f"request {n}", timeout=2) for n in range(12)]
+        statuses = sorted(each.status for each in client.gather(connections, 20))
+        self.assertEqual(statuses, [200] * 5 + [408] * 7)
+        self.assertEqual(len(self.provider.calls), 5)
+
+    def test_a_cooldown_is_everybodys(self):
+        first, second = self.gateway(), self.gateway()
+        self.provider.script = [Reply(429, headers={"Retry-After": "2"})]
+        begun = time.monotonic()
+        answers = client.gather([first.send_chat("first", priority=0)], 20)
+        self.assertEqual(answers[0].status, 200)
+        self.assertEqual(second.chat("second").status, 200)
+        self.assertGreaterEqual(self.provider.calls[1].arrived_at - begun, 2)
+
+    def test_the_lower_of_two_limits_holds(self):
+        many, few = self.gateway(limits="max_parallel_requests: 5"), self.gateway(limits="max_parallel_requests: 2")
+        self.provider.answer = Reply(delay_s=0.1)
+        connections = [gateway.send_chat(f"{n}") for n in range(6) for gateway in (many, few)]
+        self.assertEqual({each.status for each in client.gather(connections, 20)}, {200})
+        self.assertEqual(self.provider.running_max, 2)
+
+    def test_a_full_line_is_full_for_all(self):
+        gateways = [self.gateway(settings="max_queue_size: 2") for _ in range(2)]
+        blocker = self.block(gateways[0])
+        waiting = self.send_in_turns(gateways, [5, 9])
+        refused = gateways[0].chat("worse", priority=10)
+        self.assertEqual(refused.status, 429)
+        self.assertIsNotNone(refused.header("retry-after"))
+        better = gateways[0].send_chat("better", priority=1)
+        self.assertEqual(waiting[1].read_response().status, 429, "displaced, by another gateway's")
+        self.provider.release()
+        self.assertEqual({each.status for each in client.gather([blocker, waiting[0], better], 20)}, {200})
+
+    def test_a_client_that_hangs_up_leaves_the_line(self):
+        first, second = self.gateway(), self.gateway()
+        blocker = self.block(first)
+        gone, stays = self.send_in_turns([first, second], [1, 2])
+        gone.close()
+        self.wait_until_in_line(1)
+        self.provider.release()
+        self.assertEqual({each.status for each in client.gather([blocker, stays], 20)}, {200})
+
+    def test_two_layouts_do_not_share(self):
+        gateway = self.gateway()
+        self.assertEqual(gateway.chat("one").status, 200)
+        self.redis.call("HSET", LINE, "layout", "0")
+        wait_until(lambda: "LAYOUT 0 is in Redis" in gateway.output, what="nobody says so")
+        self.assertEqual(gateway.chat("two").status, 200, "it goes on by itself")
+
+    def test_nothing_stays_for_ever(self):
+        gateway = self.gateway()
+        blocker = self.block(gateway)
+        waiting = self.send_in_turns([gateway], [1])
+        for name in self.redis.call("KEYS", "*"):
+            self.assertGreater(self.redis.call("TTL", name), 0, name)
+        self.provider.release()
+        client.gather([blocker, *waiting], 20)
+
+
+class LostInstances(Instances):
+    def test_killed_while_its_tickets_wait(self):
+        first, second = self.gateway(), self.gateway()
+        blocker = self.block(second)
+        lost = self.send_in_turns([first], [0, 0])
+        kept = self.send_in_turns([second], [5])
+        first.terminate(signal.SIGKILL)
+        first.wait()
+        self.provider.release()
+        self.assertEqual(blocker.read_response().status, 200)
+        self.assertEqual(kept[0].read_response(20).status, 200)
+        self.wait_until_in_line(0)
+        self.assertEqual(self.arrived(), ["request 0"])
+        self.assertEqual(len(lost), 2)
+
+    def test_killed_while_its_grant_runs(self):
+        first, second = self.gateway(), self.gateway()
+        blocker = self.block(first)
+        waits = self.send_in_turns([second], [5])[0]
+        first.terminate(signal.SIGKILL)
+        first.wait()
+        begun = time.monotonic()
+        self.assertEqual(waits.read_response(30).status, 200)
+        self.assertGreater(time.monotonic() - begun, 12, "its lease was not over")
+        blocker.close()
+        self.provider.release()
+
+    def test_frozen_past_its_lease_and_woken(self):
+        """Its running call finishes, as an overrun; its waiting ticket comes back to its place."""
+        first, second = self.gateway(), self.gateway()
+        blocker = self.block(first)
+        mine = first.send_chat("mine", priority=3)
+        self.wait_until_in_line(1)
+        first.process.send_signal(signal.SIGSTOP)
+        try:
+            self.provider.script = [Reply(hold=True)]
+            other = second.send_chat("other", priority=9)
+            self.provider.wait_for_calls(2, 30)  # the slot was given away
+            last = second.send_chat("last", priority=9)
+            self.wait_until_in_line(1)
+        finally:
+            first.process.send_signal(signal.SIGCONT)
+        self.wait_until_in_line(2)
+        self.assertEqual(len(self.provider.calls), 2, "nothing was sent on an expired grant")
+        self.provider.release()
+        answers = client.gather([blocker, mine, other, last], 30)
+        self.assertEqual([each.status for each in answers], [200] * 4)
+        self.assertEqual([call.prompt for call in self.provider.calls], ["blocker", "other", "mine", "last"])
+        self.assertEqual(self.provider.running_max, 2, "the overrun, and no more")
+
+    def test_an_offer_that_nobody_takes_goes_to_the_next(self):
+        first, second = self.gateway(), self.gateway()
+        blocker = self.block(second)
+        mine = first.send_chat("mine", priority=0)
+        self.wait_until_in_line(1)
+        other = second.send_chat("other", priority=9)
+        self.wait_until_in_line(2)
+        first.process.send_signal(signal.SIGSTOP)
+        try:
+            self.provider.release()
+            self.assertEqual(other.read_response(10).status, 200)
+        finally:
+            first.process.send_signal(signal.SIGCONT)
+        self.assertEqual([each.status for each in client.gather([blocker, mine], 20)], [200] * 2)
+        self.assertEqual(self.provider.running_max, 1)
+
+
+class LostRedis(Instances):
+    settings = "redis_unavailable: hold"
+
+    def pair(self, **more):
+        return [self.gateway(settings=self.settings, **more) for _ in range(2)]
+
+    def finish(self, blocker, connections, priorities):
+        self.provider.release()
+        self.assertEqual(blocker.read_response(30).status, 200)
+        self.check_order(priorities, client.gather(connections, 30), self.arrived())
+        self.wait_until_in_line(0)
+        # No slot has leaked: the next goes at once.
+        self.assertEqual(self.provider.running, 0)
+
+    def test_restarted_empty(self):
+        gateways = self.pair()
+        blocker = self.block(gateways[0])
+        priorities = [5, 0, 5, 9, 0]
+        connections = self.send_in_turns(gateways, priorities)
+        self.redis.kill()
+        self.redis.forget()
+        self.redis.start()
+        self.wait_until_in_line(5)
+        self.finish(blocker, connections, priorities)
+
+    def test_restarted_with_old_data(self):
+        gateways = self.pair()
+        old = gateways[0].chat("before")
+        self.assertEqual(old.status, 200)
+        blocker = self.block_next(gateways[0])
+        first = self.send_in_turns(gateways, [7, 7])
+        self.redis.call("SAVE")
+        first[0].close()
+        self.wait_until_in_line(1)
+        priorities = [5, 0, 5, 9]
+        connections = self.send_in_turns(gateways, priorities)
+        self.redis.kill()
+        self.redis.start()
+        self.wait_until_in_line(5)
+        self.provider.release()
+        self.assertEqual(blocker.read_response(30).status, 200)
+        answers = client.gather(connections + first[1:], 30)
+        self.assertEqual([each.status for each in answers], [200] * 5)
+        self.assertEqual(self.provider.running_max, 1)
+        arrived = [call.prompt for call in self.provider.calls]
+        self.assertEqual(arrived[2:], ["request 1", "request 0", "request 2", "request 1", "request 3"])
+
+    def block_next(self, gateway):
+        count = len(self.provider.calls)
+        self.provider.script = [Reply(hold=True)]
+        connection = gateway.send_chat("blocker")
+        self.provider.wait_for_calls(count + 1)
+        return connection
+
+    def lose_and_return(self, lose, give_back):
+        gateways = self.pair()
+        blocker = self.block(gateways[0])
+        priorities = [5, 0, 5, 9, 0]
+        connections = self.send_in_turns(gateways, priorities)
+        lose()
+        for each in gateways:
+            self.wait_until_shared(each, "held")
+        late = [each.send_chat(f"late {n}", priority=20 + n) for n, each in enumerate(gateways)]
+        give_back()
+        for each in gateways:
+            self.wait_until_shared(each)
+        self.wait_until_in_line(7)
+        self.provider.release()
+        self.assertEqual(blocker.read_response(30).status, 200)
+        answers = client.gather(connections + late, 30)
+        self.assertEqual([each.status for each in answers], [200] * 7)
+        self.assertEqual(self.arrived(), ["request 1", "request 4", "request 0", "request 2", "request 3",
+                                          "late 0", "late 1"])  # fmt: skip
+        self.assertEqual(self.provider.running_max, 1)
+        self.wait_until_in_line(0)
+
+    def test_read_only(self):
+        self.lose_and_return(
+            lambda: self.redis.call("REPLICAOF", "127.0.0.1", "1"), lambda: self.redis.call("REPLICAOF", "NO", "ONE")
+        )
+
+    def test_out_of_memory(self):
+        self.lose_and_return(
+            lambda: self.redis.call("CONFIG", "SET", "maxmemory", "1"),
+            lambda: self.redis.call("CONFIG", "SET", "maxmemory", "0"),
+        )
+
+    def test_stalled(self):
+        self.lose_and_return(lambda: self.redis.signal(signal.SIGSTOP), lambda: self.redis.signal(signal.SIGCONT))
+
+    def test_killed_for_a_while(self):
+        self.lose_and_return(self.redis.kill, self.redis.start)
+
+
+if __name__ == "__main__":
+    unittest.main()
