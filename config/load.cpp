@@ -189,6 +189,11 @@ private:
     if (value.variable.empty() && value.type == node_type::text &&
         value.text.compare(0, variable_prefix.size(), variable_prefix) == 0) {
       value.variable = value.text.substr(variable_prefix.size());
+      if (value.variable.empty()) {
+        // Left over where a template's variable was empty; as null it could open the gateway.
+        to_.found.error(at, path, "expected the name of a variable after `os.environ/`");
+        return;
+      }
       const auto found = to_.variables(value.variable);
       value.text = found.value_or("");
       value.quoted = true;

@@ -77,6 +77,12 @@ TEST_CASE("a variable that is not set is null, with a warning that names it and 
   CHECK_FALSE(result.settings.deployments.at(0).rpm.has_value());
 }
 
+TEST_CASE("a variable without a name is an error everywhere") {
+  const auto result = read(with_params("      rpm: os.environ/\n"));
+  CHECK(has_line(errors(result), "config.yaml:6:7: model_list[0].litellm_params.rpm: ",
+                 {"name of a variable", "os.environ/"}));
+}
+
 TEST_CASE("a variable that is not set is an error for keys, Redis and api_base") {
   const auto result = read("model_list:\n"
                            "  - model_name: m\n"
