@@ -41,13 +41,25 @@ constexpr std::array<std::string_view, 7> day_names = {"Sun", "Mon", "Tue", "Wed
 constexpr std::array<std::string_view, 12> month_names = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                           "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that servers may send (RFC 9110, 5.6.7).
-std::optional<std::chrono::system_clock::time_point> read_date(std::string_view text) {
+/// `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that servers may send, and the two obsolete ones
+/// that are to be understood (RFC 9110, 5.6.7): `Sunday, 06-Nov-94 08:49:37 GMT`, whose year is at
+/// most 50 years ahead of `now`, and `Sun Nov  6 08:49:37 1994`.
+std::optional<std::chrono::system_clock::time_point>
+read_date(std::string_view text, std::chrono::system_clock::time_point now) {
   char month_name[4] = {};
   int day = 0, year = 0, hour = 0, minute = 0, second = 0;
   const std::string copy(text.substr(0, 40));
   if (std::sscanf(copy.c_str(), "%*3s, %2d %3s %4d %2d:%2d:%2d GMT", &day, month_name, &year, &hour,
-                  &minute, &second) != 6) {
+                  &minute, &second) == 6) {
+    // the usual one
+  } else if (std::sscanf(copy.c_str(), "%*[A-Za-z], %2d-%3s-%2d %2d:%2d:%2d GMT", &day, month_name,
+                         &year, &hour, &minute, &second) == 6) {
+    const auto today = std::chrono::year_month_day(std::chrono::floor<std::chrono::days>(now));
+    const int this_year = static_cast<int>(today.year());
+    year += this_year / 100 * 100;
+    year -= year > this_year + 50 ? 100 : 0;
+  } else if (std::sscanf(copy.c_str(), "%*3s %3s %2d %2d:%2d:%2d %4d", month_name, &day, &hour,
+                         &minute, &second, &year) != 6) {
     return std::nullopt;
   }
   const auto month =
@@ -213,7 +225,7 @@ std::optional<milliseconds> read_retry_after(const head_fields& upstream,
   if (const auto seconds = read_number(value)) {
     return bounded(*seconds * 1000);
   }
-  const auto date = read_date(value);
+  const auto date = read_date(value, now);
   if (!date || *date <= now) {
     return std::nullopt;
   }

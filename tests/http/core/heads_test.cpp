@@ -193,6 +193,10 @@ TEST_CASE("dates and Retry-After") {
   CHECK(after({{"retry-after", "2"}, {"retry-after-ms", "250"}}) == milliseconds(250));
   CHECK(after({{"retry-after", "999999"}}) == milliseconds(3'600'000));
   CHECK(after({{"retry-after", "Sun, 06 Nov 1994 08:49:40 GMT"}}) == milliseconds(3000));
+  CHECK(after({{"retry-after", "Sunday, 06-Nov-94 08:49:40 GMT"}}) == milliseconds(3000));
+  CHECK(after({{"retry-after", "Sun Nov  6 08:49:40 1994"}}) == milliseconds(3000));
+  CHECK(after({{"retry-after", "Saturday, 06-Nov-43 08:49:40 GMT"}}) == milliseconds(3'600'000));
+  CHECK_FALSE(after({{"retry-after", "Friday, 06-Nov-45 08:49:40 GMT"}})); // 1945
   CHECK(after({{"retry-after", "Sat, 06 Nov 2094 08:49:40 GMT"}}) == milliseconds(3'600'000));
   for (const char* none :
        {"0", "-1", "soon", "", "Sun, 06 Nov 1994 08:49:37 GMT", "inf", "nan", "1e999",
