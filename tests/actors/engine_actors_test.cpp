@@ -46,6 +46,12 @@ outcome of_kind(outcome_kind kind, std::uint16_t status = 0) {
 
 const auto success = of_kind(outcome_kind::success, 200);
 
+outcome come_back_in(duration wait) {
+  auto result = of_kind(outcome_kind::rate_limited, 429);
+  result.retry_after = wait;
+  return result;
+}
+
 struct fixture {
   explicit fixture(engine_settings settings, duration unsent_max = duration::max())
       : engine(std::move(settings), unsent_max) {}
@@ -123,6 +129,30 @@ TEST_CASE("those that wait go by priority, then by arrival") {
   }
   CHECK(order == std::vector<std::size_t>{6, 3, 1, 5, 0, 2, 4});
   CHECK(f.engine.counters(0).inversions == 0);
+}
+
+TEST_CASE("a request that always draws 429 does not hold the line") {
+  fixture f(one_deployment({}));
+  listener poisonous;
+  const auto poison = f.open(poisonous, 0);
+  f.settle(poison, come_back_in(1s));
+  std::vector<listener> others(2);
+  std::vector<ticket_id> tickets;
+  for (auto& each : others)
+    tickets.push_back(f.open(each));
+  for (std::size_t round = 0; round < others.size(); ++round) {
+    INFO(round);
+    f.engine.advance(1s);
+    REQUIRE(others[round].grants.size() == 1); // the one grant of the re-opening is not the poison's
+    CHECK(poisonous.grants.size() == round + 1);
+    f.settle(tickets[round], success);
+    f.engine.advance(10ms);
+    REQUIRE(poisonous.grants.size() == round + 2);
+    f.settle(poison, come_back_in(1s));
+  }
+  REQUIRE(poisonous.end); // at its third: others were answered between them
+  CHECK(poisonous.end->code == end_code::attempts_exhausted);
+  CHECK(poisonous.end->status == 429);
 }
 
 TEST_CASE("a deadline ends a waiting ticket at its time, not a millisecond before") {
