@@ -110,6 +110,10 @@ struct redis_settings {
   /// Judge the server's certificate (by tls_ca_file, else the system's store).
   bool tls_verify = true;
   std::string tls_ca_file;
+  /// Set: these say which server is the master of `service`, in place of host and port.
+  std::vector<std::pair<std::string, std::uint16_t>> sentinels;
+  std::string service;
+  std::string sentinel_password;
 };
 
 /// Several instances share each group's queue in Redis (spec §6).

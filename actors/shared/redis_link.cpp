@@ -1,6 +1,6 @@
 #include "actors/shared/redis_link.hpp"
 
-#include "actors/shared/redis_connection.hpp"
+#include "actors/shared/redis_node.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -8,23 +8,15 @@
 #include <hiredis/hiredis.h>
 #include <openssl/evp.h>
 
-#include <algorithm>
 #include <atomic>
-#include <deque>
+#include <charconv>
 #include <map>
-#include <random>
 #include <thread>
 
 namespace vorrang {
 namespace {
 
 namespace asio = boost::asio;
-using error_code = boost::system::error_code;
-using clock = std::chrono::steady_clock;
-
-constexpr auto answer_time_max = std::chrono::seconds(2);
-constexpr auto first_pause = std::chrono::milliseconds(50);
-constexpr auto pause_max = std::chrono::seconds(2);
 
 bool begins(std::string_view text, std::string_view with) {
   return text.substr(0, with.size()) == with;
@@ -52,13 +44,37 @@ bool is_unfit(std::string_view error) {
   return false;
 }
 
+std::string text_of(const redisReply& reply) {
+  return reply.str ? std::string(reply.str, reply.len) : std::string();
+}
+
+/// `MOVED 3999 127.0.0.1:6381`: where the slot is. An empty host is the one that said it.
+std::optional<redis_address> place_in(const std::string& error, const std::string& host) {
+  const auto blank = error.rfind(' ');
+  const auto colon = error.rfind(':');
+  if (blank == std::string::npos || colon == std::string::npos || colon < blank)
+    return std::nullopt;
+  redis_address to;
+  to.host = error.substr(blank + 1, colon - blank - 1);
+  if (to.host.empty())
+    to.host = host;
+  const auto* first = error.data() + colon + 1;
+  std::from_chars(first, error.data() + error.size(), to.port);
+  return to;
+}
+
+std::string name_of(const redis_address& address) {
+  return address.unix_socket.empty() ? address.host + ":" + std::to_string(address.port)
+                                     : address.unix_socket;
+}
+
 } // namespace
 
 /// Everything here runs on the link's thread.
 class redis_link::worker {
 public:
   worker(redis_settings settings, reporter report)
-      : settings_(std::move(settings)), report_(std::move(report)), random_(std::random_device{}()) {
+      : settings_(std::move(settings)), report_(std::move(report)) {
     if (settings_.tls) {
       tls_.emplace(asio::ssl::context::tls_client);
       tls_->set_default_verify_paths();
@@ -67,23 +83,19 @@ public:
       tls_->set_verify_mode(settings_.tls_verify ? asio::ssl::verify_peer : asio::ssl::verify_none);
     }
     asio::post(io_, [this] {
-      connect_calls();
-      connect_ears();
+      main_ = &open_node("", [this](auto then) { locate(std::move(then)); });
+      open_ears();
     });
     thread_ = std::thread([this] { io_.run(); });
   }
 
   ~worker() {
     asio::post(io_, [this] {
-      ended_ = true;
-      calls_.retry.cancel();
-      ears_.retry.cancel();
-      overdue_.cancel();
-      ping_.cancel();
-      if (calls_.connection)
-        calls_.connection->close("the end");
-      if (ears_.connection)
-        ears_.connection->close("the end");
+      for (auto& [name, node] : nodes_)
+        node->end();
+      ears_->end();
+      if (sentinel_)
+        sentinel_->end();
       stay_.reset();
     });
     thread_.join();
@@ -94,23 +106,17 @@ public:
     asio::post(io_, std::forward<Task>(task));
   }
 
-  void call(line_call&& what, std::function<void(line_answer)>&& then) {
-    if (!calls_.connection || !calls_.connection->is_ready())
-      return then({false, calls_.trouble.empty() ? "not connected yet" : calls_.trouble});
-    out_.push_back({std::move(what), std::move(then), clock::now(), false});
-    send(out_.back());
-    if (out_.size() == 1)
-      watch();
+  void call(const std::shared_ptr<line_call>& what, const std::function<void(line_answer)>& then) {
+    send(home_of(what->key), what, then, false, false);
   }
 
   void listen(const std::string& channel, std::function<void(std::string)>&& heard) {
     channels_[channel] = std::move(heard);
-    if (ears_.connection && ears_.connection->is_ready())
-      ears_.connection->send(redis_command({"SUBSCRIBE", channel}));
+    ears_->send({"SUBSCRIBE", channel});
   }
 
   void on_up(std::function<void()>&& up) {
-    if (calls_.connection && calls_.connection->is_ready())
+    if (main_->is_ready())
       up();
     ups_.push_back(std::move(up));
   }
@@ -118,183 +124,198 @@ public:
   std::atomic<bool> is_up = false;
 
 private:
-  struct sent {
-    line_call what;
-    std::function<void(line_answer)> then;
-    clock::time_point at;
-    bool whole;
-  };
-  /// A connection that is made again when it is lost.
-  struct lasting {
-    explicit lasting(asio::io_context& io) : retry(io) {}
-    std::shared_ptr<redis_connection> connection;
-    asio::steady_timer retry;
-    clock::duration pause = first_pause;
-    std::string trouble;
-  };
+  using then_told = std::function<void(std::optional<redis_address>, const std::string&)>;
 
-  redis_address address() const {
-    return {settings_.host, settings_.port, settings_.unix_socket};
+  // --- Servers
+
+  redis_node& open_node(const std::string& name, redis_node::locator where) {
+    auto& node = nodes_[name];
+    node = std::make_unique<redis_node>(
+        io_, settings_, tls_ ? &*tls_ : nullptr, std::move(where),
+        redis_node::handlers{[this, name] { node_ready(name); },
+                             [this, name](const std::string& why) { node_lost(name, why); },
+                             {}});
+    node->start();
+    return *node;
   }
 
-  void open(lasting& which, std::function<void()> ready,
-            std::function<void(const redisReply&)> replied,
-            std::function<void(const std::string&)> lost) {
-    which.connection = std::make_shared<redis_connection>(
-        io_, settings_, address(), tls_ ? &*tls_ : nullptr,
-        redis_connection::handlers{std::move(ready), std::move(replied), std::move(lost)});
-    which.connection->start();
+  void node_ready(const std::string& name) {
+    if (name.empty() && !is_up.exchange(true))
+      report_(true, "Redis answers");
+    tell_up();
   }
 
-  void later(lasting& which, void (worker::*again)()) {
-    if (ended_)
-      return;
-    std::uniform_real_distribution<double> part(0.5, 1);
-    which.retry.expires_after(
-        std::chrono::duration_cast<clock::duration>(which.pause * part(random_)));
-    which.pause = std::min<clock::duration>(which.pause * 2, pause_max);
-    which.retry.async_wait([this, again](error_code error) {
-      if (!error && !ended_)
-        (this->*again)();
-    });
+  void node_lost(const std::string& name, const std::string& why) {
+    if (name.empty() && (is_up.exchange(false) || !told_lost_)) {
+      told_lost_ = true;
+      report_(false, "Redis is away: " + why);
+    }
+    // Whoever lived there is asked for anew.
+    std::erase_if(homes_, [&](const auto& each) { return each.second == name; });
+  }
+
+  void tell_up() {
+    for (const auto& up : ups_)
+      up();
+  }
+
+  /// In a cluster, the server of the key's slot as far as it is known; else the one there is. If that
+  /// is away, any other of the cluster says who has taken its place.
+  redis_node& home_of(const std::string& key) {
+    const auto home = homes_.find(key);
+    if (home != homes_.end())
+      return *nodes_[home->second];
+    if (!main_->is_ready())
+      for (auto& [name, node] : nodes_)
+        if (node->is_ready())
+          return *node;
+    return *main_;
+  }
+
+  /// Where the server is now: as the settings say, or as a sentinel does.
+  void locate(then_told then) {
+    if (settings_.sentinels.empty())
+      return then(redis_address{settings_.host, settings_.port, settings_.unix_socket}, {});
+    ask_sentinel(0, std::move(then));
+  }
+
+  void ask_sentinel(std::size_t tried, then_told then) {
+    if (tried == settings_.sentinels.size())
+      return then(std::nullopt, "no sentinel knows a master of the name " + settings_.service);
+    const auto& at = settings_.sentinels[(first_sentinel_ + tried) % settings_.sentinels.size()];
+    auto own = settings_;
+    own.username.clear();
+    own.password = settings_.sentinel_password;
+    own.database = 0;
+    const auto next = std::make_shared<bool>(false);
+    const auto give_up = [this, tried, then, next] {
+      if (!std::exchange(*next, true))
+        asio::post(io_, [this, tried, then] { ask_sentinel(tried + 1, then); });
+    };
+    sentinel_ = std::make_unique<redis_node>(
+        io_, own, tls_ ? &*tls_ : nullptr,
+        [address = redis_address{at.first, at.second, ""}](auto found) { found(address, {}); },
+        redis_node::handlers{[] {}, [give_up](const std::string&) { give_up(); }, {}});
+    sentinel_->start();
+    sentinel_->command(
+        {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", settings_.service},
+        [this, tried, then, next, give_up](const redisReply* reply, const std::string&) {
+          if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
+            return give_up();
+          if (std::exchange(*next, true))
+            return;
+          first_sentinel_ += tried;
+          redis_address master{text_of(*reply->element[0]), 0, ""};
+          const auto port = text_of(*reply->element[1]);
+          std::from_chars(port.data(), port.data() + port.size(), master.port);
+          asio::post(io_, [this, then, master] {
+            sentinel_->end();
+            then(master, {});
+          });
+        });
   }
 
   // --- Calls
 
-  void connect_calls() {
-    open(
-        calls_,
-        [this] {
-          if (!calls_.trouble.empty() || !was_up_)
-            report_(true, "Redis answers");
-          was_up_ = true;
-          is_up = true;
-          calls_.trouble.clear();
-          for (const auto& up : ups_)
-            up();
-        },
-        [this](const redisReply& reply) { answered(reply); },
-        [this](const std::string& why) {
-          if (!ended_ && calls_.trouble.empty())
-            report_(false, "Redis is away: " + why);
-          calls_.trouble = why;
-          is_up = false;
-          overdue_.cancel();
-          for (auto& each : std::exchange(out_, {}))
-            if (!ended_)
-              each.then({false, why});
-          later(calls_, &worker::connect_calls);
-        });
-  }
-
-  void send(const sent& what) {
-    std::vector<std::string> words{what.whole ? "EVAL" : "EVALSHA",
-                                   what.whole ? line_script : script_name_, "1", what.what.key};
-    words.insert(words.end(), what.what.arguments.begin(), what.what.arguments.end());
-    calls_.connection->send(redis_command(words));
-  }
-
-  void answered(const redisReply& reply) {
-    if (out_.empty())
-      return calls_.connection->close("it answered what nobody asked");
-    auto first = std::move(out_.front());
-    out_.pop_front();
-    const std::string text(reply.str ? reply.str : "", reply.str ? reply.len : 0);
-    if (reply.type == REDIS_REPLY_ERROR && begins(text, "NOSCRIPT") && !first.whole) {
-      first.whole = true;
-      out_.push_back(std::move(first));
-      return send(out_.back());
-    }
-    const bool came = reply.type == REDIS_REPLY_STRING;
-    if (came)
-      calls_.pause = first_pause;
-    first.then({came, text});
-    if (!came && is_unfit(text))
-      calls_.connection->close(text);
-  }
-
-  /// Closes a connection on which nothing is heard.
-  void watch() {
-    if (out_.empty())
-      return;
-    overdue_.expires_at(out_.front().at + answer_time_max);
-    overdue_.async_wait([this](error_code error) {
-      if (error || out_.empty())
-        return;
-      if (clock::now() >= out_.front().at + answer_time_max)
-        calls_.connection->close("no answer within 2 s");
-      else
-        watch();
+  void send(redis_node& node, const std::shared_ptr<line_call>& what,
+            const std::function<void(line_answer)>& then, bool whole, bool asking) {
+    std::vector<std::string> words{whole ? "EVAL" : "EVALSHA", whole ? line_script : script_name_,
+                                   "1", what->key};
+    words.insert(words.end(), what->arguments.begin(), what->arguments.end());
+    if (asking)
+      node.command({"ASKING"}, [](const redisReply*, const std::string&) {});
+    node.command(words, [this, to = &node, what, then, whole,
+                         asking](const redisReply* reply, const std::string& why) {
+      if (!reply)
+        return then({false, why});
+      const auto text = text_of(*reply);
+      if (reply->type == REDIS_REPLY_STRING) {
+        to->is_well();
+        return then({true, text});
+      }
+      if (begins(text, "NOSCRIPT") && !whole)
+        return send(*to, what, then, true, asking);
+      if (begins(text, "MOVED ") || begins(text, "ASK "))
+        return follow(text, what, then);
+      then({false, text});
+      if (is_unfit(text))
+        to->close(text);
     });
+  }
+
+  void follow(const std::string& error, const std::shared_ptr<line_call>& what,
+              const std::function<void(line_answer)>& then) {
+    const auto place = place_in(error, settings_.host);
+    if (!place)
+      return then({false, error});
+    const auto name = name_of(*place);
+    if (!nodes_.contains(name))
+      open_node(name, [place](auto found) { found(place, {}); });
+    const bool asks = begins(error, "ASK ");
+    if (!asks)
+      homes_[what->key] = name;
+    send(*nodes_[name], what, then, false, asks);
   }
 
   // --- What is published
 
-  void connect_ears() {
-    open(
-        ears_,
-        [this] {
-          std::vector<std::string> words{"SUBSCRIBE"};
-          for (const auto& [channel, heard] : channels_)
-            words.push_back(channel);
-          if (words.size() > 1)
-            ears_.connection->send(redis_command(words));
-          ears_heard_ = true;
-          ping();
-          // Whatever was said meanwhile is looked for.
-          if (calls_.connection && calls_.connection->is_ready())
-            for (const auto& up : ups_)
-              up();
-        },
-        [this](const redisReply& reply) {
-          ears_.pause = first_pause;
-          ears_heard_ = true;
-          if (reply.type != REDIS_REPLY_ARRAY || reply.elements != 3 || !reply.element[1]->str ||
-              !reply.element[2]->str)
-            return;
-          if (std::string_view(reply.element[0]->str, reply.element[0]->len) != "message")
-            return;
-          const auto found =
-              channels_.find(std::string(reply.element[1]->str, reply.element[1]->len));
-          if (found != channels_.end())
-            found->second(std::string(reply.element[2]->str, reply.element[2]->len));
-        },
-        [this](const std::string&) {
-          ping_.cancel();
-          later(ears_, &worker::connect_ears);
-        });
+  void open_ears() {
+    ears_ = std::make_unique<redis_node>(
+        io_, settings_, tls_ ? &*tls_ : nullptr, [this](auto then) { locate_ears(std::move(then)); },
+        redis_node::handlers{
+            [this] {
+              std::vector<std::string> words{"SUBSCRIBE"};
+              for (const auto& [channel, heard] : channels_)
+                words.push_back(channel);
+              if (words.size() > 1)
+                ears_->send(words);
+              tell_up(); // whatever was said meanwhile is looked for
+            },
+            [this](const std::string&) { ++ears_tried_; },
+            [this](const redisReply& reply) { heard(reply); }});
+    ears_->start();
   }
 
-  /// Where nothing is published for long, silence alone does not tell that the way is broken.
-  void ping() {
-    if (!std::exchange(ears_heard_, false))
-      return ears_.connection->close("no answer within 2 s");
-    ears_.connection->send(redis_command({"PING"}));
-    ping_.expires_after(answer_time_max);
-    ping_.async_wait([this](error_code error) {
-      if (!error && ears_.connection && ears_.connection->is_ready())
-        ping();
-    });
+  /// A cluster's servers all tell what any of them is told.
+  void locate_ears(then_told then) {
+    std::vector<std::string> names;
+    for (const auto& [name, node] : nodes_)
+      if (!name.empty() && node->is_ready())
+        names.push_back(name);
+    const auto which = names.empty() ? 0 : ears_tried_ % (names.size() + 1);
+    if (which == 0)
+      return locate(std::move(then));
+    then(place_in(" " + names[which - 1], ""), {});
+  }
+
+  void heard(const redisReply& reply) {
+    if (reply.type != REDIS_REPLY_ARRAY || reply.elements != 3 ||
+        text_of(*reply.element[0]) != "message")
+      return;
+    const auto found = channels_.find(text_of(*reply.element[1]));
+    if (found != channels_.end())
+      found->second(text_of(*reply.element[2]));
   }
 
   redis_settings settings_;
   reporter report_;
-  std::mt19937 random_;
   asio::io_context io_;
   std::optional<asio::executor_work_guard<asio::io_context::executor_type>> stay_{
       asio::make_work_guard(io_)};
   std::optional<asio::ssl::context> tls_;
-  lasting calls_{io_};
-  lasting ears_{io_};
-  asio::steady_timer overdue_{io_};
-  std::deque<sent> out_;
+  /// By address; "" is the one that the settings name.
+  std::map<std::string, std::unique_ptr<redis_node>> nodes_;
+  redis_node* main_ = nullptr;
+  /// Where a key is, if not there.
+  std::map<std::string, std::string> homes_;
+  std::unique_ptr<redis_node> sentinel_;
+  std::size_t first_sentinel_ = 0;
+  std::unique_ptr<redis_node> ears_;
+  std::size_t ears_tried_ = 0;
   std::map<std::string, std::function<void(std::string)>> channels_;
   std::vector<std::function<void()>> ups_;
-  asio::steady_timer ping_{io_};
-  bool ears_heard_ = false;
   const std::string script_name_ = sha1_of(line_script);
-  bool was_up_ = false;
-  bool ended_ = false;
+  bool told_lost_ = false;
   std::thread thread_;
 };
 
@@ -304,9 +325,8 @@ redis_link::redis_link(redis_settings settings, reporter report)
 redis_link::~redis_link() = default;
 
 void redis_link::call(line_call what, std::function<void(line_answer)> then) {
-  worker_->run([to = worker_.get(), what = std::move(what), then = std::move(then)]() mutable {
-    to->call(std::move(what), std::move(then));
-  });
+  worker_->run([to = worker_.get(), what = std::make_shared<line_call>(std::move(what)),
+                then = std::move(then)] { to->call(what, then); });
 }
 
 void redis_link::listen(const std::string& channel, std::function<void(std::string)> heard) {

@@ -8,10 +8,10 @@
 
 namespace vorrang {
 
-/// Two connections (calls; what is published) on a thread of its own. Calls that have gathered go
-/// out together; the script is sent once and then named, and sent again to a server that does not
-/// know it. A call without a reply within 2 s (spec §6) closes the connection. Connections that are
-/// lost come back, at first after 50 ms, then ever later up to 2 s, each time a bit at random.
+/// Two connections (calls; what is published) on a thread of its own, and one more for each further
+/// server of a cluster. Calls that have gathered go out together; the script goes by name, and whole
+/// to a server that does not know it. See redis_node for lost connections, and for answers that do
+/// not come.
 class redis_link final : public line_link {
 public:
   /// Told of what an operator wants to know: connected, lost and why. On the link's thread.

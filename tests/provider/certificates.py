@@ -35,6 +35,10 @@ class Authority:
         """For localhost, 127.0.0.1 and ::1, valid now."""
         return self._context("good", NAMES)
 
+    def server_files(self):
+        """(certificate, key) of server(), for a server that reads files."""
+        return self._issue(f"{self.name}-files", NAMES, ends_in_days=30)
+
     def expired(self):
         """The same, but its time was over yesterday."""
         return self._context("expired", NAMES, ends_in_days=-1)

@@ -1,5 +1,6 @@
 """A redis-server of the test's own, on a socket in a folder of its own, and a client for it."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -47,7 +48,8 @@ class RedisServer:
         while True:
             try:
                 client = RedisClient(self.path)
-                client.call("PING")
+                with contextlib.suppress(RedisError):  # it asks for a password
+                    client.call("PING")
                 client.close()
                 return
             except OSError:
@@ -88,7 +90,9 @@ class RedisServer:
 
 
 class RedisClient:
-    def __init__(self, path):
+    def __init__(self, path, raw=False):
+        """`raw`: long texts come as bytes."""
+        self._raw = raw
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(20)
         self._socket.connect(path)
@@ -119,7 +123,10 @@ class RedisClient:
         if kind == b":":
             return int(rest)
         if kind == b"$":
-            return None if rest == b"-1" else self._file.read(int(rest) + 2)[:-2].decode()
+            if rest == b"-1":
+                return None
+            data = self._file.read(int(rest) + 2)[:-2]
+            return data if self._raw else data.decode()
         if kind == b"*":
             return None if rest == b"-1" else [self.receive() for _ in range(int(rest))]
         raise RedisError(f"no answer: {line!r}")

@@ -2,18 +2,19 @@
 
 Real processes: gateways, redis-server, a provider that records what came and how much ran at once."""
 
-import os
 import random
 import signal
+import tempfile
 import time
 import unittest
 
 import client
-from gateway import Gateway, wait_until
+from gateway import Gateway, free_port, wait_until
 from provider import Provider, Reply
+from provider.certificates import Authority
 from wire import Wire
 
-from shared.redis_server import RedisError, RedisServer
+from shared.redis_server import RedisClient, RedisServer
 
 CONFIG = """
 model_list:
@@ -321,6 +322,172 @@ class LostRedis(Instances):
 
     def test_killed_for_a_while(self):
         self.lose_and_return(self.redis.kill, self.redis.start)
+
+    def test_the_network_drops_one_direction(self):
+        for direction in ("holds_to_server", "holds_to_client"):
+            with self.subTest(direction), Wire(self.redis.path) as wire:
+                first, second = self.gateway(wire.path, settings=self.settings), self.gateway(settings=self.settings)
+                already = len(self.provider.calls)
+                blocker = self.block_next(second)
+                waits = self.send_in_turns([first], [3])
+                setattr(wire, direction, True)
+                self.wait_until_shared(first, "held")
+                other = second.send_chat("other", priority=9)
+                self.provider.release()
+                answers = client.gather([blocker, other], 20)
+                self.assertEqual([each.status for each in answers], [200] * 2)
+                setattr(wire, direction, False)
+                wire.cut()
+                self.wait_until_shared(first)
+                self.assertEqual(waits[0].read_response(20).status, 200)
+                arrived = [call.prompt for call in self.provider.calls[already:]]
+                self.assertEqual(arrived, ["blocker", "other", "request 0"])
+                self.assertEqual(self.provider.running_max, 1)
+
+    def test_a_failover_to_a_replica_that_misses_the_last_writes(self):
+        with RedisServer() as replica, Wire(self.redis.path) as wire:
+            gateways = [self.gateway(wire.path, settings=self.settings) for _ in range(2)]
+            blocker = self.block(gateways[0])
+            first = self.send_in_turns(gateways, [7, 7, 7])
+            copy(self.redis, replica)
+            # What the replica misses: one leaves, two come, and the blocker's slot goes to another.
+            first[1].close()
+            self.wait_until_in_line(2)
+            late = self.send_in_turns(gateways, [5, 0])
+            self.provider.script = [Reply(hold=True)]
+            self.provider.release()
+            self.assertEqual(blocker.read_response(20).status, 200)
+            self.provider.wait_for_calls(2)
+            self.redis.kill()
+            self.redis = replica
+            wire.lead_to(replica.path)
+            self.wait_until_in_line(3)
+            self.provider.release()
+            answers = client.gather([first[0], first[2], *late], 30)
+            self.assertEqual([each.status for each in answers], [200] * 4)
+            self.assertEqual(self.arrived(), ["request 1", "request 0", "request 0", "request 2"])
+            self.assertEqual(self.provider.running_max, 1)
+            self.wait_until_in_line(0)
+
+
+def copy(server, into):
+    """All keys as they are now."""
+    for name in server.call("KEYS", "*"):
+        source = RedisClient(server.path, raw=True)
+        dump = source.call("DUMP", name)
+        source.close()
+        into.call("RESTORE", name, server.call("PTTL", name), dump)
+
+
+class LocalMode(Instances):
+    def test_each_goes_on_with_its_share(self):
+        """3 over two: one has 2, the other 1."""
+        limits = "max_parallel_requests: 3"
+        gateways = [self.gateway(limits=limits) for _ in range(2)]
+        for each in gateways:  # they have seen each other
+            self.assertEqual(each.chat("hello").status, 200)
+        wait_until(lambda: self.members() == 2, what="they do not see each other")
+        time.sleep(5)  # an idle group looks each 4 s
+        self.redis.kill()
+        for each in gateways:
+            self.wait_until_shared(each, "local")
+        self.provider.answer = Reply(hold=True)
+        already = len(self.provider.calls)
+        connections = [each.send_chat(f"{n}") for each in gateways for n in range(4)]
+        self.provider.wait_for_calls(already + 3)
+        time.sleep(0.3)
+        self.assertEqual(len(self.provider.calls), already + 3)
+        self.assertEqual(self.provider.running_max, 3)
+        self.provider.answer = Reply()
+        self.provider.release()
+        self.assertEqual({each.status for each in client.gather(connections, 20)}, {200})
+        self.redis.start()
+        for each in gateways:
+            self.wait_until_shared(each)
+            self.assertEqual(each.chat("again").status, 200)
+        for each in gateways:
+            self.assertIn("goes on by itself, with part", each.output)
+            self.assertIn("is shared again", each.output)
+
+    def members(self):
+        """How many instances the line knows: each has a hash of its own for what it said of its settings."""
+        return len(self.redis.call("PUBSUB", "CHANNELS", f"{LINE}:to:*"))
+
+    def test_calls_that_began_alone_are_announced(self):
+        limits = "max_parallel_requests: 1"
+        first = self.gateway(limits=limits)
+        self.redis.kill()
+        self.wait_until_shared(first, "local")
+        blocker = self.block(first)
+        waits = first.send_chat("waits", priority=1)
+        first.wait_until_waiting(1)
+        self.redis.start()
+        second = self.gateway(limits=limits)
+        self.wait_until_in_line(1)
+        other = second.send_chat("other", priority=0)
+        self.wait_until_in_line(2)
+        self.assertEqual(len(self.provider.calls), 1, "the running call holds the only slot")
+        self.provider.release()
+        answers = client.gather([blocker, waits, other], 20)
+        self.assertEqual([each.status for each in answers], [200] * 3)
+        self.assertEqual(self.arrived(), ["other", "waits"])
+        self.assertEqual(self.provider.running_max, 1)
+
+    def test_what_was_used_alone_counts_afterwards(self):
+        first = self.gateway(limits="rpm: 2")
+        self.redis.kill()
+        self.wait_until_shared(first, "local")
+        self.assertEqual(first.chat("one").status, 200)
+        self.redis.start()
+        self.wait_until_shared(first)
+        second = self.gateway(limits="rpm: 2")
+        self.assertEqual(second.chat("two").status, 200)
+        self.assertEqual(second.chat("three", timeout=1).status, 408)
+
+    def test_a_gateway_that_has_never_seen_redis(self):
+        self.redis.kill()
+        gateway = Gateway(CONFIG.format(base=self.provider.base, redis=self.redis.path, limits=self.limits,
+                                        settings="strict: false"))  # fmt: skip
+        with gateway:
+            self.wait_until_shared(gateway, "local")
+            self.assertEqual(gateway.chat("hello").status, 200)
+
+
+class Doors(unittest.TestCase):
+    """How Redis may be reached."""
+
+    def check(self, url, config="", environment=None):
+        with Provider() as provider:
+            text = CONFIG.format(base=provider.base, redis="X", limits="rpm: 100", settings="strict: false")
+            text = text.replace('redis_url: "unix://X"', url)
+            with Gateway(text, environment=environment) as gateway:
+                wait_until(lambda: gateway.admin_get("/health/readiness").json["queue"] == "shared",
+                           what=lambda: gateway.output)  # fmt: skip
+                self.assertEqual(gateway.chat("hello").status, 200)
+
+    def test_tcp_with_password_and_database(self):
+        port = free_port()
+        with RedisServer("--port", str(port), "--requirepass", "s:e@c") as server:
+            self.check(f'redis_url: "redis://:s%3Ae%40c@127.0.0.1:{port}/3"')
+            client_of_3 = RedisClient(server.path)
+            client_of_3.call("AUTH", "s:e@c")
+            client_of_3.call("SELECT", 3)
+            self.assertIn(LINE, client_of_3.call("KEYS", "*"))
+            client_of_3.close()
+
+    def test_host_and_user(self):
+        port = free_port()
+        with RedisServer("--port", str(port), "--user", *"vorrang on >pw ~vorrang:* &vorrang:* +@all".split()):
+            self.check(f"redis_host: localhost\n  redis_port: {port}\n  redis_username: vorrang\n  redis_password: pw")
+
+    def test_tls(self):
+        port = free_port()
+        with tempfile.TemporaryDirectory() as folder:
+            authority = Authority(folder)
+            certificate, key = authority.server_files()
+            with RedisServer("--tls-port", str(port), "--tls-cert-file", certificate, "--tls-key-file", key,
+                             "--tls-ca-cert-file", authority.certificate, "--tls-auth-clients", "no"):  # fmt: skip
+                self.check(f'redis_url: "rediss://127.0.0.1:{port}"', environment={"SSL_CERT_FILE": authority.certificate})
 
 
 if __name__ == "__main__":
