@@ -344,7 +344,7 @@ bool body_scanner::feed(std::string_view document) {
       } else if (const auto size = skip_utf8(p, end); size > 0) {
         p += size;
         continue;
-      } else if (!begin_utf8(static_cast<unsigned char>(*p), at())) {
+      } else if (!any_bytes_ && !begin_utf8(static_cast<unsigned char>(*p), at())) {
         return false;
       }
       break;

@@ -56,7 +56,12 @@ public:
   static constexpr std::size_t depth_max = 256;
   static constexpr std::size_t members_max = 4096;
 
-  explicit body_scanner(measuring wanted = measuring::no) {
+  /// Whether bytes that are not UTF-8 are let through in strings: a provider's text is passed on as
+  /// it is, and some cut it in the middle of a character.
+  enum class encoding : std::uint8_t { utf8, any };
+
+  explicit body_scanner(measuring wanted = measuring::no, encoding texts = encoding::utf8)
+      : any_bytes_(texts == encoding::any) {
     if (wanted == measuring::yes)
       meter_.emplace();
   }
@@ -143,6 +148,7 @@ private:
   std::uint32_t unicode_ = 0;
   state state_ = state::value;
   std::uint8_t hex_digits_ = 0;
+  bool any_bytes_;
   std::uint8_t utf8_left_ = 0;
   std::uint8_t utf8_low_ = 0x80; ///< what the next byte of a sequence may be
   std::uint8_t utf8_high_ = 0xBF;

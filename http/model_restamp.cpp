@@ -105,9 +105,14 @@ private:
 
 restamped restamp_model(std::string_view document, std::string_view model) {
   restamped out;
-  body_scanner scanner;
+  body_scanner scanner(body_scanner::measuring::no, body_scanner::encoding::any);
   if (!scanner.feed(document) || !scanner.finish() || scanner.root_kind() != json_kind::object) {
     out.text = document;
+    // More than we look into is no reason not to pass it on.
+    const auto first = document.find_first_not_of(" \t\r\n");
+    out.is_object = first != std::string_view::npos && document[first] == '{' &&
+                    (scanner.fault() == json_fault::too_deep ||
+                     scanner.fault() == json_fault::too_many_members);
     return out;
   }
   out.is_object = true;

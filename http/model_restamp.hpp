@@ -28,7 +28,8 @@ struct restamped {
 
 /// Replaces the top-level `model` (a string) by `model`, and where the document wraps a response or
 /// a message (`response.model`, `message.model` in the events of those APIs) that one too. No
-/// other byte changes; a document without `model` stays without.
+/// other byte changes; a document without `model` stays without. Strings may hold bytes that are
+/// not UTF-8; what is nested deeper than body_scanner looks is passed on as it is.
 restamped restamp_model(std::string_view document, std::string_view model);
 
 } // namespace vorrang::http

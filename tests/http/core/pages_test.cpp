@@ -164,6 +164,12 @@ TEST_CASE("the client's name is put into an answer") {
     CHECK(restamp_model(same, "m").text == same);
   }
   CHECK_FALSE(restamp_model("[1]", "m").is_object);
+  const auto cut = restamp_model("{\"model\":\"a\",\"text\":\"\xE2\x82\"}", "b");
+  CHECK(cut.is_object); // half a character, as it came
+  CHECK(cut.text == "{\"model\":\"b\",\"text\":\"\xE2\x82\"}");
+  const auto deep = "{\"a\":" + std::string(400, '[') + std::string(400, ']') + "}";
+  CHECK(restamp_model(deep, "b").is_object);
+  CHECK(restamp_model(deep, "b").text == deep);
   CHECK(restamp_model(R"({"mod\u0065l":"a"})", "b").text == R"({"mod\u0065l":"b"})");
   CHECK(restamp_model(
             R"({"type":"message_start","message":{"id":1,"model":"a","usage":{"input_tokens":3}}})",
