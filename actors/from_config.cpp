@@ -85,6 +85,9 @@ shared_settings shared_from(const config::settings& from) {
   to.server.password = server.password.reveal();
   to.server.database = server.database;
   to.server.tls = server.tls;
+  to.server.sentinels = server.sentinels;
+  to.server.service = server.service;
+  to.server.sentinel_password = server.sentinel_password.reveal();
   to.name_space = from.gateway.redis_namespace;
   to.hold_when_away = from.gateway.redis_unavailable == config::redis_unavailable_mode::hold;
   return to;

@@ -205,7 +205,9 @@ void print_router(std::ostream& out, const router_settings& router) {
   }
   if (router.redis) {
     out << "redis: ";
-    if (router.redis->unix_socket.empty())
+    if (!router.redis->sentinels.empty())
+      out << router.redis->service << " of " << router.redis->sentinels.size() << " sentinels";
+    else if (router.redis->unix_socket.empty())
       out << (router.redis->tls ? "rediss://" : "redis://") << router.redis->host << ":"
           << router.redis->port;
     else

@@ -40,8 +40,43 @@ void read_strategy(fields& from, router_settings& into) {
              std::string("expected ") + strategies + ", found \"" + excerpt(*name) + "\"");
 }
 
+/// `[[host, port], …]`, as LiteLLM has it.
+void read_sentinels(fields& from, diagnostics& out, redis_settings& made) {
+  const auto service = from.text("service_name");
+  auto password = from.secret_text("sentinel_password", true);
+  const auto* list = from.sequence("sentinel_nodes");
+  if (list == nullptr) {
+    if (service || password) {
+      from.warning(service ? "service_name" : "sentinel_password",
+                   "has no effect without `sentinel_nodes`");
+    }
+    return;
+  }
+  for (std::size_t i = 0; i < list->items.size(); ++i) {
+    const auto& item = *list->items[i];
+    const auto path = from.path_to("sentinel_nodes") + "[" + std::to_string(i) + "]";
+    const auto port = item.type == node_type::sequence && item.items.size() == 2
+                          ? parse_port(item.items[1]->text)
+                          : std::nullopt;
+    if (!port || item.items[0]->text.empty()) {
+      out.error(item.at, path, "expected a host and a port, such as `[\"host\", 26379]`");
+      continue;
+    }
+    made.sentinels.emplace_back(item.items[0]->text, *port);
+  }
+  if (!service || service->empty()) {
+    from.error("sentinel_nodes", "expected `service_name` beside it: the name of the master");
+  } else {
+    made.service = *service;
+  }
+  if (password) {
+    made.sentinel_password = std::move(*password);
+  }
+}
+
 void read_redis(fields& from, reading& to) {
   redis_settings made;
+  read_sentinels(from, to.found, made);
   auto host = from.text("redis_host");
   const auto port = from.whole("redis_port", 1, 65535);
   auto password = from.secret_text("redis_password", true);
@@ -55,7 +90,13 @@ void read_redis(fields& from, reading& to) {
                "expected a value, found an empty text");
     return;
   }
-  if (url) {
+  if (!made.sentinels.empty()) {
+    for (const char* key : {"redis_host", "redis_url", "redis_port"}) {
+      if (from.take(key) != nullptr) {
+        from.warning(key, "has no effect, since `sentinel_nodes` is set");
+      }
+    }
+  } else if (url) {
     if (const auto problem = parse_redis_url(url->reveal(), made)) {
       from.error("redis_url", *problem);
       return;

@@ -39,6 +39,22 @@ bool parse_number(std::string_view text, Number least, Number most, Number& into
   return true;
 }
 
+constexpr std::uint16_t sentinel_port = 26379;
+
+/// `user:password`, percent-encoded.
+std::optional<std::string> take_user(std::string_view who, redis_settings& into) {
+  const auto colon = who.find(':');
+  auto user = percent_decode(who.substr(0, colon));
+  auto password = percent_decode(colon == std::string_view::npos ? std::string_view()
+                                                                 : who.substr(colon + 1));
+  if (!user || !password) {
+    return "expected two hexadecimal digits after each `%` in the URL";
+  }
+  into.username = std::move(*user);
+  into.password = secret(std::move(*password));
+  return std::nullopt;
+}
+
 /// `[[user]:password@]/path/of/socket[?db=0]`, as redis-py has it.
 std::optional<std::string> parse_unix(std::string_view rest, redis_settings& into) {
   constexpr std::string_view wanted = "expected a socket such as `unix:///run/redis.sock?db=0`";
@@ -51,16 +67,9 @@ std::optional<std::string> parse_unix(std::string_view rest, redis_settings& int
     rest = rest.substr(0, mark);
   }
   if (const auto at = rest.find('@'); at != std::string_view::npos) {
-    const auto who = rest.substr(0, at);
-    const auto colon = who.find(':');
-    auto user = percent_decode(who.substr(0, colon));
-    auto password = percent_decode(colon == std::string_view::npos ? std::string_view()
-                                                                   : who.substr(colon + 1));
-    if (!user || !password) {
-      return "expected two hexadecimal digits after each `%` in the URL";
+    if (const auto problem = take_user(rest.substr(0, at), into)) {
+      return problem;
     }
-    into.username = std::move(*user);
-    into.password = secret(std::move(*password));
     rest.remove_prefix(at + 1);
   }
   auto path = percent_decode(rest);
@@ -71,12 +80,58 @@ std::optional<std::string> parse_unix(std::string_view rest, redis_settings& int
   return std::nullopt;
 }
 
+/// `[[user]:password@]host[:port][,host[:port]…]/service[/db]`
+std::optional<std::string> parse_sentinels(std::string_view rest, redis_settings& into) {
+  constexpr std::string_view wanted =
+      "expected sentinels such as `redis+sentinel://:password@host1:26379,host2:26379/mymaster/0`";
+  if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
+    if (const auto problem = take_user(rest.substr(0, at), into))
+      return problem;
+    rest.remove_prefix(at + 1);
+  }
+  const auto slash = rest.find('/');
+  if (slash == std::string_view::npos)
+    return std::string(wanted);
+  auto service = rest.substr(slash + 1);
+  if (const auto second = service.find('/'); second != std::string_view::npos) {
+    if (!parse_number<std::uint32_t>(service.substr(second + 1), 0, 1'000'000, into.database))
+      return std::string(wanted);
+    service = service.substr(0, second);
+  }
+  into.service = std::string(service);
+  auto hosts = rest.substr(0, slash);
+  while (!hosts.empty()) {
+    const auto one = hosts.substr(0, hosts.find(','));
+    hosts.remove_prefix(std::min(hosts.size(), one.size() + 1));
+    const auto colon = one.rfind(':');
+    std::uint16_t port = sentinel_port;
+    if (colon != std::string_view::npos &&
+        !parse_number<std::uint16_t>(one.substr(colon + 1), 1, 65535, port))
+      return std::string(wanted);
+    if (one.substr(0, colon).empty())
+      return std::string(wanted);
+    into.sentinels.emplace_back(std::string(one.substr(0, colon)), port);
+  }
+  if (into.sentinels.empty() || into.service.empty())
+    return std::string(wanted);
+  return std::nullopt;
+}
+
 } // namespace
+
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+  std::uint16_t port = 0;
+  return parse_number<std::uint16_t>(text, 1, 65535, port) ? std::optional(port) : std::nullopt;
+}
 
 std::optional<std::string> parse_redis_url(std::string_view url, redis_settings& into) {
   const auto scheme = url.substr(0, url.find("://"));
   if (scheme == "unix") {
     return parse_unix(url.substr(scheme.size() + 3), into);
+  }
+  if (scheme == "redis+sentinel" || scheme == "rediss+sentinel") {
+    into.tls = scheme == "rediss+sentinel";
+    return parse_sentinels(url.substr(scheme.size() + 3), into);
   }
   if (scheme == url || (scheme != "redis" && scheme != "rediss")) {
     return "expected a URL such as `redis://:password@host:6379/0` (or `rediss://` for TLS)";
@@ -90,17 +145,10 @@ std::optional<std::string> parse_redis_url(std::string_view url, redis_settings&
   const auto database =
       authority.size() == url.size() ? std::string_view() : url.substr(authority.size() + 1);
   if (const auto at = authority.rfind('@'); at != std::string_view::npos) {
-    const auto who = authority.substr(0, at);
-    authority.remove_prefix(at + 1);
-    const auto colon = who.find(':');
-    auto user = percent_decode(who.substr(0, colon));
-    auto password = percent_decode(colon == std::string_view::npos ? std::string_view()
-                                                                   : who.substr(colon + 1));
-    if (!user || !password) {
-      return "expected two hexadecimal digits after each `%` in the URL";
+    if (const auto problem = take_user(authority.substr(0, at), into)) {
+      return problem;
     }
-    into.username = std::move(*user);
-    into.password = secret(std::move(*password));
+    authority.remove_prefix(at + 1);
   }
   auto host = authority;
   if (!authority.empty() && authority.front() == '[') {

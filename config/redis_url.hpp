@@ -13,4 +13,7 @@ namespace vorrang::config {
 /// the URL, which may hold a password.
 std::optional<std::string> parse_redis_url(std::string_view url, redis_settings& into);
 
+/// 1 to 65535; nothing otherwise.
+std::optional<std::uint16_t> parse_port(std::string_view text);
+
 } // namespace vorrang::config

@@ -35,6 +35,10 @@ struct redis_settings {
   secret password;      ///< empty: none
   std::uint32_t database = 0;
   bool tls = false; ///< `rediss://`, or `redis_ssl: true`
+  /// `sentinel_nodes`, or `redis+sentinel://`: these know where `service` is, and no host is set.
+  std::vector<std::pair<std::string, std::uint16_t>> sentinels;
+  std::string service; ///< `service_name`
+  secret sentinel_password;
 };
 
 /// `router_settings`, with the keys that `litellm_settings` may hold too already merged.

@@ -94,8 +94,8 @@ public:
       for (auto& [name, node] : nodes_)
         node->end();
       ears_->end();
-      if (sentinel_)
-        sentinel_->end();
+      for (auto& [number, node] : asking_)
+        node->end();
       stay_.reset();
     });
     thread_.join();
@@ -187,32 +187,35 @@ private:
     own.username.clear();
     own.password = settings_.sentinel_password;
     own.database = 0;
-    const auto next = std::make_shared<bool>(false);
-    const auto give_up = [this, tried, then, next] {
-      if (!std::exchange(*next, true))
-        asio::post(io_, [this, tried, then] { ask_sentinel(tried + 1, then); });
+    // The master, or nothing: the first word of either handler counts.
+    const auto over = std::make_shared<bool>(false);
+    const auto number = ++asked_;
+    const auto end_with = [this, tried, then, over, number](std::optional<redis_address> master) {
+      if (std::exchange(*over, true))
+        return;
+      asio::post(io_, [this, tried, then, number, master] { // not from inside the node
+        asking_.erase(number);
+        if (!master)
+          return ask_sentinel(tried + 1, then);
+        first_sentinel_ += tried;
+        then(master, {});
+      });
     };
-    sentinel_ = std::make_unique<redis_node>(
+    auto& node = asking_[number];
+    node = std::make_unique<redis_node>(
         io_, own, tls_ ? &*tls_ : nullptr,
         [address = redis_address{at.first, at.second, ""}](auto found) { found(address, {}); },
-        redis_node::handlers{[] {}, [give_up](const std::string&) { give_up(); }, {}});
-    sentinel_->start();
-    sentinel_->command(
-        {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", settings_.service},
-        [this, tried, then, next, give_up](const redisReply* reply, const std::string&) {
-          if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
-            return give_up();
-          if (std::exchange(*next, true))
-            return;
-          first_sentinel_ += tried;
-          redis_address master{text_of(*reply->element[0]), 0, ""};
-          const auto port = text_of(*reply->element[1]);
-          std::from_chars(port.data(), port.data() + port.size(), master.port);
-          asio::post(io_, [this, then, master] {
-            sentinel_->end();
-            then(master, {});
-          });
-        });
+        redis_node::handlers{[] {}, [end_with](const std::string&) { end_with(std::nullopt); }, {}});
+    node->command({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", settings_.service},
+                  [end_with](const redisReply* reply, const std::string&) {
+                    if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
+                      return end_with(std::nullopt);
+                    redis_address master{text_of(*reply->element[0]), 0, ""};
+                    const auto port = text_of(*reply->element[1]);
+                    std::from_chars(port.data(), port.data() + port.size(), master.port);
+                    end_with(master);
+                  });
+    node->start();
   }
 
   // --- Calls
@@ -308,7 +311,9 @@ private:
   redis_node* main_ = nullptr;
   /// Where a key is, if not there.
   std::map<std::string, std::string> homes_;
-  std::unique_ptr<redis_node> sentinel_;
+  /// Sentinels that are being asked.
+  std::map<std::uint64_t, std::unique_ptr<redis_node>> asking_;
+  std::uint64_t asked_ = 0;
   std::size_t first_sentinel_ = 0;
   std::unique_ptr<redis_node> ears_;
   std::size_t ears_tried_ = 0;

@@ -19,6 +19,17 @@ class RedisError(Exception):
     """An error of the server's."""
 
 
+def run_redis(name, *arguments):
+    """A process of the program that is redis-server or redis-sentinel, as it is called."""
+    # Debian's redis-tools has the whole program under this name; its redis-server would start a service
+    # on whatever machine it is installed on.
+    program = shutil.which("redis-server") or shutil.which("redis-check-rdb")
+    if not program:
+        raise RuntimeError("there is no redis-server: ./dev setup installs redis-tools")
+    return subprocess.Popen([name, *arguments], executable=program, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.DEVNULL)  # fmt: skip
+
+
 class RedisServer:
     """Use as a context manager. Keeps nothing on disk unless it is told so."""
 
@@ -34,16 +45,8 @@ class RedisServer:
 
     def start(self):
         """Also once more, after kill(): with whatever `save()` has put on disk."""
-        # Debian's redis-tools has the whole program under this name (what it does depends on how it is
-        # called); its redis-server would start a service on whatever machine it is installed on.
-        program = shutil.which("redis-server") or shutil.which("redis-check-rdb")
-        if not program:
-            raise RuntimeError("there is no redis-server: ./dev setup installs redis-tools")
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", self.path, "--save", "", "--dir", self._folder.name,
-             *self.arguments],
-            executable=program, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+        self.process = run_redis("redis-server", *self._first(), "--unixsocket", self.path, "--save", "",
+                                 "--dir", self._folder.name, *self.arguments)  # fmt: skip
         end = time.monotonic() + START_TIMEOUT_S
         while True:
             try:
@@ -57,6 +60,9 @@ class RedisServer:
                     self.__exit__()
                     raise RuntimeError("redis-server did not start") from None
                 time.sleep(0.01)
+
+    def _first(self):
+        return ["--port", "0"]
 
     def call(self, *arguments):
         """One command on a connection of its own."""
@@ -87,6 +93,24 @@ class RedisServer:
         except subprocess.TimeoutExpired:
             self.kill()
         self._folder.cleanup()
+
+
+class RedisSentinel(RedisServer):
+    """One sentinel that watches `service` at a port of this machine, and is enough to fail over."""
+
+    def __init__(self, port, service, master_port):
+        super().__init__()
+        self.port = port
+        self._text = (f"port {port}\nsentinel monitor {service} 127.0.0.1 {master_port} 1\n"
+                      f"sentinel down-after-milliseconds {service} 500\n"
+                      f"sentinel failover-timeout {service} 2000\n")  # fmt: skip
+
+    def _first(self):
+        path = os.path.join(self._folder.name, "sentinel.conf")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(self._text)
+        self.arguments = ("--sentinel",)
+        return [path]
 
 
 class RedisClient:

@@ -2,8 +2,10 @@
 
 Real processes: gateways, redis-server, a provider that records what came and how much ran at once."""
 
+import contextlib
 import random
 import signal
+import subprocess
 import tempfile
 import time
 import unittest
@@ -14,7 +16,7 @@ from provider import Provider, Reply
 from provider.certificates import Authority
 from wire import Wire
 
-from shared.redis_server import RedisClient, RedisServer
+from shared.redis_server import RedisClient, RedisSentinel, RedisServer
 
 CONFIG = """
 model_list:
@@ -451,6 +453,79 @@ class LocalMode(Instances):
         with gateway:
             self.wait_until_shared(gateway, "local")
             self.assertEqual(gateway.chat("hello").status, 200)
+
+
+class Topologies(unittest.TestCase):
+    """More than one server."""
+
+    def test_a_cluster_of_three(self):
+        """Groups live where their slots are; one that moves is followed."""
+        with contextlib.ExitStack() as running:
+            ports = [free_port() for _ in range(3)]
+            servers = [
+                running.enter_context(
+                    RedisServer("--port", str(port), "--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+                )
+                for port in ports
+            ]
+            addresses = [f"127.0.0.1:{port}" for port in ports]
+            subprocess.run(["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"], check=True, timeout=60,
+                           stdout=subprocess.DEVNULL)  # fmt: skip
+            provider = running.enter_context(Provider(Reply(delay_s=0.02)))
+            model = """
+  - model_name: {name}
+    litellm_params: {{model: openai/x, api_base: "{base}", api_key: k, max_parallel_requests: 1}}
+    model_info: {{id: {name}-1}}"""
+            names = [f"m{number}" for number in range(8)]
+            config = "model_list:" + "".join(model.format(name=name, base=provider.base) for name in names) + (
+                f'\nrouter_settings:\n  redis_url: "redis://{addresses[0]}"\n')  # fmt: skip
+            gateways = [running.enter_context(Gateway(config)) for _ in range(2)]
+            for each in gateways:
+                wait_until(lambda: each.admin_get("/health/readiness").json["queue"] == "shared")
+            connections = [gateway.send_chat(f"{name}", name) for name in names for gateway in gateways for _ in range(3)]
+            self.assertEqual({each.status for each in client.gather(connections, 30)}, {200})
+            used = [len([key for key in server.call("KEYS", "*") if key.endswith(":line")]) for server in servers]
+            self.assertEqual(sum(used), len(names))
+            self.assertGreaterEqual(sum(1 for each in used if each > 0), 2, f"all in one: {used}")
+            # One group's slot moves to another server, with what is in it.
+            name = next(name for name in names if servers[0].call("EXISTS", f"vorrang:{{{name}}}:line"))
+            slot = servers[0].call("CLUSTER", "KEYSLOT", f"vorrang:{{{name}}}:line")
+            ids = [server.call("CLUSTER", "MYID") for server in servers]
+            servers[1].call("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
+            servers[0].call("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
+            while keys := servers[0].call("CLUSTER", "GETKEYSINSLOT", slot, 100):
+                servers[0].call("MIGRATE", "127.0.0.1", ports[1], "", 0, 5000, "KEYS", *keys)
+            for server in servers:
+                server.call("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
+            for gateway in gateways:
+                self.assertEqual(gateway.chat("after", name).status, 200)
+            self.assertEqual(servers[1].call("EXISTS", f"vorrang:{{{name}}}:line"), 1)
+
+    def test_sentinels_say_who_is_master(self):
+        ports = [free_port() for _ in range(3)]
+        with contextlib.ExitStack() as running:
+            master = running.enter_context(RedisServer("--port", str(ports[0])))
+            replica = running.enter_context(RedisServer("--port", str(ports[1]), "--replicaof", "127.0.0.1", str(ports[0])))
+            wait_until(lambda: "master_link_status:up" in replica.call("INFO", "replication"))
+            running.enter_context(RedisSentinel(ports[2], "queue", ports[0]))
+            provider = running.enter_context(Provider())
+            text = CONFIG.format(base=provider.base, redis="X", limits="rpm: 100", settings="redis_unavailable: hold")
+            text = text.replace('redis_url: "unix://X"', f"sentinel_nodes: [[127.0.0.1, {ports[2]}]]\n  service_name: queue")
+            gateway = running.enter_context(Gateway(text))
+            wait_until(lambda: gateway.admin_get("/health/readiness").json["queue"] == "shared", what=lambda: gateway.output)
+            self.assertEqual(gateway.chat("hello").status, 200)
+            # It has to know its replica before it can promote it.
+            wait_until(lambda: sentinel_knows_replica(ports[2]), what="the sentinel sees no replica")
+            master.kill()
+            self.assertEqual(gateway.chat("during", timeout=40, timeout_s=45).status, 200)
+            self.assertEqual(replica.call("EXISTS", LINE), 1)
+            self.assertIn("role:master", replica.call("INFO", "replication"))
+
+
+def sentinel_knows_replica(port):
+    told = subprocess.run(["redis-cli", "-p", str(port), "SENTINEL", "REPLICAS", "queue"], capture_output=True, text=True,
+                          timeout=10)  # fmt: skip
+    return "slave" in told.stdout
 
 
 class Doors(unittest.TestCase):
