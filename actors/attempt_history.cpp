@@ -9,9 +9,10 @@ namespace {
 constexpr duration back_off_first = std::chrono::milliseconds(500);
 constexpr duration back_off_max = std::chrono::seconds(8);
 constexpr double back_off_jitter = 0.25;
-/// The cooldown that the same Retry-After began ends first: so others may pass (spec, "Back-off"),
-/// also where the re-opened deployment takes but one, and a request that always draws 429 does not
-/// hold the line until its deadline. More than a timer is late by, less than anybody notices.
+/// A ticket that draws 429 with a Retry-After more than once stays away so much longer than the
+/// cooldown that this begins: so others may pass it (spec, "Back-off"), also where the re-opened
+/// deployment takes but one, and a poisonous request does not hold the line until its deadline. More
+/// than a timer is late by, less than anybody notices.
 constexpr duration pass_time = std::chrono::milliseconds(10);
 /// Spec: a ticket that gets 429 so often from deployments that answered others in between fails.
 constexpr std::uint32_t strikes_max = 3;
@@ -94,8 +95,10 @@ void attempt_history::back_off(time_point now, place& here, const outcome& resul
   }
   ++here.back_offs;
   here.asked_to_wait = result.retry_after.has_value();
+  here.lets_pass = here.asked_to_wait && result.kind == outcome_kind::rate_limited &&
+                   ++rate_limits_ > 1;
   here.back_off_until = now + std::max(wait, group.least_back_off);
-  if (here.asked_to_wait && result.kind == outcome_kind::rate_limited)
+  if (here.lets_pass)
     here.back_off_until += pass_time;
 }
 
@@ -122,7 +125,7 @@ time_point attempt_history::next_return(time_point now) const {
 time_point attempt_history::asked_to_wait_until(deployment_index where) const {
   for (const auto& here : places_)
     if (here.where == where && here.asked_to_wait)
-      return here.back_off_until - pass_time;
+      return here.lets_pass ? here.back_off_until - pass_time : here.back_off_until;
   return time_point{};
 }
 

@@ -53,6 +53,8 @@ private:
     deployment_index where;
     bool refused = false;
     bool asked_to_wait = false;
+    /// It stays away for pass_time more than it was asked to.
+    bool lets_pass = false;
     std::uint32_t back_offs = 0;
     time_point back_off_until{};
   };
@@ -67,6 +69,7 @@ private:
   std::uint32_t retries_ = 0;
   /// Attempts after a failure, by kind.
   std::array<std::uint32_t, failure_kinds> used_{};
+  std::uint32_t rate_limits_ = 0;
   std::uint32_t strikes_ = 0;
   std::uint16_t last_status_ = 0;
   bool last_timed_out_ = false;

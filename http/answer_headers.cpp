@@ -42,8 +42,8 @@ constexpr std::array<std::string_view, 12> month_names = {"Jan", "Feb", "Mar", "
                                                           "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that servers may send, and the two obsolete ones
-/// that are to be understood (RFC 9110, 5.6.7): `Sunday, 06-Nov-94 08:49:37 GMT`, whose year is at
-/// most 50 years ahead of `now`, and `Sun Nov  6 08:49:37 1994`.
+/// that are to be understood (RFC 9110, 5.6.7): `Sunday, 06-Nov-94 08:49:37 GMT`, whose year is
+/// within 50 years of `now`, and `Sun Nov  6 08:49:37 1994`.
 std::optional<std::chrono::system_clock::time_point>
 read_date(std::string_view text, std::chrono::system_clock::time_point now) {
   char month_name[4] = {};
@@ -57,7 +57,7 @@ read_date(std::string_view text, std::chrono::system_clock::time_point now) {
     const auto today = std::chrono::year_month_day(std::chrono::floor<std::chrono::days>(now));
     const int this_year = static_cast<int>(today.year());
     year += this_year / 100 * 100;
-    year -= year > this_year + 50 ? 100 : 0;
+    year += year < this_year - 50 ? 100 : year > this_year + 50 ? -100 : 0;
   } else if (std::sscanf(copy.c_str(), "%*3s %3s %2d %2d:%2d:%2d %4d", month_name, &day, &hour,
                          &minute, &second, &year) != 6) {
     return std::nullopt;

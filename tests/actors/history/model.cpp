@@ -189,10 +189,11 @@ void model::failed(ticket& t, const grant& g, const outcome& result) {
   if (const auto retry_after = effective_retry_after(result)) {
     // reading: the least back-off may lengthen a Retry-After or not.
     own.from = now_ + *retry_after;
-    // Others may pass it: it may stay away a moment longer than its cause.
-    own.by = now_ + std::max(*retry_after, rules.least_back_off) +
-             (result.kind == outcome_kind::rate_limited ? std::chrono::milliseconds(10)
-                                                        : std::chrono::milliseconds(0));
+    own.by = now_ + std::max(*retry_after, rules.least_back_off);
+    // reading: "others may pass it there": from its second such 429 on, it may stay away a moment
+    // longer than the cooldown of the same length.
+    if (result.kind == outcome_kind::rate_limited && ++t.asked_to_wait > 1)
+      own.by += std::chrono::milliseconds(10);
     own.retry_after = true;
   } else {
     // reading: it doubles with the failures at this deployment, or with all of the ticket's.

@@ -96,6 +96,7 @@ private:
     bool maybe_attempted = false;
     std::vector<back_off> deployments;
     std::uint32_t failures = 0;
+    std::uint32_t asked_to_wait = 0; ///< 429s with a Retry-After, in this group
     std::uint32_t retries = 0;
     std::uint32_t retries_made = 0; ///< in all groups; one that is due and not made is none
     bool retry_due = false;

@@ -70,6 +70,7 @@ void model::enter_fallback(ticket& t, const event& e) {
   t.attempted = false; // reading: "has had no attempt" here, or anywhere
   t.strikes_least = 0; // reading: the strikes may or may not begin anew
   t.failures = 0;
+  t.asked_to_wait = 0;
   t.why = cause::none;
   t.must_leave = false;
   t.newcomer = true;
