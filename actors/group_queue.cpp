@@ -647,6 +647,13 @@ group_queue::waiting_ticket group_queue::describe(waiting_line::slot_index slot)
           ticket.owner, ticket.attempts,      ticket.bytes, line_.eligible(slot)};
 }
 
+std::optional<group_queue::waiting_ticket> group_queue::find_waiting(ticket_id ticket) const {
+  const auto found = slots_.find(ticket);
+  if (found == slots_.end() || !line_.waiting(found->second))
+    return std::nullopt;
+  return describe(found->second);
+}
+
 duration group_queue::oldest_wait(time_point now) const {
   auto oldest = now;
   line_.for_each([&](slot_index slot) { oldest = std::min(oldest, records_[slot].since); });

@@ -206,6 +206,8 @@ public:
   /// The longest wait of those that wait. O(n).
   duration oldest_wait(time_point now) const;
   waiting_ticket describe(waiting_line::slot_index slot) const;
+  /// Nothing if it does not wait here.
+  std::optional<waiting_ticket> find_waiting(ticket_id ticket) const;
 
 private:
   using slot_index = waiting_line::slot_index;

@@ -97,6 +97,21 @@ void follow_line(pointer self, time_point now) {
     });
 }
 
+bool is_shared(const queue_state& state) {
+  return state.session && state.line->mode() == line_mode::shared;
+}
+
+/// A ticket that does not wait here may wait at another instance.
+void change_elsewhere(pointer self, ticket_id ticket, std::optional<std::int32_t> priority,
+                      caf::typed_response_promise<bool> told) {
+  if (!is_shared(self->state)) {
+    told.deliver(false);
+    return;
+  }
+  self->state.session->line().change_other(ticket, priority,
+                                           [told](bool done) mutable { told.deliver(done); });
+}
+
 /// Decides, and tells everybody. Verdicts go out before takes: where one thread runs them all, the
 /// holder of a short grant then has settled it when the deployment wakes up, and both are woken
 /// once for take and settle, offer and room.
@@ -215,17 +230,36 @@ queue_actor::behavior_type queue(pointer self, directory_ptr directory, group_in
         serve(self);
       },
       [=](move_atom, const move_ticket& wanted) {
-        const auto moved = self->state.line->move(wanted.ticket, wanted.priority);
+        auto told = self->make_response_promise<bool>();
+        if (self->state.line->move(wanted.ticket, wanted.priority))
+          told.deliver(true);
+        else
+          change_elsewhere(self, wanted.ticket, wanted.priority, told);
         serve(self);
-        return moved;
+        return told;
       },
       [=](end_atom, ticket_id ticket) {
-        const auto found = self->state.line->cancel_by_operator(self->clock().now(), ticket);
+        auto told = self->make_response_promise<bool>();
+        if (self->state.line->cancel_by_operator(self->clock().now(), ticket))
+          told.deliver(true);
+        else
+          change_elsewhere(self, ticket, std::nullopt, told);
         serve(self);
-        return found;
+        return told;
       },
       [=](show_atom, const page& wanted) {
-        return report_queue(*self->state.line, self->clock().now(), wanted.offset, wanted.limit);
+        auto shown = self->make_response_promise<queue_view>();
+        auto own =
+            report_queue(*self->state.line, self->clock().now(), wanted.offset, wanted.limit);
+        if (!is_shared(self->state)) {
+          shown.deliver(std::move(own));
+          return shown;
+        }
+        self->state.session->line().show(
+            {wanted.offset, wanted.limit}, std::move(own),
+            [shown](bool, queue_view& view) mutable { shown.deliver(std::move(view)); });
+        serve(self);
+        return shown;
       },
       [=](count_atom) {
         const auto& line = *self->state.line;

@@ -27,6 +27,8 @@ deployment_report report_deployment(const deployment_settings& told, const room&
 /// `ahead`: deployments that a better ticket waits for.
 wait_reason reason_for(const group_queue& queue, const group_queue::waiting_ticket& ticket,
                        const deployment_set& ahead) {
+  if (queue.mode() == line_mode::held)
+    return wait_reason::held;
   if (ticket.eligible.empty())
     return wait_reason::backing_off;
   if (ticket.eligible.within(ahead))

@@ -1219,25 +1219,34 @@ function operations.show(op)
   return { total = redis.call("ZCARD", key.line) + redis.call("ZCARD", key.resting), tickets = page }
 end
 
--- {instance, ticket, priority}: the operator moves a ticket of whatever instance.
-function operations.move_other(op)
-  local done = change(ticket_of(op.instance, op.ticket), "priority", op.priority)
-  if done and op.instance ~= caller then
-    tell(op.instance, { "moved", { ticket = op.ticket, priority = op.priority } })
+-- The ticket of this name that another instance has in line.
+local function ticket_elsewhere(id)
+  for name in pairs(members) do
+    local record = name ~= caller and ticket_of(name, id)
+    if record and not record.granted then
+      return record
+    end
   end
-  return done
 end
 
--- {instance, ticket}: the operator ends one that waits.
+-- {ticket, priority}: the operator moves a ticket of another instance, which is told.
+function operations.move_other(op)
+  local record = ticket_elsewhere(op.ticket)
+  if not change(record, "priority", op.priority) then
+    return false
+  end
+  tell(record.owner, { "moved", { ticket = op.ticket, priority = op.priority } })
+  return true
+end
+
+-- {ticket}: the operator ends one.
 function operations.end_other(op)
-  local record = ticket_of(op.instance, op.ticket)
-  if not record or record.granted then
+  local record = ticket_elsewhere(op.ticket)
+  if not record then
     return false
   end
   forget(record)
-  if op.instance ~= caller then
-    tell(op.instance, { "ended", { ticket = op.ticket } })
-  end
+  tell(record.owner, { "ended", { ticket = op.ticket } })
   return true
 end
 

@@ -139,8 +139,56 @@ void shared_line::say(verb what, const json& text, ticket_id ticket, std::string
   waiting_.push_back({what, ticket, std::move(grant), text.dump(), {}});
 }
 
-void shared_line::ask(json operation_text, std::function<void(const json*)> answered) {
+void shared_line::ask(const json& operation_text, std::function<void(const json*)> answered) {
   waiting_.push_back({verb::ask, 0, {}, operation_text.dump(), std::move(answered)});
+}
+
+void shared_line::change_other(ticket_id ticket, std::optional<std::int32_t> priority,
+                               std::function<void(bool)> done) {
+  json text{{"op", priority ? "move_other" : "end_other"}, {"ticket", hex(ticket)}};
+  if (priority)
+    text["priority"] = *priority;
+  ask(text, [done = std::move(done)](const json* result) { done(result && *result == true); });
+}
+
+void shared_line::show(const page_of_line& wanted, queue_view view,
+                       std::function<void(bool, queue_view&)> shown) {
+  ask({{"op", "show"}, {"offset", wanted.offset}, {"limit", wanted.limit}},
+      [this, view = std::move(view), shown = std::move(shown)](const json* result) mutable {
+        if (result)
+          put_page(*result, view);
+        shown(result != nullptr, view);
+      });
+}
+
+void shared_line::put_page(const json& page, queue_view& view) const {
+  view.waiting = static_cast<std::uint64_t>(number_in(page, "total"));
+  view.inversions = inversions_;
+  view.tickets.clear();
+  auto place = static_cast<std::uint32_t>(view.offset);
+  for (const auto& each : page.at("tickets")) {
+    ticket_report line;
+    line.id = ticket_in(each);
+    line.instance = each.at("instance").get<std::string>();
+    line.priority = static_cast<std::int32_t>(number_in(each, "priority"));
+    line.position = ++place;
+    line.attempts = static_cast<std::uint32_t>(number_in(each, "attempts"));
+    line.waited = std::chrono::microseconds(
+        std::max<std::int64_t>(server_time(view.at) - number_in(each, "arrival"), 0));
+    line.why = each.value("rests", false) ? wait_reason::backing_off : wait_reason::behind_others;
+    if (line.position == 1 && line.why == wait_reason::behind_others) {
+      const bool all_cool = std::all_of(view.deployments.begin(), view.deployments.end(),
+                                        [](const auto& one) { return one.cooling; });
+      line.why = all_cool ? wait_reason::all_cooling : wait_reason::all_full;
+    }
+    if (const auto own = queue_.find_waiting(line.id); own && line.instance == instance_) {
+      line.deadline = own->deadline;
+      line.waited = view.at - own->since;
+      line.bytes = own->bytes;
+    }
+    view.oldest_wait = std::max(view.oldest_wait, line.waited);
+    view.tickets.push_back(std::move(line));
+  }
 }
 
 void shared_line::put_eligible(json& into, const deployment_set& eligible) const {

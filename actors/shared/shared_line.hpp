@@ -3,10 +3,17 @@
 
 #include "actors/group_queue.hpp"
 #include "actors/shared/line_link.hpp"
+#include "actors/snapshot.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 
 namespace vorrang {
+
+/// Which part of a line to show.
+struct page_of_line {
+  std::size_t offset = 0;
+  std::size_t limit = 0;
+};
 
 /// Who shares a line: what the last reply said.
 struct line_members {
@@ -41,8 +48,14 @@ public:
   void collect();
   /// Says that this instance is there, and asks for all figures.
   void renew() { renew_ = true; }
-  /// The operator's questions; their answers come through `answered`.
-  void ask(nlohmann::json operation, std::function<void(const nlohmann::json*)> answered);
+  /// A page of the line as it stands, over all instances, put into `view`, which is this instance's
+  /// own; false if no answer came.
+  void show(const page_of_line& wanted, queue_view view,
+            std::function<void(bool, queue_view&)> shown);
+  /// The operator moves a ticket of another instance, or (without a priority) ends it. False: none
+  /// waits.
+  void change_other(ticket_id ticket, std::optional<std::int32_t> priority,
+                    std::function<void(bool)> done);
 
   /// What there is to say; nothing if a call is out, or there is nothing.
   std::optional<line_call> next_call();
@@ -108,10 +121,12 @@ private:
     std::function<void(const nlohmann::json*)> answered;
   };
 
+  void ask(const nlohmann::json& operation, std::function<void(const nlohmann::json*)> answered);
   void say(verb what, const nlohmann::json& text, ticket_id ticket = 0, std::string grant = {});
   void offer(ticket_id ticket, const group_queue::ticket_standing& how, told& record);
   void give_back(const std::string& grant);
   void put_eligible(nlohmann::json& into, const deployment_set& eligible) const;
+  void put_page(const nlohmann::json& page, queue_view& view) const;
   void take_reply(time_point now, const nlohmann::json& said);
   void take_note(time_point now, const nlohmann::json& said);
   void granted(time_point now, const nlohmann::json& what);

@@ -158,10 +158,12 @@ TEST_CASE("allowed_fails_policy: what never cools a deployment down says so") {
   CHECK(warnings(result).size() == 2);
 }
 
+/// What one line of `router_settings` says of Redis.
+std::optional<redis_settings> redis(const std::string& text) {
+  return good("router_settings: {" + text + "}\n").router.redis;
+}
+
 TEST_CASE("redis: host or URL share the queue") {
-  const auto redis = [](const std::string& text) {
-    return good("router_settings: {" + text + "}\n").router.redis;
-  };
   CHECK_FALSE(redis("redis_port: 6379").has_value());
   CHECK(redis("redis_host: h")->port == 6379);
   CHECK(redis("redis_host: h, redis_port: '7000', redis_db: 2")->port == 7000);
@@ -179,10 +181,36 @@ TEST_CASE("redis: host or URL share the queue") {
   CHECK(redis("redis_url: 'redis://h', redis_password: pw")->password.reveal() == "pw");
 }
 
+TEST_CASE("redis: a socket, and sentinels") {
+  const auto socket = redis("redis_url: 'unix://:pw@/run/redis.sock?db=2'");
+  CHECK(socket->unix_socket == "/run/redis.sock");
+  CHECK(socket->database == 2);
+  CHECK(socket->password.reveal() == "pw");
+  const auto url = redis("redis_url: 'rediss+sentinel://:pw@a:1,b/main/3'");
+  CHECK(url->tls);
+  CHECK(url->service == "main");
+  CHECK(url->database == 3);
+  CHECK(url->sentinels ==
+        std::vector<std::pair<std::string, std::uint16_t>>{{"a", 1}, {"b", 26379}});
+  const auto keys = redis("sentinel_nodes: [[a, 1], [b, 2]], service_name: main, "
+                          "sentinel_password: pw, redis_password: other");
+  CHECK(keys->sentinels ==
+        std::vector<std::pair<std::string, std::uint16_t>>{{"a", 1}, {"b", 2}});
+  CHECK(keys->sentinel_password.reveal() == "pw");
+  CHECK(keys->password.reveal() == "other");
+  CHECK(is_refused("router_settings:\n  sentinel_nodes: [[a, 1]]\n",
+                   "router_settings.sentinel_nodes"));
+  CHECK(has_line(errors(read(with_mock("router_settings:\n  sentinel_nodes: [[a]]\n"
+                                       "  service_name: m\n"))),
+                 "config.yaml:8:20: router_settings.sentinel_nodes[0]: "));
+}
+
 TEST_CASE("redis: what is no address is an error that never shows a password") {
   for (const std::string url :
        {"h:6379", "http://h", "redis://", "redis://h:0", "redis://h:x", "redis://:hunter22@h/x",
-        "redis://:hunter22%@h", "redis://[::1", "redis://h?a=b", "unix:///tmp/s"}) {
+        "redis://:hunter22%@h", "redis://[::1", "redis://h?a=b", "unix://tmp/s",
+        "unix:///tmp/s?a=b", "unix://:hunter22%@/s", "redis+sentinel://h", "redis+sentinel:///m",
+        "redis+sentinel://:hunter22@h:x/m", "redis+sentinel://h/m/x"}) {
     INFO(url);
     const auto result = read(with_mock("router_settings:\n  redis_url: '" + url + "'\n"));
     CHECK(has_line(errors(result), "config.yaml:8:3: router_settings.redis_url: expected"));

@@ -148,6 +148,28 @@ class Together(Instances):
         self.provider.release()
         self.assertEqual({each.status for each in client.gather([blocker, stays], 20)}, {200})
 
+    def test_the_operator_sees_all_of_it_from_anywhere(self):
+        first, second = self.gateway(), self.gateway()
+        blocker = self.block(first)
+        waiting = self.send_in_turns([first, second, second], [7, 3, 9])
+        seen = first.queue().tickets
+        self.assertEqual([(each["position"], each["priority"]) for each in seen], [(1, 3), (2, 7), (3, 9)])
+        self.assertEqual(len({each["instance"] for each in seen}), 2)
+        self.assertEqual(seen[0]["instance"], seen[2]["instance"])
+        self.assertEqual([each["id"] for each in second.queue().tickets], [each["id"] for each in seen])
+        moved = client.call(first.admin_port, "PATCH", f"/queue/m/{seen[2]['id']}", {"priority": 1})
+        self.assertEqual(moved.status, 200)
+        json = {"Content-Type": "application/json"}
+        ended = client.call(first.admin_port, "DELETE", f"/queue/m/{seen[0]['id']}", headers=json)
+        self.assertEqual(ended.status, 200)
+        self.assertNotEqual(waiting[1].read_response().status, 200)
+        self.assertEqual([each["priority"] for each in second.queue().tickets], [1, 7])
+        gone = client.call(first.admin_port, "DELETE", f"/queue/m/{seen[0]['id']}", headers=json)
+        self.assertEqual(gone.status, 404)
+        self.provider.release()
+        self.assertEqual({each.status for each in client.gather([blocker, waiting[0], waiting[2]], 20)}, {200})
+        self.assertEqual(self.arrived(), ["request 2", "request 0"])
+
     def test_two_layouts_do_not_share(self):
         gateway = self.gateway()
         self.assertEqual(gateway.chat("one").status, 200)
