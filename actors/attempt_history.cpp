@@ -11,8 +11,8 @@ constexpr duration back_off_max = std::chrono::seconds(8);
 constexpr double back_off_jitter = 0.25;
 /// A ticket that draws 429 with a Retry-After more than once stays away so much longer than the
 /// cooldown that this begins: so others may pass it (spec, "Back-off"), also where the re-opened
-/// deployment takes but one, and a poisonous request does not hold the line until its deadline. More
-/// than a timer is late by, less than anybody notices.
+/// deployment takes but one, and a poisonous request does not hold the line until its deadline.
+/// More than a timer is late by, less than anybody notices.
 constexpr duration pass_time = std::chrono::milliseconds(10);
 /// Spec: a ticket that gets 429 so often from deployments that answered others in between fails.
 constexpr std::uint32_t strikes_max = 3;
@@ -95,8 +95,8 @@ void attempt_history::back_off(time_point now, place& here, const outcome& resul
   }
   ++here.back_offs;
   here.asked_to_wait = result.retry_after.has_value();
-  here.lets_pass = here.asked_to_wait && result.kind == outcome_kind::rate_limited &&
-                   ++rate_limits_ > 1;
+  here.lets_pass =
+      here.asked_to_wait && result.kind == outcome_kind::rate_limited && ++rate_limits_ > 1;
   here.back_off_until = now + std::max(wait, group.least_back_off);
   if (here.lets_pass)
     here.back_off_until += pass_time;

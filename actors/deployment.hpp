@@ -68,7 +68,8 @@ struct attempt_result {
 /// holder says may overtake the take. It is kept until then: call `catch_up` after `take_grant`.
 class deployment {
 public:
-  /// `settings` must outlive it. `track_usage`: keep the windows also where no limit asks for them (usage-based routing).
+  /// `settings` must outlive it. `track_usage`: keep the windows also where no limit asks for them
+  /// (usage-based routing).
   deployment(const group_settings& group, const deployment_settings& settings, bool track_usage);
 
   /// Ids rise from take to take.

@@ -32,7 +32,6 @@ std::string name_instance() {
 
 } // namespace
 
-
 directory_ptr spawn_engine(caf::actor_system& system, engine_settings settings,
                            std::shared_ptr<line_link> link,
                            std::function<void(bool, const std::string&)> report) {
@@ -40,7 +39,8 @@ directory_ptr spawn_engine(caf::actor_system& system, engine_settings settings,
     settings.shared->instance = name_instance();
   auto directory = std::make_shared<engine_directory>(std::move(settings));
   directory->link = std::move(link);
-  directory->report = report ? std::move(report) : [](bool, const std::string&) {};
+  directory->report = report ? std::move(report) : [](bool, const std::string&) {
+  };
   if (const auto& shared = directory->settings.shared; shared && !directory->link)
     directory->link = std::make_shared<redis_link>(shared->server, directory->report);
   const auto& groups = directory->settings.groups;

@@ -180,9 +180,8 @@ std::vector<ticket_id> group_queue::tickets() const {
   std::vector<slot_index> order;
   for (const auto& [id, slot] : slots_)
     order.push_back(slot);
-  std::sort(order.begin(), order.end(), [&](slot_index a, slot_index b) {
-    return line_.arrival(a) < line_.arrival(b);
-  });
+  std::sort(order.begin(), order.end(),
+            [&](slot_index a, slot_index b) { return line_.arrival(a) < line_.arrival(b); });
   std::vector<ticket_id> result;
   for (const auto slot : order)
     result.push_back(records_[slot].id);

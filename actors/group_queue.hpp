@@ -146,8 +146,8 @@ public:
   void set_mode(line_mode mode);
   line_mode mode() const noexcept { return mode_; }
 
-  /// What a shared line has decided (in mode `shared`). A grant: nothing if the ticket does not wait
-  /// here any more, and the grant goes back.
+  /// What a shared line has decided (in mode `shared`). A grant: nothing if the ticket does not
+  /// wait here any more, and the grant goes back.
   std::optional<grant_id> grant_by_line(time_point now, ticket_id ticket, deployment_index where,
                                         grant_reason reason);
   /// … that it turned a ticket away.

@@ -78,8 +78,8 @@ void tell_of_line(queue_state& state) {
                       : "nothing is granted meanwhile"));
 }
 
-/// Tells the shared line what has changed. Where it has gone, or has come back, the deployments keep
-/// to this instance's part of the limits, or to all of them.
+/// Tells the shared line what has changed. Where it has gone, or has come back, the deployments
+/// keep to this instance's part of the limits, or to all of them.
 void follow_line(pointer self, time_point now) {
   auto& state = self->state;
   const auto mode = state.line->mode();

@@ -124,7 +124,8 @@ struct shared_settings {
   /// This process among them; without '/' and ':', and never used twice. Empty: the engine makes
   /// one of the host's name and something random.
   std::string instance;
-  /// While Redis is away nothing is granted; else each instance goes on with its share of the limits.
+  /// While Redis is away nothing is granted; else each instance goes on with its share of the
+  /// limits.
   bool hold_when_away = false;
 };
 

@@ -1,11 +1,12 @@
-// One instance of a shared queue under load: asks, is granted, settles, asks again, for some seconds.
+// One instance of a shared queue under load: asks, is granted, settles, asks again, for some
+// seconds.
 //
 //     vorrang_bench_shared SOCKET GROUPS AT_ONCE PAUSE_MS SECONDS [WAITING]
 //
 // With a pause one request goes after the other, AT_ONCE is then not looked at.
-// SOCKET `-`: a queue of its own, for comparison. Prints one line of JSON: grants, and how long they
-// took from ticket to grant (µs). WAITING more tickets stand in the first group meanwhile, last in
-// line and for a deployment that takes nothing.
+// SOCKET `-`: a queue of its own, for comparison. Prints one line of JSON: grants, and how long
+// they took from ticket to grant (µs). WAITING more tickets stand in the first group meanwhile,
+// last in line and for a deployment that takes nothing.
 #include "actors/engine.hpp"
 
 #include <algorithm>
@@ -45,8 +46,7 @@ engine_settings settings_for(const std::string& socket, int groups) {
 /// Keeps a number of requests going.
 class load {
 public:
-  load(engine& on, int groups, steady::time_point end)
-      : engine_(on), groups_(groups), end_(end) {}
+  load(engine& on, int groups, steady::time_point end) : engine_(on), groups_(groups), end_(end) {}
 
   void ask_once(int group) {
     if (steady::now() >= end_)
@@ -114,8 +114,8 @@ int main(int argc, char* argv[]) {
   const int groups = std::atoi(argv[2]);
   const int at_once = std::atoi(argv[3]);
   const auto pause = std::chrono::milliseconds(std::atoi(argv[4]));
-  const auto length = std::chrono::duration_cast<duration>(
-      std::chrono::duration<double>(std::atof(argv[5])));
+  const auto length =
+      std::chrono::duration_cast<duration>(std::chrono::duration<double>(std::atof(argv[5])));
   const int waiting = argc > 6 ? std::atoi(argv[6]) : 0;
 
   engine queue(settings_for(argv[1], groups), 1);
@@ -123,7 +123,8 @@ int main(int argc, char* argv[]) {
   last.pinned = 1;
   last.priority = 1000;
   for (int i = 0; i < waiting; ++i)
-    queue.open(last, [](held_grant) {}, [](const ending&) {});
+    queue.open(
+        last, [](held_grant) {}, [](const ending&) {});
   if (waiting > 0) { // until the last of them stands in line
     std::atomic<bool> there = false;
     ask probe;

@@ -45,8 +45,8 @@ constexpr std::uint16_t sentinel_port = 26379;
 std::optional<std::string> take_user(std::string_view who, redis_settings& into) {
   const auto colon = who.find(':');
   auto user = percent_decode(who.substr(0, colon));
-  auto password = percent_decode(colon == std::string_view::npos ? std::string_view()
-                                                                 : who.substr(colon + 1));
+  auto password =
+      percent_decode(colon == std::string_view::npos ? std::string_view() : who.substr(colon + 1));
   if (!user || !password) {
     return "expected two hexadecimal digits after each `%` in the URL";
   }

@@ -5,8 +5,8 @@
 namespace vorrang {
 namespace {
 
-/// While something waits or runs: often enough for a lease of 5 s (spec §6), and the look that finds
-/// what a lost message has not told.
+/// While something waits or runs: often enough for a lease of 5 s (spec §6), and the look that
+/// finds what a lost message has not told.
 constexpr duration busy_look = std::chrono::seconds(1);
 /// Else: often enough for a lease of 15 s.
 constexpr duration idle_look = std::chrono::seconds(4);

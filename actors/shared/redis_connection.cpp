@@ -55,7 +55,8 @@ void redis_connection::resolve() {
     return connect({asio::local::stream_protocol::endpoint(address_.unix_socket)}, 0, "");
   resolver_.async_resolve(
       address_.host, std::to_string(address_.port),
-      [self = shared_from_this()](error_code error, const asio::ip::tcp::resolver::results_type& found) {
+      [self = shared_from_this()](error_code error,
+                                  const asio::ip::tcp::resolver::results_type& found) {
         if (error)
           return self->close(error.message());
         std::vector<asio::generic::stream_protocol::endpoint> places;

@@ -159,8 +159,8 @@ private:
       up();
   }
 
-  /// In a cluster, the server of the key's slot as far as it is known; else the one there is. If that
-  /// is away, any other of the cluster says who has taken its place.
+  /// In a cluster, the server of the key's slot as far as it is known; else the one there is. If
+  /// that is away, any other of the cluster says who has taken its place.
   redis_node& home_of(const std::string& key) {
     const auto home = homes_.find(key);
     if (home != homes_.end())
@@ -205,7 +205,8 @@ private:
     node = std::make_unique<redis_node>(
         io_, own, tls_ ? &*tls_ : nullptr,
         [address = redis_address{at.first, at.second, ""}](auto found) { found(address, {}); },
-        redis_node::handlers{[] {}, [end_with](const std::string&) { end_with(std::nullopt); }, {}});
+        redis_node::handlers{
+            [] {}, [end_with](const std::string&) { end_with(std::nullopt); }, {}});
     node->command({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", settings_.service},
                   [end_with](const redisReply* reply, const std::string&) {
                     if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
@@ -227,8 +228,8 @@ private:
     words.insert(words.end(), what->arguments.begin(), what->arguments.end());
     if (asking)
       node.command({"ASKING"}, [](const redisReply*, const std::string&) {});
-    node.command(words, [this, to = &node, what, then, whole,
-                         asking](const redisReply* reply, const std::string& why) {
+    node.command(words, [this, to = &node, what, then, whole, asking](const redisReply* reply,
+                                                                      const std::string& why) {
       if (!reply)
         return then({false, why});
       const auto text = text_of(*reply);
@@ -264,18 +265,20 @@ private:
 
   void open_ears() {
     ears_ = std::make_unique<redis_node>(
-        io_, settings_, tls_ ? &*tls_ : nullptr, [this](auto then) { locate_ears(std::move(then)); },
-        redis_node::handlers{
-            [this] {
-              std::vector<std::string> words{"SUBSCRIBE"};
-              for (const auto& [channel, heard] : channels_)
-                words.push_back(channel);
-              if (words.size() > 1)
-                ears_->send(words);
-              tell_up(); // whatever was said meanwhile is looked for
-            },
-            [this](const std::string&) { ++ears_tried_; },
-            [this](const redisReply& reply) { heard(reply); }});
+        io_, settings_, tls_ ? &*tls_ : nullptr,
+        [this](auto then) { locate_ears(std::move(then)); },
+        redis_node::handlers{[this] {
+                               std::vector<std::string> words{"SUBSCRIBE"};
+                               for (const auto& [channel, heard] : channels_)
+                                 words.push_back(channel);
+                               if (words.size() > 1)
+                                 ears_->send(words);
+                               tell_up(); // whatever was said meanwhile is looked for
+                             },
+                             [this](const std::string&) { ++ears_tried_; },
+                             [this](const redisReply& reply) {
+                               heard(reply);
+                             }});
     ears_->start();
   }
 

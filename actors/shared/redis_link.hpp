@@ -9,9 +9,9 @@
 namespace vorrang {
 
 /// Two connections (calls; what is published) on a thread of its own, and one more for each further
-/// server of a cluster. Calls that have gathered go out together; the script goes by name, and whole
-/// to a server that does not know it. See redis_node for lost connections, and for answers that do
-/// not come.
+/// server of a cluster. Calls that have gathered go out together; the script goes by name, and
+/// whole to a server that does not know it. See redis_node for lost connections, and for answers
+/// that do not come.
 class redis_link final : public line_link {
 public:
   /// Told of what an operator wants to know: connected, lost and why. On the link's thread.

@@ -36,7 +36,9 @@ void redis_node::connect() {
         io_, settings_, *address, tls_,
         redis_connection::handlers{[this] { connected(); },
                                    [this](const redisReply& reply) { replied(reply); },
-                                   [this](const std::string& closed_why) { closed(closed_why); }});
+                                   [this](const std::string& closed_why) {
+                                     closed(closed_why);
+                                   }});
     connection_->start();
   });
 }

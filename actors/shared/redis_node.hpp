@@ -14,9 +14,9 @@ namespace vorrang {
 inline constexpr auto redis_answer_time_max = std::chrono::seconds(2);
 
 /// One server, and commands for it. A command is answered once, in order: by the server, or by why
-/// there is no answer (it may have been carried out). One that is not answered within 2 s closes the
-/// connection, and with it all others that are out. It comes back at first after 50 ms, then ever
-/// later up to 2 s, each time a bit at random. Belongs to the thread that runs its io_context.
+/// there is no answer (it may have been carried out). One that is not answered within 2 s closes
+/// the connection, and with it all others that are out. It comes back at first after 50 ms, then
+/// ever later up to 2 s, each time a bit at random. Belongs to the thread that runs its io_context.
 class redis_node {
 public:
   using answered = std::function<void(const redisReply*, const std::string& why)>;

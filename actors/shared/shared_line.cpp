@@ -84,7 +84,8 @@ std::string_view name_of(const outcome& result) {
 json describe(const group_settings& group) {
   json deployments = json::array();
   for (const auto& each : group.deployments) {
-    json one{{"id", each.id}, {"cooldown", micros(each.cooldown_time.value_or(group.cooldown_time))}};
+    json one{{"id", each.id},
+             {"cooldown", micros(each.cooldown_time.value_or(group.cooldown_time))}};
     if (each.rpm)
       one["rpm"] = *each.rpm;
     if (each.tpm)
@@ -130,8 +131,8 @@ std::optional<std::uint64_t> tokens_used(const outcome& result) {
 
 shared_line::shared_line(group_queue& queue, std::string instance, const std::string& name_space)
     : queue_(queue), instance_(std::move(instance)),
-      key_(key_for(name_space, queue.settings().name)), settings_(describe(queue.settings()).dump()),
-      digest_(digest_of(settings_)) {}
+      key_(key_for(name_space, queue.settings().name)),
+      settings_(describe(queue.settings()).dump()), digest_(digest_of(settings_)) {}
 
 // --- What happened here ----------------------------------------------------------------------
 
@@ -228,7 +229,7 @@ void shared_line::collect() {
     const auto found = told_.find(ticket);
     if (!how) {
       if (found != told_.end() && !found->second.away)
-          say(verb::cancel, {{"op", "cancel"}, {"ticket", hex(ticket)}});
+        say(verb::cancel, {{"op", "cancel"}, {"ticket", hex(ticket)}});
       if (found != told_.end())
         told_.erase(found);
       continue;
@@ -320,8 +321,9 @@ std::uint64_t shared_line::remember_use(time_point now, deployment_index where,
 
 void shared_line::granted_here(time_point now, deployment_index where, const take& made) {
   const auto name = instance_ + "-" + hex(made.id);
-  running_[made.id] = {name, made.ticket, where, made.token_estimate, now,
-                       remember_use(now, where, name, made.token_estimate)};
+  running_[made.id] = {name,  made.ticket,
+                       where, made.token_estimate,
+                       now,   remember_use(now, where, name, made.token_estimate)};
   by_name_[name] = made.id;
 }
 
@@ -523,8 +525,9 @@ void shared_line::granted(time_point now, const json& what) {
                                      : grant_reason::healthy_deployment);
   if (!given)
     return give_back(name);
-  running_[*given] = {name, ticket, where, how->token_estimate, now,
-                      remember_use(now, where, name, how->token_estimate)};
+  running_[*given] = {name,  ticket,
+                      where, how->token_estimate,
+                      now,   remember_use(now, where, name, how->token_estimate)};
   by_name_[name] = *given;
   if (const auto found = told_.find(ticket); found != told_.end())
     found->second.away = true;
@@ -559,9 +562,8 @@ void shared_line::set_rooms(time_point now, const json& rooms) {
     figures.in_flight = static_cast<std::uint32_t>(number_in(each, "n"));
     figures.window_requests = number_in(each, "requests");
     figures.window_tokens = number_in(each, "tokens");
-    figures.latency = std::chrono::microseconds(each.value("latency", 0.0) < 1
-                                                    ? 0
-                                                    : static_cast<std::int64_t>(each.value("latency", 0.0)));
+    figures.latency = std::chrono::microseconds(
+        each.value("latency", 0.0) < 1 ? 0 : static_cast<std::int64_t>(each.value("latency", 0.0)));
     figures.last_failure_status = static_cast<std::uint16_t>(number_in(each, "status"));
     figures.phase = static_cast<std::uint32_t>(number_in(each, "phase"));
     if (figures.cooling) {

@@ -146,7 +146,8 @@ TEST_CASE("a request that always draws 429 does not hold the line") {
   for (std::size_t round = 0; round < others.size(); ++round) {
     INFO(round);
     f.engine.advance(1s);
-    REQUIRE(others[round].grants.size() == 1); // the one grant of the re-opening is not the poison's
+    REQUIRE(others[round].grants.size() ==
+            1); // the one grant of the re-opening is not the poison's
     CHECK(poisonous.grants.size() == round + 2);
     f.settle(tickets[round], success);
     f.engine.advance(10ms);

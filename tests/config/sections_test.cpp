@@ -194,8 +194,7 @@ TEST_CASE("redis: a socket, and sentinels") {
         std::vector<std::pair<std::string, std::uint16_t>>{{"a", 1}, {"b", 26379}});
   const auto keys = redis("sentinel_nodes: [[a, 1], [b, 2]], service_name: main, "
                           "sentinel_password: pw, redis_password: other");
-  CHECK(keys->sentinels ==
-        std::vector<std::pair<std::string, std::uint16_t>>{{"a", 1}, {"b", 2}});
+  CHECK(keys->sentinels == std::vector<std::pair<std::string, std::uint16_t>>{{"a", 1}, {"b", 2}});
   CHECK(keys->sentinel_password.reveal() == "pw");
   CHECK(keys->password.reveal() == "other");
   CHECK(is_refused("router_settings:\n  sentinel_nodes: [[a, 1]]\n",
