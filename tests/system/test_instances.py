@@ -9,8 +9,10 @@ import subprocess
 import tempfile
 import time
 import unittest
+from email.utils import parsedate_to_datetime
 
 import client
+from failing_socket import library_path, runtimes
 from gateway import Gateway, free_port, wait_until
 from provider import Provider, Reply
 from provider.certificates import Authority
@@ -45,9 +47,10 @@ class Instances(unittest.TestCase):
         self.redis = self.enterContext(RedisServer("--dbfilename", "dump.rdb"))
         self.provider = self.enterContext(Provider())
 
-    def gateway(self, redis=None, limits=None, settings="strict: false"):
-        gateway = Gateway(CONFIG.format(base=self.provider.base, redis=redis or self.redis.path,
-                                        limits=limits or self.limits, settings=settings))  # fmt: skip
+    def gateway(self, redis=None, limits=None, settings="strict: false", environment=None):
+        text = CONFIG.format(base=self.provider.base, redis=redis or self.redis.path,
+                             limits=limits or self.limits, settings=settings)  # fmt: skip
+        gateway = Gateway(text, environment=environment)
         self.enterContext(gateway)
         self.wait_until_shared(gateway)
         return gateway
@@ -70,6 +73,13 @@ class Instances(unittest.TestCase):
         self.provider.script = [Reply(hold=True)]
         connection = gateway.send_chat("blocker")
         self.provider.wait_for_calls(1)
+        return connection
+
+    def block_next(self, gateway):
+        count = len(self.provider.calls)
+        self.provider.script = [Reply(hold=True)]
+        connection = gateway.send_chat("blocker")
+        self.provider.wait_for_calls(count + 1)
         return connection
 
     def send_in_turns(self, gateways, priorities):
@@ -169,6 +179,19 @@ class Together(Instances):
         self.provider.release()
         self.assertEqual({each.status for each in client.gather([blocker, waiting[0], waiting[2]], 20)}, {200})
         self.assertEqual(self.arrived(), ["request 2", "request 0"])
+
+    def test_clocks_an_hour_apart(self):
+        library = " ".join([*runtimes(), library_path()])
+        clocks = [self.gateway(environment={"LD_PRELOAD": library, "VORRANG_CLOCK_OFFSET_S": offset})
+                  for offset in ("-3600", "0", "3600")]  # fmt: skip
+        dates = [parsedate_to_datetime(each.chat("hello").header("date")) for each in clocks]
+        self.assertAlmostEqual((dates[2] - dates[0]).total_seconds(), 7200, delta=60)
+        blocker = self.block_next(clocks[0])
+        priorities = [5, 5, 5, 0, 0, 0, 9, 9, 9]
+        connections = self.send_in_turns(clocks, priorities)
+        self.provider.release()
+        self.assertEqual(blocker.read_response(20).status, 200)
+        self.check_order(priorities, client.gather(connections, 20), self.arrived()[3:])
 
     def test_two_layouts_do_not_share(self):
         gateway = self.gateway()
@@ -300,13 +323,6 @@ class LostRedis(Instances):
         self.assertEqual(self.provider.running_max, 1)
         arrived = [call.prompt for call in self.provider.calls]
         self.assertEqual(arrived[2:], ["request 1", "request 0", "request 2", "request 1", "request 3"])
-
-    def block_next(self, gateway):
-        count = len(self.provider.calls)
-        self.provider.script = [Reply(hold=True)]
-        connection = gateway.send_chat("blocker")
-        self.provider.wait_for_calls(count + 1)
-        return connection
 
     def lose_and_return(self, lose, give_back):
         gateways = self.pair()
