@@ -656,6 +656,23 @@ local function end_offers()
   end
 end
 
+-- Whoever calls is there, and has its offers in the reply: the note of them may have been lost.
+local own_grants = {}
+local function take_own_offers()
+  for _, member in ipairs(redis.call("ZRANGE", key.offers, 0, clean_max - 1)) do
+    local owner, id = string.match(member, "^(.-)/(.*)$")
+    local held = owner == caller and grant_of(owner, id)
+    if held then
+      redis.call("ZREM", key.offers, member)
+      held.offer = nil
+      keep_grant(held)
+      own_grants[#own_grants + 1] = { grant = id, ticket = held.ticket, deployment = names[held.where],
+                                      reason = held.probe and "head-of-line" or "healthy-deployment",
+                                      at = whole(held.at) }
+    end
+  end
+end
+
 -- Choice: as actors/choice.cpp -------------------------------------------------------------------------------------
 
 local function draw(candidates, share)
@@ -718,8 +735,6 @@ local function choose(candidates)
 end
 
 -- Granting --------------------------------------------------------------------------------------------------------
-
-local own_grants = {}
 
 -- A check apart from the choice: whether a better ticket eligible for that deployment was passed over.
 local function count_inversions(record, where)
@@ -1285,6 +1300,7 @@ if opening and (now >= opening or ready >= expected) then
     member.ready = true
   end
 end
+take_own_offers()
 pump()
 turn_impatient_away()
 turn_excess_away()

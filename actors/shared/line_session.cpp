@@ -19,14 +19,13 @@ constexpr duration rank_pause = std::chrono::milliseconds(1);
 
 line_session::line_session(time_point now, group_queue& queue, std::string instance,
                            const std::string& name_space, bool hold)
-    : queue_(queue), line_(queue, std::move(instance), name_space), hold_(hold), answered_at_(now),
+    : queue_(queue), line_(queue, std::move(instance), name_space), hold_(hold), away_since_(now),
       look_at_(now) {
   queue_.set_mode(line_mode::held);
 }
 
 void line_session::answered(time_point now, const line_answer& what) {
   if (what.came && line_.replied(now, what.text)) {
-    answered_at_ = now;
     failing_ = false;
     down_ = false;
     const auto wanted = line_.is_current() ? line_mode::shared : line_mode::held;
@@ -34,7 +33,8 @@ void line_session::answered(time_point now, const line_answer& what) {
     return;
   }
   line_.lost();
-  failing_ = true;
+  if (!std::exchange(failing_, true))
+    away_since_ = called_at_;
   trouble_ = what.came ? "it answered something else" : what.text;
   look_at_ = now + retry_pause;
   if (!down_)
@@ -46,7 +46,7 @@ void line_session::up(time_point now) {
 }
 
 std::optional<line_call> line_session::turn(time_point now) {
-  if (failing_ && !down_ && now - answered_at_ >= line_silence_max) {
+  if (failing_ && !down_ && now - away_since_ >= line_silence_max) {
     down_ = true;
     queue_.set_mode(hold_ ? line_mode::held : line_mode::own);
   }
@@ -56,6 +56,7 @@ std::optional<line_call> line_session::turn(time_point now) {
   auto call = line_.next_call();
   if (call) {
     const bool busy = queue_.waiting() > 0 || line_.is_running();
+    called_at_ = now;
     look_at_ = now + (busy || failing_ ? busy_look : idle_look);
   }
   return call;
@@ -65,7 +66,7 @@ time_point line_session::next_event() const {
   // A call that is out is answered in any case.
   auto next = line_.is_out() ? never : look_at_;
   if (failing_ && !down_)
-    next = std::min(next, answered_at_ + line_silence_max);
+    next = std::min(next, away_since_ + line_silence_max);
   if (!failing_ && !line_.is_out() && queue_.waiting() > 0 && line_.next_look() != never)
     next = std::min(next, line_.next_look() + line_.members().rank * rank_pause);
   return next;

@@ -38,7 +38,9 @@ private:
   bool hold_;
   bool down_ = false;
   bool failing_ = true;
-  time_point answered_at_;
+  /// When the first of the calls that failed was made.
+  time_point away_since_;
+  time_point called_at_{};
   time_point look_at_;
   std::string trouble_ = "not connected yet";
 };

@@ -142,6 +142,8 @@ private:
   void node_ready(const std::string& name) {
     if (name.empty() && !is_up.exchange(true))
       report_(true, "Redis answers");
+    if (ears_)
+      ears_->hurry();
     tell_up();
   }
 

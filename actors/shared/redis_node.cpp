@@ -144,6 +144,11 @@ void redis_node::ping() {
   });
 }
 
+void redis_node::hurry() {
+  if (!ended_ && !trouble_.empty() && !is_ready() && retry_.cancel() > 0)
+    connect();
+}
+
 void redis_node::end() {
   if (std::exchange(ended_, true))
     return;

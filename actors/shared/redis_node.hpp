@@ -41,6 +41,8 @@ public:
   void send(const std::vector<std::string>& words);
   /// The server is no good now: it is tried again later.
   void close(const std::string& why);
+  /// A lost connection is tried again now.
+  void hurry();
   /// For good.
   void end();
   bool is_ready() const noexcept { return connection_ && connection_->is_ready(); }

@@ -304,6 +304,20 @@ TEST_CASE("shared line: 2 s without it the queue grants by itself, and tells it 
   CHECK(s.queue.mode() == line_mode::shared);
 }
 
+TEST_CASE("shared line: one that fails after a long silence is not away yet") {
+  scene s;
+  s.settle_in();
+  s.now += 4s;
+  REQUIRE(s.calls());
+  s.session.answered(s.now, {false, "the connection is gone"});
+  s.calls();
+  CHECK_FALSE(s.session.is_down());
+  s.now += 2s;
+  s.session.answered(s.now, {false, "the connection is gone"});
+  s.calls();
+  CHECK(s.session.is_down());
+}
+
 TEST_CASE("shared line: one that has begun anew, or has given this instance up, is told again") {
   scene s;
   s.settle_in();

@@ -200,6 +200,17 @@ class Instances(LineTest):
         self.pass_time(b, 2)
         self.assertEqual(b.call(settle(told["grant"]))["results"], [True])
 
+    def test_an_offer_whose_note_was_lost_is_in_the_next_reply(self):
+        a, b = self.line("a"), self.line("b")
+        grant = a.call(offer("x"))["grants"][0]["grant"]
+        b.call(offer("y"))
+        a.call(settle(grant))
+        said = b.call()
+        self.assertEqual([each["ticket"] for each in said["grants"]], ["y"])
+        self.pass_time(b, 2)
+        self.assertEqual(b.call()["grants"], [], "once")
+        self.assertEqual(b.call(settle(said["grants"][0]["grant"]))["results"], [True])
+
     def test_an_offer_that_nobody_confirms_goes_to_the_next(self):
         a, b = self.line("a", {"rpm": 2, "slots": 1}), self.line("b", {"rpm": 2, "slots": 1})
         grant = a.call(offer("x"))["grants"][0]["grant"]
@@ -321,13 +332,18 @@ class History:
         for told, owner in sorted(grants, key=lambda each: int(each[0]["grant"])):
             self.take(told, owner)
         self.check_nobody_is_forgotten()
+        offered = {told["grant"] for told, owner in grants if owner != line.instance}
         for told, owner in grants:
-            if owner != line.instance:
+            if told["grant"] in offered:
+                offered.discard(told["grant"])
                 other = next(each for each in self.instances if each.instance == owner)
                 self.seen[owner] = self.test.now
                 confirmed = other.call({"op": "confirm", "grant": told["grant"]})
                 self.test.assertEqual(confirmed["results"], [True])
-                self.test.assertEqual(confirmed["grants"], [], "a confirmation frees nothing")
+                # Its other offers are in the reply, and in force with it; a confirmation frees nothing.
+                others = {each["grant"] for each in confirmed["grants"]}
+                self.test.assertLessEqual(others, offered, "a confirmation frees nothing")
+                offered -= others
 
     def bury(self):
         """Who was not heard of for 15 s has neither tickets nor slots; what it used stays used."""
