@@ -62,7 +62,7 @@ command_line read_command_line(std::vector<std::string> arguments,
   CLI::App app("A gateway in front of LLM APIs that decides by priority who goes next", "vorrang");
   app.set_version_flag("--version,-v", version_text);
   app.allow_extras();
-  std::string host, level, certificate, key;
+  std::string host, level;
   double request_timeout = 0;
   bool debug = false;
   app.add_option("-c,--config", result.config_file, "LiteLLM's config.yaml")->type_name("FILE");
@@ -75,8 +75,10 @@ command_line read_command_line(std::vector<std::string> arguments,
   app.add_flag("--debug,--detailed_debug", debug, "the same as --log-level debug");
   app.add_option("--request_timeout", request_timeout, "seconds a request may take")
       ->check(CLI::PositiveNumber);
-  app.add_option("--ssl_certfile_path", certificate, "not supported yet");
-  app.add_option("--ssl_keyfile_path", key, "not supported yet");
+  app.add_option("--ssl_certfile_path", result.tls_certificate,
+                 "certificate of this gateway: clients speak TLS")
+      ->type_name("FILE");
+  app.add_option("--ssl_keyfile_path", result.tls_key, "its key")->type_name("FILE");
   app.add_flag("--check-config", result.check_config,
                "print what the configuration means, and exit");
   try {
@@ -113,11 +115,16 @@ command_line read_command_line(std::vector<std::string> arguments,
     result.request_timeout = std::chrono::milliseconds(
         static_cast<std::int64_t>(std::min(request_timeout, seconds_max) * 1000));
   }
-  for (const char* name : {"SSL_CERTFILE_PATH", "SSL_KEYFILE_PATH"}) {
-    const auto value = variables(name);
-    result.tls = result.tls || (value && !value->empty());
+  if (result.tls_certificate.empty())
+    result.tls_certificate = variables("SSL_CERTFILE_PATH").value_or("");
+  if (result.tls_key.empty())
+    result.tls_key = variables("SSL_KEYFILE_PATH").value_or("");
+  if (result.tls_certificate.empty() != result.tls_key.empty()) {
+    result.exit_status = 1;
+    result.text = "vorrang: --ssl_certfile_path and --ssl_keyfile_path (or the variables "
+                  "SSL_CERTFILE_PATH and SSL_KEYFILE_PATH) belong together: give both\n";
+    return result;
   }
-  result.tls = result.tls || !certificate.empty() || !key.empty();
   if (result.config_file.empty()) {
     result.exit_status = 2;
     result.text = "vorrang: no configuration: give one with --config FILE\n";

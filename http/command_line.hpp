@@ -23,7 +23,9 @@ struct command_line {
   std::optional<log_level> level;
   std::optional<std::chrono::milliseconds> request_timeout;
   bool check_config = false;
-  bool tls = false; ///< `--ssl_certfile_path` or `--ssl_keyfile_path`
+  /// `--ssl_certfile_path` and `--ssl_keyfile_path`: both, or none.
+  std::string tls_certificate;
+  std::string tls_key;
 
   /// Flags that were ignored, a sentence each.
   std::vector<std::string> warnings;

@@ -62,7 +62,24 @@ parking::pause connection::changed() {
   return place.wait();
 }
 
+/// TLS, where the port speaks it. False: it did not come about.
+awaitable<bool> connection::secure() {
+  if (!home_.port().tls)
+    co_return true;
+  home_.runs_on().watch(patience_, patience::head);
+  wire_->secure(home_.port().tls, {}, nullptr);
+  while (wire_->is_connecting() && !out_of_patience_ && home_.current_stage() == stage::serving)
+    co_await place.wait();
+  patience_.unlink();
+  co_return !wire_->is_connecting() && !wire_->is_broken();
+}
+
 awaitable<> connection::run() {
+  const bool is_secure = co_await secure();
+  if (!is_secure) {
+    wire_->close();
+    co_return;
+  }
   for (bool is_first = true; !close_; is_first = false) {
     const bool came = co_await read_head(is_first);
     if (!came)

@@ -54,6 +54,7 @@ public:
 
 private:
   awaitable<> run();
+  awaitable<bool> secure();
   awaitable<bool> read_head(bool is_first);
   awaitable<> answer_request();
   using decision = std::variant<std::monostate, reply, std::unique_ptr<call>>;

@@ -33,6 +33,8 @@ struct data_port {
 
   const front& rules;
   byte_budget bytes;
+  /// Null: clients speak plain HTTP.
+  std::shared_ptr<tls_context> tls;
   std::atomic<std::uint64_t> requests_in_flight = 0;
   /// Connections of clients, also those that are on their way to a loop.
   std::atomic<std::uint64_t> connections = 0;

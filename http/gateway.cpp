@@ -186,6 +186,7 @@ std::string gateway::start() {
   }
   own.system = std::make_unique<caf::actor_system>(own.config);
   own.engine = own.make_engine(*own.system, *own.settings);
+  own.port.tls = own.options.tls;
   own.port.queues = own.engine.queues;
   own.port.redis_reachable = own.engine.redis_reachable;
   own.data_loops.resize(own.pool.size());

@@ -5,6 +5,7 @@
 #include "http/front.hpp"
 #include "http/loop.hpp"
 #include "http/operator_desk.hpp"
+#include "http/tls.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -44,6 +45,8 @@ struct gateway_options {
   std::uint64_t connections_max = 0;
   /// The admin port on a free port instead of the configured one, if that is not 0.
   bool any_admin_port = false;
+  /// Null: clients speak plain HTTP.
+  std::shared_ptr<tls_context> tls;
   loop_times times;
   machine_facts facts;
 };

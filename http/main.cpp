@@ -122,6 +122,14 @@ int serve(const command_line& asked, config::read_result read) {
 
   const bool has_keys = settings->gateway.has_keys();
   gateway_options options;
+  if (!asked.tls_certificate.empty()) {
+    std::string trouble;
+    options.tls = tls_context_for_clients(asked.tls_certificate, asked.tls_key, trouble);
+    if (!options.tls) {
+      std::cerr << "vorrang: " << trouble << "; expected PEM files that can be read" << std::endl;
+      return status_failed;
+    }
+  }
   options.host = asked.host.value_or(has_keys ? "0.0.0.0" : "127.0.0.1");
   options.port = asked.port;
   options.threads = asked.threads;
@@ -141,8 +149,9 @@ int serve(const command_line& asked, config::read_result read) {
   }
   const signal_thread signals(serves);
   const bool is_ipv6 = options.host.find(':') != std::string::npos && options.host.front() != '[';
-  std::cout << "RUNNING on http://" << (is_ipv6 ? "[" + options.host + "]" : options.host) << ":"
-            << serves.port() << std::endl;
+  std::cout << "RUNNING on " << (options.tls ? "https://" : "http://")
+            << (is_ipv6 ? "[" + options.host + "]" : options.host) << ":" << serves.port()
+            << std::endl;
   serves.wait();
   log_line(log_level::info, "stopped");
   return 0;
@@ -162,13 +171,6 @@ int run(int argc, char* argv[]) {
   config::print_diagnostics(std::cerr, read, false);
   if (read.has_errors())
     return status_bad_configuration;
-  if (asked.tls) {
-    std::cerr
-        << "vorrang: TLS on the gateway's own port is not supported yet; "
-           "leave --ssl_certfile_path and --ssl_keyfile_path out, and put a TLS proxy before it"
-        << std::endl;
-    return status_failed;
-  }
   return serve(asked, std::move(read));
 }
 

@@ -103,14 +103,17 @@ std::shared_ptr<tls_memory> make_tls_memory() {
 
 class tls_context {
 public:
-  explicit tls_context(SSL_CTX* owned) : owned_(owned) {}
+  explicit tls_context(SSL_CTX* owned, bool serves = false) : owned_(owned), serves_(serves) {}
   ~tls_context() { SSL_CTX_free(owned_); }
   tls_context(const tls_context&) = delete;
   tls_context& operator=(const tls_context&) = delete;
   SSL_CTX* get() const noexcept { return owned_; }
+  /// Towards clients.
+  bool serves() const noexcept { return serves_; }
 
 private:
   SSL_CTX* owned_;
+  bool serves_;
 };
 
 namespace {
@@ -124,14 +127,29 @@ int remember(SSL* ssl, SSL_SESSION* made) {
   return 1;
 }
 
-std::shared_ptr<tls_context> make_context(const tls_rules& rules, std::string& trouble) {
-  ERR_clear_error();
-  auto made = std::make_shared<tls_context>(SSL_CTX_new(TLS_client_method()));
-  SSL_CTX* const context = made->get();
+/// For both directions.
+void set_up(SSL_CTX* context) {
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                 SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_read_ahead(context, 1);
+}
+
+/// Of what a client offers HTTP/1.1, if it is there; else nothing is said of it.
+int choose_protocol(SSL*, const unsigned char** out, unsigned char* size,
+                    const unsigned char* offered, unsigned int offered_size, void*) {
+  static constexpr unsigned char ours[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+  unsigned char* chosen = nullptr;
+  const int found = SSL_select_next_proto(&chosen, size, ours, sizeof ours, offered, offered_size);
+  *out = chosen;
+  return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
+std::shared_ptr<tls_context> make_context(const tls_rules& rules, std::string& trouble) {
+  ERR_clear_error();
+  auto made = std::make_shared<tls_context>(SSL_CTX_new(TLS_client_method()));
+  SSL_CTX* const context = made->get();
+  set_up(context);
   static constexpr unsigned char http_1_1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
   SSL_CTX_set_alpn_protos(context, http_1_1, sizeof http_1_1);
   // Clients are remembered by us alone: OpenSSL's own store never gives one back to a client.
@@ -172,12 +190,37 @@ std::shared_ptr<tls_context> tls_context_for(const tls_rules& rules, std::string
   return found;
 }
 
+std::shared_ptr<tls_context> tls_context_for_clients(const std::string& certificate_file,
+                                                     const std::string& key_file,
+                                                     std::string& trouble) {
+  ERR_clear_error();
+  auto made = std::make_shared<tls_context>(SSL_CTX_new(TLS_server_method()), true);
+  SSL_CTX* const context = made->get();
+  set_up(context);
+  SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
+  static constexpr unsigned char name[] = {'v', 'o', 'r', 'r', 'a', 'n', 'g'};
+  SSL_CTX_set_session_id_context(context, name, sizeof name);
+  const auto failed = [&](const std::string& what) {
+    trouble = what + ": " + cause();
+    return nullptr;
+  };
+  if (SSL_CTX_use_certificate_chain_file(context, certificate_file.c_str()) != 1)
+    return failed("cannot use the certificate in " + certificate_file);
+  if (SSL_CTX_use_PrivateKey_file(context, key_file.c_str(), SSL_FILETYPE_PEM) != 1)
+    return failed("cannot use the key in " + key_file);
+  return made;
+}
+
 tls_session::tls_session(std::shared_ptr<tls_context> context, int descriptor,
                          const std::string& host, std::shared_ptr<tls_memory> memory)
     : context_(std::move(context)), memory_(std::move(memory)), descriptor_(descriptor),
       ssl_(SSL_new(context_->get())) {
   BIO* const socket = make_socket_bio(descriptor_);
   SSL_set_bio(ssl_, socket, socket);
+  if (context_->serves()) {
+    SSL_set_accept_state(ssl_);
+    return;
+  }
   SSL_set_connect_state(ssl_);
   if (is_address(host)) {
     X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), host.c_str());

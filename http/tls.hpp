@@ -1,5 +1,5 @@
-// TLS towards upstreams: one context for each way of judging certificates, one session for each
-// connection. OpenSSL stays out of this header.
+// TLS: towards upstreams one context for each way of judging certificates, towards clients one; a
+// session for each connection. OpenSSL stays out of this header.
 #pragma once
 
 #include <cstddef>
@@ -31,6 +31,12 @@ class tls_context;
 /// a sentence in `trouble`, if a file of the rules cannot be used. From any thread.
 std::shared_ptr<tls_context> tls_context_for(const tls_rules& rules, std::string& trouble);
 
+/// What a gateway shows to its own clients: PEM files with the certificate (and those that vouch
+/// for it) and with the key. Null, and a sentence in `trouble`, if one of them cannot be used.
+std::shared_ptr<tls_context> tls_context_for_clients(const std::string& certificate_file,
+                                                     const std::string& key_file,
+                                                     std::string& trouble);
+
 /// The last session of one address, so that the next connection takes it up again (half the
 /// processor time of a handshake). Belongs to one thread.
 class tls_memory;
@@ -49,7 +55,8 @@ enum class tls_step : std::uint8_t {
 /// one thread. Never raises SIGPIPE.
 class tls_session {
 public:
-  /// `host`: a name (sent as SNI, and the certificate must be for it) or an IP address.
+  /// `host`: a name (sent as SNI, and the certificate must be for it) or an IP address; towards
+  /// clients it means nothing, and neither does `memory`.
   tls_session(std::shared_ptr<tls_context> context, int descriptor, const std::string& host,
               std::shared_ptr<tls_memory> memory);
   ~tls_session();

@@ -37,8 +37,9 @@ public:
   /// Begins to connect; ends with is_connecting() false. False: no socket can be had, since the
   /// process or the machine has no descriptor or memory left; the wire is not open.
   [[nodiscard]] bool connect(const tcp::endpoint& to);
-  /// From now on TLS, once connected and while nothing is being read or written: is_connecting()
-  /// until the handshake is over. If it fails the wire is broken, and fault() says why.
+  /// From now on TLS, once connected (or adopted, where `context` is for clients) and while nothing
+  /// is being read or written: is_connecting() until the handshake is over. If it fails the wire is
+  /// broken, and fault() says why.
   void secure(std::shared_ptr<tls_context> context, const std::string& host,
               std::shared_ptr<tls_memory> memory);
   /// Why TLS failed, for the log; else empty.

@@ -1,10 +1,15 @@
 """Upstreams over TLS: whose certificate is believed, and that everything works as without."""
 
+import http.client
+import json
 import socket
+import ssl
 import tempfile
+import textwrap
 import unittest
 
-from gateway import Gateway
+import client
+from gateway import Gateway, free_port, run_binary, wait_until
 from provider import Provider, Reply
 from provider.certificates import Authority
 
@@ -127,6 +132,83 @@ class Upstreams(unittest.TestCase):
 class Ignored(list):
     def append(self, _failure):
         pass
+
+
+class Clients(unittest.TestCase):
+    """The gateway's own port over TLS."""
+
+    CONFIG = """
+    model_list:
+      - model_name: m
+        litellm_params: {model: openai/x, mock_response: hello}
+      - model_name: slow
+        litellm_params: {model: openai/x, mock_response: hello, mock_delay: 5, max_parallel_requests: 1}
+    """
+
+    @classmethod
+    def setUpClass(cls):
+        folder = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="vorrang-certificates-"))
+        cls.authority = Authority(folder)
+        cls.certificate, cls.key = cls.authority.server_files()
+
+    def setUp(self):
+        flags = ["--ssl_certfile_path", self.certificate, "--ssl_keyfile_path", self.key]
+        self.gateway = self.enterContext(Gateway(self.CONFIG, flags))
+
+    def connect(self):
+        made = http.client.HTTPSConnection("localhost", self.gateway.port, timeout=20,
+                                           context=self.authority.client_context())  # fmt: skip
+        self.addCleanup(made.close)
+        return made
+
+    def ask(self, connection, **fields):
+        body = client.chat_body(fields.pop("prompt", "hello"), **fields)
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
+
+    def test_answers_streams_and_large_bodies_on_one_connection(self):
+        connection = self.connect()
+        for fields in ({}, {"stream": True}, {"prompt": "x" * 5_000_000}, {}):
+            self.ask(connection, **fields)
+            answer = connection.getresponse()
+            text = answer.read()
+            self.assertEqual(answer.status, 200, text[:200])
+            self.assertIn(b"[DONE]" if "stream" in fields else b'"hello"', text)
+        self.assertEqual(connection.sock.selected_alpn_protocol(), None)
+
+    def test_a_client_that_hangs_up_leaves_the_line(self):
+        running, waits = self.connect(), self.connect()
+        self.ask(running, model="slow")
+        wait_until(lambda: self.gateway.queue("slow").document["deployments"][0]["in_flight"] == 1)
+        self.ask(waits, model="slow")
+        self.gateway.wait_until_waiting(1, "slow")
+        waits.close()
+        self.gateway.wait_until_waiting(0, "slow")
+        running.close()
+        wait_until(lambda: self.gateway.queue("slow").document["deployments"][0]["in_flight"] == 0)
+
+    def test_who_does_not_speak_it_is_let_go(self):
+        with self.gateway.connect() as plain:
+            plain.request("GET", "/v1/models")
+            self.assertNotIn(b"HTTP/1.1 200", plain.read_to_end())
+        stranger = http.client.HTTPSConnection("localhost", self.gateway.port, timeout=20)
+        with self.assertRaises(ssl.SSLError):
+            stranger.request("GET", "/v1/models")
+        connection = self.connect()
+        self.ask(connection)
+        self.assertEqual(connection.getresponse().status, 200)
+
+    def test_files_that_cannot_be_used(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
+            config.write(textwrap.dedent(self.CONFIG))
+            config.flush()
+            for flags, word in (
+                (["--ssl_certfile_path", self.certificate], "belong together"),
+                (["--ssl_certfile_path", "/nowhere.pem", "--ssl_keyfile_path", self.key], "/nowhere.pem"),
+                (["--ssl_certfile_path", self.certificate, "--ssl_keyfile_path", self.certificate], "cannot use the key"),
+            ):
+                status, _, errors = run_binary("--config", config.name, "--port", str(free_port()), *flags)
+                self.assertEqual(status, 1, errors)
+                self.assertIn(word, errors)
 
 
 if __name__ == "__main__":
