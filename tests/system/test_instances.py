@@ -270,7 +270,8 @@ class LostInstances(Instances):
         first.process.send_signal(signal.SIGSTOP)
         try:
             self.provider.release()
-            self.assertEqual(other.read_response(10).status, 200)
+            # If it was just calling, the offer is in a reply that it cannot read: its lease ends that.
+            self.assertEqual(other.read_response(30).status, 200)
         finally:
             first.process.send_signal(signal.SIGCONT)
         self.assertEqual([each.status for each in client.gather([blocker, mine], 20)], [200] * 2)
@@ -283,13 +284,14 @@ class LostRedis(Instances):
     def pair(self, **more):
         return [self.gateway(settings=self.settings, **more) for _ in range(2)]
 
-    def finish(self, blocker, connections, priorities):
+    def finish(self, gateways, blocker, connections, priorities):
         self.provider.release()
         self.assertEqual(blocker.read_response(30).status, 200)
         self.check_order(priorities, client.gather(connections, 30), self.arrived())
         self.wait_until_in_line(0)
+        self.provider.wait_until(lambda: self.provider.running == 0)
         # No slot has leaked: the next goes at once.
-        self.assertEqual(self.provider.running, 0)
+        self.assertEqual({each.chat("after").status for each in gateways}, {200})
 
     def test_restarted_empty(self):
         gateways = self.pair()
@@ -300,7 +302,7 @@ class LostRedis(Instances):
         self.redis.forget()
         self.redis.start()
         self.wait_until_in_line(5)
-        self.finish(blocker, connections, priorities)
+        self.finish(gateways, blocker, connections, priorities)
 
     def test_restarted_with_old_data(self):
         gateways = self.pair()
