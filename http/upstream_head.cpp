@@ -128,15 +128,20 @@ std::string with_query(std::string path, std::string_view query) {
   return path;
 }
 
-std::string models_target(const config::deployment& deployment, const upstream_address& address) {
-  std::string path = address.base_path;
+/// An address may end in the path of one API.
+void strip_api(std::string& path) {
   for (const auto api : {body_api::chat, body_api::completions, body_api::embeddings,
                          body_api::responses, body_api::messages}) {
     if (ends_with(path, path_of(api))) {
       path.resize(path.size() - path_of(api).size());
-      break;
+      return;
     }
   }
+}
+
+std::string models_target(const config::deployment& deployment, const upstream_address& address) {
+  std::string path = address.base_path;
+  strip_api(path);
   if (deployment.provider == "azure" && path.find("/openai/v1") == path.npos) {
     path.resize(std::min(path.find("/openai"), path.size()));
     path += "/openai";
@@ -232,13 +237,19 @@ std::string upstream_target(const config::deployment& deployment, const upstream
   target.reserve(address.base_path.size() + path.size() + address.base_query.size() + 1);
   target = address.base_path;
   std::string query = address.base_query;
-  if (ends_with(target, path)) {
+  const bool is_whole = ends_with(target, path) &&
+                        (path != "/completions" || !ends_with(target, "/chat/completions"));
+  if (!is_whole) {
+    strip_api(target); // of another one
+  }
+  if (is_whole) {
     // used as it is
   } else if (deployment.provider == "azure" && target.find("/openai/v1") == target.npos) {
     if (ends_with(target, "/openai")) {
       target.resize(target.size() - std::string_view("/openai").size());
     }
     if (path == "/responses") {
+      target.resize(std::min(target.find("/openai/deployments/"), target.size()));
       target += "/openai/responses";
     } else {
       if (target.find("/openai/deployments/") == target.npos) {

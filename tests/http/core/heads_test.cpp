@@ -253,6 +253,12 @@ TEST_CASE("targets of upstreams") {
         "/openai/deployments/my%20model%2F1/chat/completions?api-version=2024-02-01");
   CHECK(target("azure", "https://h/openai", "/embeddings", "v") ==
         "/openai/deployments/my%20model%2F1/embeddings?api-version=v");
+  CHECK(target("azure", "https://h/openai/deployments/d", "/responses", "v") ==
+        "/openai/responses?api-version=v");
+  CHECK(target("openai", "https://h/v1/chat/completions", "/completions", "") == "/v1/completions");
+  CHECK(target("openai", "https://h/v1/chat/completions", "/embeddings", "") == "/v1/embeddings");
+  CHECK(target("openai", "https://h/v1/chat/completions", "/chat/completions", "") ==
+        "/v1/chat/completions");
   CHECK(target("azure", "https://h/openai/deployments/d", "/chat/completions", "v") ==
         "/openai/deployments/d/chat/completions?api-version=v");
   CHECK(target("azure", "https://h/openai/v1", "/chat/completions", "v") ==
