@@ -19,7 +19,7 @@
 -- Grants for the caller are in the reply, and in force. Those for another instance are published to
 -- `KEYS[1]:to:<instance>` as offers, which it confirms within a second.
 
-local layout = "1"
+local layout = "2"
 local base, caller = KEYS[1], ARGV[1]
 local settings = cjson.decode(ARGV[2])
 local known = cjson.decode(ARGV[3])
@@ -42,16 +42,16 @@ local rate_slot = 10 * second
 local key = {
   line = base .. ":waiting", -- sorted set: priority, then member `<arrival>:<instance>/<ticket>`
   resting = base .. ":resting", -- the same, of tickets that may go nowhere for now
-  offers = base .. ":offers", -- sorted set: when an offer ends → `<instance>/<grant>`
+  offers = base .. ":offers", -- sorted set: when an offer ends → `<instance>/<ticket>`
   settings = base .. ":settings", -- hash: digest → settings, of the instances there are
 }
 local function window_of(number) -- sorted set: date → `<grant>:<tokens>:<requests>`
   return base .. ":window:" .. number
 end
-local function tickets_of(instance) -- hash: ticket → record
+local function tickets_of(instance) -- hash: ticket → record, of those that wait
   return base .. ":tickets:" .. instance
 end
-local function grants_of(instance) -- hash: grant → record
+local function grants_of(instance) -- hash: ticket → record, of those that are granted
   return base .. ":grants:" .. instance
 end
 
@@ -88,6 +88,7 @@ end
 
 local time = redis.call("TIME")
 local now = math.max(tonumber(time[1]) * second + tonumber(time[2]), tonumber(state.now or "0"))
+local now_text = whole(now)
 math.randomseed((tonumber(time[2]) + tonumber(state.grant or "0")) % 2147483647)
 
 local members = state.members and cmsgpack.unpack(state.members) or {}
@@ -221,6 +222,14 @@ end
 
 -- Records -----------------------------------------------------------------------------------------------
 
+-- A deployment to which nothing has happened; only what differs from it is kept.
+-- n: in flight; tokens, requests, entries, oldest: of the window, which is kept until `kept`; phase, began, cooling,
+-- ends, no_probe, asked, probing, spacing, probe_at, limit, reopening: as actors/health.hpp has them;
+-- fails: {when, kind}.
+local untouched = { n = 0, tokens = 0, requests = 0, entries = 0, oldest = 0, kept = 0, phase = 0, began = 0,
+                    cooling = false, ends = 0, no_probe = 0, asked = 0, probing = false, spacing = 0, probe_at = 0,
+                    limit = 0, reopening = 0, fails = {}, latency = 0, status = 0 }
+local from_untouched = { __index = untouched }
 local loaded, changed = {}, {}
 local function deployment(number)
   local found = loaded[number]
@@ -229,12 +238,7 @@ local function deployment(number)
     if text == nil and number > #settings.deployments then
       text = redis.call("HGET", base, number)
     end
-    -- n: in flight; tokens, requests, entries: of the window; phase, began, cooling, ends, no_probe, asked,
-    -- probing, spacing, probe_at, limit, reopening: as actors/health.hpp has them; fails: {when, kind}.
-    found = text and cmsgpack.unpack(text)
-      or { n = 0, tokens = 0, requests = 0, entries = 0, phase = 0, began = 0, cooling = false, ends = 0,
-           no_probe = 0, asked = 0, probing = false, spacing = 0, probe_at = 0, limit = 0, reopening = 0, fails = {},
-           latency = 0, status = 0 }
+    found = setmetatable(text and cmsgpack.unpack(text) or {}, from_untouched)
     loaded[number] = found
   end
   return found
@@ -243,27 +247,39 @@ local function save(number)
   changed[number] = true
 end
 
--- Tickets and grants are kept as lists, which are half as long as tables with names.
-local ticket_fields = { "priority", "tokens", "oversize", "eligible", "attempts", "arrival", "granted", "unwanted" }
-local grant_fields = { "ticket", "where", "at", "dated", "entry", "tokens", "probe", "phase", "healed", "offer" }
-local function to_list(record, order)
-  local list = {}
-  for i, name in ipairs(order) do
-    local value = record[name]
-    list[i] = value == nil and false or value
+-- A ticket is one record, whether it waits or is granted; a grant is named `<ticket>.<number>`.
+--   priority, tokens, oversize, eligible, attempts, arrival    always
+--   grant, where, at, dated, entry, probe, phase, healed, offer, unwanted    while it is granted
+--   owner, id; kept: the hash that it is in; lined: how it stands in line    only in here
+-- It is kept as a list, which is half as long as a table with names.
+local function pack_ticket(record)
+  if not record.grant then
+    return cmsgpack.pack({ record.priority, record.tokens, record.oversize or false, record.eligible or false,
+                           record.attempts, record.arrival })
   end
-  return cmsgpack.pack(list)
+  return cmsgpack.pack({ record.priority, record.tokens, record.oversize or false, record.eligible or false,
+                         record.attempts, record.arrival, record.grant, record.where, record.at, record.dated or false,
+                         record.entry or false, record.probe or false, record.phase, record.healed or false,
+                         record.offer or false, record.unwanted or false })
 end
-local function from_list(text, order, record)
+local function goes_nowhere(record)
+  return record.eligible and #record.eligible == 0
+end
+local function unpack_ticket(owner, id, text, kept)
   local list = cmsgpack.unpack(text)
-  for i, name in ipairs(order) do
-    record[name] = list[i] or nil
+  local record = { owner = owner, id = id, kept = kept, priority = list[1], tokens = list[2], oversize = list[3],
+                   eligible = list[4] or nil, attempts = list[5], arrival = list[6] }
+  if list[7] then
+    record.grant, record.where, record.at, record.dated, record.entry = list[7], list[8], list[9], list[10], list[11]
+    record.probe, record.phase, record.healed, record.offer, record.unwanted
+      = list[12], list[13], list[14], list[15], list[16]
+  else
+    record.lined = goes_nowhere(record) and "resting" or "line"
   end
   return record
 end
 
--- owner → id → record or false; `dirty` those to be written at the end.
-local tickets, dirty = {}, {}
+local tickets = {} -- owner → id → record, or false: there is none
 local function cached(owner)
   local own = tickets[owner]
   if not own then
@@ -272,45 +288,109 @@ local function cached(owner)
   end
   return own
 end
+-- Reads tickets at once that will be looked at.
+local function fetch(owner, ids)
+  local own = cached(owner)
+  for _, hash in ipairs({ grants_of(owner), tickets_of(owner) }) do
+    local wanted = {}
+    for _, id in ipairs(ids) do
+      if own[id] == nil then
+        wanted[#wanted + 1] = id
+      end
+    end
+    if #wanted == 0 then
+      return
+    end
+    local texts = redis.call("HMGET", hash, unpack(wanted))
+    for i, id in ipairs(wanted) do
+      own[id] = texts[i] and unpack_ticket(owner, id, texts[i], hash) or nil
+    end
+  end
+  for _, id in ipairs(ids) do
+    own[id] = own[id] or false
+  end
+end
 local function ticket_of(owner, id)
   local own = cached(owner)
   if own[id] == nil then
-    local text = redis.call("HGET", tickets_of(owner), id)
-    own[id] = text and from_list(text, ticket_fields, { owner = owner, id = id }) or false
+    fetch(owner, { id })
   end
   return own[id] or nil
 end
-local function keep_ticket(record)
+local function ticket_in(grant)
+  return string.match(grant, "^(.-)%.") or ""
+end
+-- The ticket that has this grant.
+local function holder(owner, grant)
+  local record = ticket_of(owner, ticket_in(grant))
+  return record and record.grant == grant and record or nil
+end
+local dirty = {} -- records that are written at the end
+local function keep(record)
   dirty[record] = true
-end
-local function grant_of(owner, id)
-  local text = redis.call("HGET", grants_of(owner), id)
-  return text and from_list(text, grant_fields, { owner = owner, id = id })
-end
-local function keep_grant(held)
-  touched[grants_of(held.owner)] = true
-  redis.call("HSET", grants_of(held.owner), held.id, to_list(held, grant_fields))
 end
 
 local function member_of(record)
   return record.arrival .. ":" .. record.owner .. "/" .. record.id
 end
+local function owner_and_id(member)
+  return string.match(member, "^%d+:(.-)/(.*)$")
+end
+
+-- Whoever comes into line in this call is `fresh`, and is put into the sorted set only if it is still there at the end.
+local fresh, leavers = {}, {}
 local function stand(record)
-  local nowhere = record.eligible and #record.eligible == 0
-  touched[nowhere and key.resting or key.line] = true
-  redis.call("ZADD", nowhere and key.resting or key.line, record.priority, member_of(record))
+  keep(record)
+  if goes_nowhere(record) then
+    touched[key.resting] = true
+    redis.call("ZADD", key.resting, record.priority, member_of(record))
+    record.lined = "resting"
+  else
+    record.lined = "fresh"
+    if not record.is_fresh then
+      record.is_fresh = true
+      fresh[#fresh + 1] = record
+    end
+  end
 end
 local function leave(record)
-  local nowhere = record.eligible and #record.eligible == 0
-  redis.call("ZREM", nowhere and key.resting or key.line, member_of(record))
+  if record.lined == "line" then
+    leavers[#leavers + 1] = member_of(record)
+  elseif record.lined == "resting" then
+    redis.call("ZREM", key.resting, member_of(record))
+  end
+  record.lined = nil
+end
+-- Puts the sorted set in order, for whoever looks at it as a whole.
+local function line_up()
+  if #leavers > 0 then
+    redis.call("ZREM", key.line, unpack(leavers))
+    leavers = {}
+  end
+  local comers = {}
+  for _, record in ipairs(fresh) do
+    record.is_fresh = nil
+    if record.lined == "fresh" then
+      record.lined = "line"
+      comers[#comers + 1] = record.priority
+      comers[#comers + 1] = member_of(record)
+    end
+  end
+  if #comers > 0 then
+    touched[key.line] = true
+    redis.call("ZADD", key.line, unpack(comers))
+  end
+  fresh = {}
+end
+local function waiting_count()
+  line_up()
+  return redis.call("ZCARD", key.line) + redis.call("ZCARD", key.resting)
 end
 local function forget(record)
-  if not record.granted then
-    leave(record)
-  end
-  dirty[record] = nil
+  leave(record)
+  record.gone = true
+  keep(record)
   cached(record.owner)[record.id] = false
-  redis.call("HDEL", tickets_of(record.owner), record.id)
 end
 local function eligible_of(record)
   return record.eligible or all_of(record.owner)
@@ -392,14 +472,16 @@ local function fail(number, outcome)
   local counted = outcome.counted or 0
   local at_once = (outcome.kind == "rate_limited" or refused or asked_to_wait) and counted == 0
   local kept, alike = {}, 0
-  if not at_once then
-    of.fails[#of.fails + 1] = { now, counted }
-  end
   for _, each in ipairs(of.fails) do
     if each[1] + window > now then
       kept[#kept + 1] = each
-      alike = alike + (each[2] == counted and 1 or 0)
     end
+  end
+  if not at_once then
+    kept[#kept + 1] = { now, counted }
+  end
+  for _, each in ipairs(kept) do
+    alike = alike + (each[2] == counted and 1 or 0)
   end
   of.fails = kept
   if of.cooling then
@@ -460,7 +542,7 @@ end
 -- Takes what is older than 60 s out of a window.
 local function age(number)
   local of = deployment(number)
-  if of.entries == 0 or (of.oldest or 0) + window > now then
+  if of.entries == 0 or of.oldest + window > now then
     return
   end
   local old = redis.call("ZRANGEBYSCORE", window_of(number), "-inf", whole(now - window), "LIMIT", 0, clean_max)
@@ -474,7 +556,7 @@ local function age(number)
   local oldest = redis.call("ZRANGE", window_of(number), 0, 0, "WITHSCORES")
   of.oldest = tonumber(oldest[2] or "0")
   if not oldest[1] then
-    of.tokens, of.requests, of.entries = 0, 0, 0
+    of.tokens, of.requests, of.entries, of.kept = 0, 0, 0, 0
   end
   save(number)
 end
@@ -504,11 +586,11 @@ local function use(number, name, at, tokens, requests)
     of.entries = of.entries + 1
     more_tokens, more_requests = 0, 0
   end
-  redis.call("ZADD", window_of(number), whole(dated),
+  redis.call("ZADD", window_of(number), dated == now and now_text or whole(dated),
              name .. ":" .. whole(tokens + more_tokens) .. ":" .. whole(requests + more_requests))
   of.tokens = of.tokens + tokens
   of.requests = of.requests + requests
-  of.oldest = of.entries == 1 and dated or math.min(of.oldest or dated, dated)
+  of.oldest = of.entries == 1 and dated or math.min(of.oldest, dated)
   save(number)
   return dated, name
 end
@@ -526,6 +608,7 @@ local function correct(number, held, tokens, requests)
   redis.call("ZREM", window_of(number), member)
   if had_requests + requests == 0 and had_tokens + tokens <= 0 then
     of.entries = of.entries - 1
+    of.kept = of.entries > 0 and of.kept or 0
   else
     redis.call("ZADD", window_of(number), whole(held.dated),
                held.entry .. ":" .. whole(math.max(had_tokens + tokens, 0)) .. ":" .. whole(had_requests + requests))
@@ -577,32 +660,34 @@ end
 
 -- Endings of grants -------------------------------------------------------------------------------------------
 
-local function close_grant(held)
-  redis.call("HDEL", grants_of(held.owner), held.id)
-  if held.offer then
-    redis.call("ZREM", key.offers, held.owner .. "/" .. held.id)
+local offers = {} -- when the next of them end: `<instance>/<ticket>` → time
+local function take_offer_back(record)
+  local member = record.owner .. "/" .. record.id
+  redis.call("ZREM", key.offers, member)
+  offers[member] = nil
+  record.offer = nil
+end
+-- The slot comes back. What the ticket does then is the caller's affair.
+local function close_grant(record)
+  if record.offer then
+    take_offer_back(record)
   end
-  local of = deployment(held.where)
+  local of = deployment(record.where)
   of.n = math.max(of.n - 1, 0)
-  save(held.where)
+  save(record.where)
+  record.grant, record.dated, record.entry, record.probe, record.healed = nil, nil, nil, nil, nil
 end
 
 -- Nothing was tried: slot, rpm and tokens come back, and the ticket to its place if it is still wanted.
-local function give_back(held, wanted)
-  close_grant(held)
-  correct(held.where, held, -held.tokens, -1)
-  judge(held.where, held, { kind = "not_sent" })
-  local record = ticket_of(held.owner, held.ticket)
-  if record and record.granted == held.id then
-    record.granted = nil
-    record.attempts = math.max(record.attempts - 1, 0)
-    if wanted and not record.unwanted then
-      keep_ticket(record)
-      stand(record)
-    else
-      record.granted = held.id -- it stands nowhere
-      forget(record)
-    end
+local function give_back(record, wanted)
+  correct(record.where, record, -record.tokens, -1)
+  judge(record.where, record, { kind = "not_sent" })
+  close_grant(record)
+  record.attempts = math.max(record.attempts - 1, 0)
+  if wanted and not record.unwanted then
+    stand(record)
+  else
+    forget(record)
   end
 end
 
@@ -617,17 +702,18 @@ end
 -- may have sent stays used.
 local function bury(instance)
   local left = clean_max
-  local held_by = redis.call("HKEYS", grants_of(instance))
-  for i = 1, math.min(#held_by, left) do
-    local held = grant_of(instance, held_by[i])
-    if held.offer then
-      give_back(held, false)
-    else
-      close_grant(held)
-      judge(held.where, held, { kind = "cancelled" })
+  local granted = redis.call("HKEYS", grants_of(instance))
+  for i = 1, math.min(#granted, left) do
+    local record = ticket_of(instance, granted[i])
+    if record and record.offer then
+      give_back(record, false)
+    elseif record and record.grant then
+      judge(record.where, record, { kind = "cancelled" })
+      close_grant(record)
+      forget(record)
     end
   end
-  left = left - #held_by
+  left = left - #granted
   local waiting = left > 0 and redis.call("HSCAN", tickets_of(instance), 0, "COUNT", left)[2] or {}
   for i = 1, #waiting, 2 do
     local record = ticket_of(instance, waiting[i])
@@ -640,35 +726,43 @@ local function bury(instance)
   end
 end
 
-local function end_offers()
-  local over = redis.call("ZRANGEBYSCORE", key.offers, "-inf", whole(now), "LIMIT", 0, clean_max)
-  for _, member in ipairs(over) do
+-- An offer that nobody confirmed in time goes back. Whoever calls is there, and has its own in the reply: the note
+-- of them may have been lost.
+local own_grants = {}
+local function look_at_offers()
+  local found = redis.call("ZRANGE", key.offers, 0, clean_max - 1, "WITHSCORES")
+  for i = 1, #found, 2 do
+    local member, ends = found[i], tonumber(found[i + 1])
     local owner, id = string.match(member, "^(.-)/(.*)$")
-    local held = grant_of(owner, id)
-    if held then
+    local record = (ends <= now or owner == caller) and ticket_of(owner, id)
+    offers[member] = ends
+    if record and not record.offer then -- read after it was lost, and announced again
+      redis.call("ZREM", key.offers, member)
+      offers[member] = nil
+    elseif record and ends <= now then
       if members[owner] then
         members[owner].suspect = true
       end
-      give_back(held, true)
-    else
+      give_back(record, true)
+    elseif ends <= now then
       redis.call("ZREM", key.offers, member)
+      offers[member] = nil
     end
   end
 end
-
--- Whoever calls is there, and has its offers in the reply: the note of them may have been lost.
-local own_grants = {}
+local function grant_told(record)
+  return { grant = record.grant, ticket = record.id, deployment = names[record.where],
+           reason = record.probe and "head-of-line" or "healthy-deployment",
+           at = record.at == now and now_text or whole(record.at) }
+end
 local function take_own_offers()
-  for _, member in ipairs(redis.call("ZRANGE", key.offers, 0, clean_max - 1)) do
+  for member in pairs(offers) do
     local owner, id = string.match(member, "^(.-)/(.*)$")
-    local held = owner == caller and grant_of(owner, id)
-    if held then
-      redis.call("ZREM", key.offers, member)
-      held.offer = nil
-      keep_grant(held)
-      own_grants[#own_grants + 1] = { grant = id, ticket = held.ticket, deployment = names[held.where],
-                                      reason = held.probe and "head-of-line" or "healthy-deployment",
-                                      at = whole(held.at) }
+    local record = owner == caller and ticket_of(owner, id)
+    if record and record.offer then
+      take_offer_back(record)
+      keep(record)
+      own_grants[#own_grants + 1] = grant_told(record)
     end
   end
 end
@@ -736,14 +830,19 @@ end
 
 -- Granting --------------------------------------------------------------------------------------------------------
 
+-- By priority, then first come.
+local function stands_before(one, other)
+  if one.priority ~= other.priority then
+    return one.priority < other.priority
+  end
+  return member_of(one) < member_of(other)
+end
+
 -- A check apart from the choice: whether a better ticket eligible for that deployment was passed over.
-local function count_inversions(record, where)
-  local place = redis.call("ZRANK", key.line, member_of(record)) or 0
-  for _, member in ipairs(place > 0 and redis.call("ZRANGE", key.line, 0, math.min(place, look_max) - 1) or {}) do
-    local owner, id = string.match(member, "^%d+:(.-)/(.*)$")
-    local better = is_heard(owner) and ticket_of(owner, id)
-    for _, number in ipairs(better and eligible_of(better) or {}) do
-      if number == where then
+local function count_inversions(record, where, passed)
+  for _, better in ipairs(passed) do
+    for _, number in ipairs(eligible_of(better)) do
+      if number == where and stands_before(better, record) then
         inversions = inversions + 1
         return
       end
@@ -762,36 +861,34 @@ local function count_rate()
 end
 
 local function make_grant(record, where, reason)
-  local probe = reason == "head-of-line"
   local of = deployment(where)
-  count_inversions(record, where)
   last_grant = last_grant + 1
-  local held = { id = whole(last_grant), owner = record.owner, ticket = record.id, where = where, at = now,
-                 tokens = record.tokens, probe = probe or nil, phase = of.phase,
-                 offer = record.owner ~= caller or nil }
+  leave(record)
+  record.grant, record.where, record.at, record.phase = record.id .. "." .. whole(last_grant), where, now, of.phase
+  record.attempts = record.attempts + 1
+  record.probe = reason == "head-of-line" or nil
+  record.unwanted = nil
   of.n = of.n + 1
-  if probe then
+  if record.probe then
     of.probing = true
   elseif of.limit > 0 then
     of.reopening = of.reopening + 1
   end
   save(where)
   if is_counted(where) then
-    held.dated, held.entry = use(where, held.id, now, record.tokens, 1)
+    record.dated, record.entry = use(where, record.grant, now, record.tokens, 1)
   end
-  keep_grant(held)
-  leave(record)
-  record.granted = held.id
-  record.attempts = record.attempts + 1
-  keep_ticket(record)
+  keep(record)
   count_rate()
-  local told = { grant = held.id, ticket = record.id, deployment = names[where], reason = reason, at = whole(now) }
-  if held.offer then
+  if record.owner ~= caller then
+    local member = record.owner .. "/" .. record.id
+    record.offer = true
     touched[key.offers] = true
-    redis.call("ZADD", key.offers, whole(now + offer_time), record.owner .. "/" .. held.id)
-    tell(record.owner, { "offer", told })
+    redis.call("ZADD", key.offers, whole(now + offer_time), member)
+    offers[member] = now + offer_time
+    tell(record.owner, { "offer", grant_told(record) })
   else
-    own_grants[#own_grants + 1] = told
+    own_grants[#own_grants + 1] = grant_told(record)
   end
 end
 
@@ -818,49 +915,99 @@ local function place_for(record, closed)
   end
 end
 
+-- The line in order, those in the sorted set and the fresh ones: a function that says the next one. `false`: one
+-- whose instance is not heard of; nil: there is no more.
+local page_size = 16
+local function walk()
+  if #fresh > 1 then
+    table.sort(fresh, stands_before)
+  end
+  local page, at, from, is_last, next_fresh = {}, 1, 0, false, 1
+  local stored -- the next of the sorted set: {record or false, priority, member}
+  local function look_in_set()
+    while not stored do
+      if at > #page then
+        if is_last then
+          return
+        end
+        page = redis.call("ZRANGE", key.line, from, from + page_size - 1, "WITHSCORES")
+        at, from, is_last = 1, from + page_size, #page < 2 * page_size
+        local ids = {}
+        for i = 1, #page, 2 do
+          local owner, id = owner_and_id(page[i])
+          if is_heard(owner) then
+            ids[owner] = ids[owner] or {}
+            table.insert(ids[owner], id)
+          end
+        end
+        for owner, of_owner in pairs(ids) do
+          fetch(owner, of_owner)
+        end
+      end
+      local member, priority = page[at], tonumber(page[at + 1])
+      at = at + 2
+      if member then
+        local owner, id = owner_and_id(member)
+        local record = is_heard(owner) and cached(owner)[id]
+        if not is_heard(owner) then
+          stored = { false, priority, member }
+        elseif record and record.lined == "line" then
+          stored = { record, priority, member }
+        elseif record == false then
+          leavers[#leavers + 1] = member -- nobody knows it, or it has left in this call
+        end
+      end
+    end
+  end
+  return function()
+    local newest = fresh[next_fresh]
+    while newest and newest.lined ~= "fresh" do
+      next_fresh = next_fresh + 1
+      newest = fresh[next_fresh]
+    end
+    look_in_set()
+    local is_first = newest and (not stored or newest.priority < stored[2]
+      or newest.priority == stored[2] and member_of(newest) < stored[3])
+    if is_first then
+      next_fresh = next_fresh + 1
+      return is_heard(newest.owner) and newest
+    end
+    local found = stored and stored[1]
+    stored = nil
+    return found
+  end
+end
+
 local function pump()
   if opening then
     return
   end
   local count = #names
-  local closed, closed_count = {}, 0
-  local at, looked, all_seen = 0, 0, false
+  local closed, closed_count, looked, all_seen, passed = {}, 0, 0, false, {}
+  local next_in_line = walk()
   while closed_count < count and looked < look_max do
-    local waiting = redis.call("ZRANGE", key.line, at, at + 15)
-    local granted = 0
-    for _, member in ipairs(waiting) do
-      local owner, id = string.match(member, "^%d+:(.-)/(.*)$")
-      local record = is_heard(owner) and ticket_of(owner, id)
-      local where, reason
-      if record then
-        where, reason = place_for(record, closed)
-      end
-      if where then
-        make_grant(record, where, reason)
-        granted = granted + 1
-      else
-        looked = looked + 1
-        if record then
-          -- Room is kept for the best ticket that is eligible for it.
-          for _, number in ipairs(eligible_of(record)) do
-            if not closed[number] then
-              closed[number], closed_count = true, closed_count + 1
-            end
-          end
-        elseif record == nil then
-          redis.call("ZREM", key.line, member)
-          granted = granted + 1
-        end
-      end
-      if closed_count >= count or looked == look_max then
-        break
-      end
-    end
-    if #waiting < 16 then
-      all_seen = closed_count < count and looked < look_max
+    local record = next_in_line()
+    if record == nil then
+      all_seen = true
       break
     end
-    at = at + 16 - granted
+    local where, reason
+    if record then
+      where, reason = place_for(record, closed)
+    end
+    if where then
+      count_inversions(record, where, passed)
+      make_grant(record, where, reason)
+    else
+      looked = looked + 1
+      -- Room is kept for the best ticket that is eligible for it.
+      for _, number in ipairs(record and eligible_of(record) or {}) do
+        if not closed[number] then
+          closed[number], closed_count = true, closed_count + 1
+        end
+      end
+      passed[#passed + 1] = record or nil
+    end
   end
   -- Re-opening is over as soon as it holds nobody back.
   for number = 1, count do
@@ -875,7 +1022,7 @@ end
 -- Turning away ------------------------------------------------------------------------------------------------------
 
 local refused = {}
-local impatient, newcomers = {}, 0
+local impatient, newcomers = {}, {}
 
 -- Whole seconds until `ahead` more grants will have been made at the rate of the last minute, 1 to 60.
 local function retry_after()
@@ -889,7 +1036,7 @@ local function retry_after()
     return 60
   end
   local minute = math.min((slot - rate.first + 1) * 10, 60)
-  local ahead = redis.call("ZCARD", key.line) + redis.call("ZCARD", key.resting)
+  local ahead = waiting_count()
   return math.min(math.max(math.ceil(ahead * minute / total), 1), 60)
 end
 
@@ -906,7 +1053,7 @@ end
 
 local function turn_impatient_away()
   for _, record in ipairs(impatient) do
-    if not record.granted and cached(caller)[record.id] == record then
+    if not record.grant and not record.gone then
       local all_cool = true
       for _, number in ipairs(eligible_of(record)) do
         all_cool = all_cool and deployment(number).cooling
@@ -918,13 +1065,15 @@ end
 
 -- Each newcomer of this call that finds no place sends away the worst of those that have had no attempt.
 local function turn_excess_away()
-  while newcomers > 0 and settings.max_waiting
-    and redis.call("ZCARD", key.line) + redis.call("ZCARD", key.resting) > settings.max_waiting do
-    newcomers = newcomers - 1
+  local homeless = 0
+  for _, record in ipairs(newcomers) do
+    homeless = homeless + (record.lined and 1 or 0)
+  end
+  while homeless > 0 and settings.max_waiting and waiting_count() > settings.max_waiting do
+    homeless = homeless - 1
     local worst
     for _, member in ipairs(redis.call("ZREVRANGE", key.line, 0, look_max - 1)) do
-      local owner, id = string.match(member, "^%d+:(.-)/(.*)$")
-      local record = ticket_of(owner, id)
+      local record = ticket_of(owner_and_id(member))
       if record and record.attempts == 0 then
         worst = record
         break
@@ -963,10 +1112,9 @@ end
 function operations.offer(op)
   local record = ticket_of(caller, op.ticket)
   if record then
-    if not record.granted then
+    if not record.grant then
       leave(record)
       record.priority, record.eligible = op.priority, numbers(op.eligible)
-      keep_ticket(record)
       stand(record)
     end
     return record.arrival
@@ -979,29 +1127,14 @@ function operations.offer(op)
   record = { owner = caller, id = op.ticket, priority = op.priority, tokens = op.tokens or 0, oversize = op.oversize,
              eligible = numbers(op.eligible), attempts = op.attempts or 0, arrival = string.format("%016.0f", number) }
   cached(caller)[op.ticket] = record
-  keep_ticket(record)
   stand(record)
   if not op.arrival then
-    newcomers = newcomers + 1
+    newcomers[#newcomers + 1] = record
   end
   if op.now then
     impatient[#impatient + 1] = record
   end
   return record.arrival
-end
-
-local function take_out(record)
-  if record.granted then
-    local held = grant_of(record.owner, record.granted)
-    if held and held.offer then
-      give_back(held, false)
-    else
-      record.unwanted = true
-      keep_ticket(record)
-    end
-    return
-  end
-  forget(record)
 end
 
 -- {ticket}: its owner does not want it any more. One that was granted is settled.
@@ -1010,18 +1143,24 @@ function operations.cancel(op)
   if not record then
     return false
   end
-  take_out(record)
+  if not record.grant then
+    forget(record)
+  elseif record.offer then
+    give_back(record, false)
+  else
+    record.unwanted = true
+    keep(record)
+  end
   return true
 end
 
 -- Changes a ticket that waits; false if it does not.
 local function change(record, field, value)
-  if not record or record.granted then
+  if not record or record.grant then
     return false
   end
   leave(record)
   record[field] = value
-  keep_ticket(record)
   stand(record)
   return true
 end
@@ -1038,27 +1177,22 @@ end
 
 -- {grant}: an offer is taken; true if it is in force.
 function operations.confirm(op)
-  local held = grant_of(caller, op.grant)
-  if not held then
-    return false
+  local record = holder(caller, op.grant)
+  if record and record.offer then
+    take_offer_back(record)
+    keep(record)
   end
-  if held.offer then
-    redis.call("ZREM", key.offers, caller .. "/" .. op.grant)
-    held.offer = nil
-    keep_grant(held)
-  end
-  return true
+  return record ~= nil
 end
 
 -- {grant}: its 2xx head arrived.
 function operations.head(op)
-  local held = grant_of(caller, op.grant)
-  if not held then
-    return false
+  local record = holder(caller, op.grant)
+  if record then
+    heal(record.where, record)
+    keep(record)
   end
-  heal(held.where, held)
-  keep_grant(held)
-  return true
+  return record ~= nil
 end
 
 -- {grant, kind, status, retry_after, sent, tokens, took, counted, allowed, again, eligible, priority}: the attempt is
@@ -1066,42 +1200,38 @@ end
 -- how long (µs). `counted`, `allowed`: the kind of failure in the caller's policy (0: any), and how many of it are
 -- allowed in a minute. With `again` the ticket goes back to its place, to wait for `eligible`.
 function operations.settle(op)
-  local held = grant_of(caller, op.grant)
-  if not held then
+  local record = holder(caller, op.grant)
+  if not record then
     return false
   end
   if op.kind == "not_sent" then
-    give_back(held, op.again)
+    give_back(record, op.again)
     return true
   end
-  close_grant(held)
-  judge(held.where, held, op)
-  local of = deployment(held.where)
+  local where = record.where
+  judge(where, record, op)
+  local of = deployment(where)
   if op.took and op.kind == "success" then
     of.latency = of.latency == 0 and op.took or of.latency + (op.took - of.latency) / 8
   end
   if op.kind ~= "success" and op.kind ~= "cancelled" then
     of.status = op.status or 0
   end
-  if is_counted(held.where) then
-    local tokens = op.sent == false and 0 or op.tokens or held.tokens
-    local more, requests = tokens - held.tokens, op.sent == false and -1 or 0
-    if (more ~= 0 or requests ~= 0) and not correct(held.where, held, more, requests) and more > 0 then
+  if is_counted(where) then
+    local tokens = op.sent == false and 0 or op.tokens or record.tokens
+    local more, requests = tokens - record.tokens, op.sent == false and -1 or 0
+    if (more ~= 0 or requests ~= 0) and not correct(where, record, more, requests) and more > 0 then
       -- The entry has left: what was used beyond the estimate counts from now on, as no request.
-      use(held.where, held.id .. "+", now, more, 0)
+      use(where, record.grant .. "+", now, more, 0)
     end
   end
-  local record = ticket_of(caller, held.ticket)
-  if record and record.granted == op.grant then
-    if op.again and not record.unwanted then
-      record.granted = nil
-      record.eligible = numbers(op.eligible)
-      record.priority = op.priority or record.priority
-      keep_ticket(record)
-      stand(record)
-    else
-      forget(record)
-    end
+  close_grant(record)
+  if op.again and not record.unwanted then
+    record.eligible = numbers(op.eligible)
+    record.priority = op.priority or record.priority
+    stand(record)
+  else
+    forget(record)
   end
   return true
 end
@@ -1110,10 +1240,9 @@ end
 function operations.mine()
   local result = {}
   for _, id in ipairs(redis.call("HKEYS", grants_of(caller))) do
-    local held = grant_of(caller, id)
-    if held and not held.offer then
-      result[#result + 1] = { grant = id, ticket = held.ticket, deployment = names[held.where],
-                              reason = held.probe and "head-of-line" or "healthy-deployment", at = whole(held.at) }
+    local record = ticket_of(caller, id)
+    if record and record.grant and not record.offer then
+      result[#result + 1] = grant_told(record)
     end
   end
   return result
@@ -1123,8 +1252,19 @@ end
 -- away (frozen, cut off) or lost with the line. It takes its slot again; beyond the limit it is an overrun. True if
 -- the grant was there.
 function operations.hold(op)
-  if grant_of(caller, op.grant) then
+  local record = ticket_of(caller, op.ticket)
+  if record and record.grant == op.grant then
     return true
+  end
+  if record and record.offer then
+    give_back(record, true)
+  elseif record and record.grant then
+    judge(record.where, record, { kind = "cancelled" })
+    close_grant(record)
+  end
+  if record then
+    leave(record)
+    dirty[record] = nil
   end
   local number = own_numbers[op.deployment]
   local of = deployment(number)
@@ -1133,21 +1273,16 @@ function operations.hold(op)
   if limits_of(number).slots and of.n > limits_of(number).slots then
     overruns = overruns + 1
   end
-  local held = { id = op.grant, owner = caller, ticket = op.ticket, where = number, at = tonumber(op.at),
-                 tokens = op.tokens or 0, phase = of.phase }
+  record = { owner = caller, id = op.ticket, kept = record and record.kept, priority = op.priority,
+             tokens = op.tokens or 0, attempts = op.attempts or 1,
+             arrival = string.format("%016.0f", tonumber(op.arrival)), grant = op.grant, where = number,
+             at = tonumber(op.at), phase = of.phase }
   if is_counted(number) then
     -- What it has used is there, or comes with `used`.
-    held.dated, held.entry = held.at, op.grant
+    record.dated, record.entry = record.at, op.grant
   end
-  keep_grant(held)
-  local record = ticket_of(caller, op.ticket)
-  if record and not record.granted then
-    leave(record)
-  end
-  record = { owner = caller, id = op.ticket, priority = op.priority, tokens = op.tokens or 0, attempts = op.attempts or 1,
-             arrival = string.format("%016.0f", tonumber(op.arrival)), granted = op.grant }
   cached(caller)[op.ticket] = record
-  keep_ticket(record)
+  keep(record)
   return false
 end
 
@@ -1197,9 +1332,10 @@ end
 -- {ticket}: its place in line, 1 for the head; 0 if it does not wait.
 function operations.place(op)
   local record = ticket_of(caller, op.ticket)
-  if not record or record.granted then
+  if not record or record.grant then
     return 0
   end
+  line_up()
   local member = member_of(record)
   local rank = redis.call("ZRANK", key.line, member)
   if rank then
@@ -1210,6 +1346,7 @@ end
 
 -- {offset, limit}: a page of the line, in order.
 function operations.show(op)
+  line_up()
   local page, from, to = {}, op.offset, op.offset + op.limit - 1
   local all = {}
   for _, name in ipairs({ "line", "resting" }) do
@@ -1225,20 +1362,20 @@ function operations.show(op)
     return a.member < b.member
   end)
   for i = from + 1, math.min(to + 1, #all) do
-    local owner, id = string.match(all[i].member, "^%d+:(.-)/(.*)$")
+    local owner, id = owner_and_id(all[i].member)
     local record = ticket_of(owner, id)
     page[#page + 1] = { instance = owner, ticket = id, priority = all[i].priority, arrival = string.sub(all[i].member, 1, 16),
                         attempts = record and record.attempts or 0, rests = all[i].rests,
                         quiet = not is_heard(owner) }
   end
-  return { total = redis.call("ZCARD", key.line) + redis.call("ZCARD", key.resting), tickets = page }
+  return { total = waiting_count(), tickets = page }
 end
 
 -- The ticket of this name that another instance has in line.
 local function ticket_elsewhere(id)
   for name in pairs(members) do
     local record = name ~= caller and ticket_of(name, id)
-    if record and not record.granted then
+    if record and not record.grant then
       return record
     end
   end
@@ -1271,21 +1408,22 @@ for number = 1, #names do
   tick(number)
   age(number)
 end
-end_offers()
+look_at_offers()
 for name, member in pairs(members) do
   if name ~= caller and not is_live(member) then
     bury(name)
   end
 end
-local answers = {}
+local said, ids = {}, {}
 for i = 4, #ARGV do
   local op = cjson.decode(ARGV[i])
-  for name, value in pairs(op) do
-    if value == cjson.null then
-      op[name] = nil
-    end
-  end
-  answers[#answers + 1] = operations[op.op](op)
+  said[#said + 1] = op
+  ids[#ids + 1] = op.ticket or op.grant and ticket_in(op.grant)
+end
+fetch(caller, ids)
+local answers = {}
+for i, op in ipairs(said) do
+  answers[i] = operations[op.op](op)
 end
 local live, ready = 0, 0
 for _, member in pairs(members) do
@@ -1308,6 +1446,7 @@ turn_excess_away()
 -- When something happens by time alone ------------------------------------------------------------------------------------
 
 local next_event = opening or math.huge
+line_up()
 if not opening and redis.call("EXISTS", key.line) == 1 then
   for number = 1, #names do
     local of = deployment(number)
@@ -1318,23 +1457,44 @@ if not opening and redis.call("EXISTS", key.line) == 1 then
         next_event = math.min(next_event, math.max(probe, now + 1000))
       end
     end
-    if of.entries > 0 and of.oldest then
+    if of.entries > 0 then
       next_event = math.min(next_event, math.max(of.oldest + window, now + 100))
     end
   end
 end
-local offer = redis.call("ZRANGE", key.offers, 0, 0, "WITHSCORES")
-if offer[2] then
-  next_event = math.min(next_event, tonumber(offer[2]))
+for _, ends in pairs(offers) do
+  next_event = math.min(next_event, ends)
 end
 
 -- Writing ------------------------------------------------------------------------------------------------------------------
 
-for record in pairs(dirty) do
-  touched[tickets_of(record.owner)] = true
-  redis.call("HSET", tickets_of(record.owner), record.id, to_list(record, ticket_fields))
+-- What is to be done with each hash: {fields and records that are written, fields that go}.
+local hashes = {}
+local function in_hash(name)
+  hashes[name] = hashes[name] or { {}, {} }
+  return hashes[name]
 end
-local written = { "now", whole(now), "seq", whole(seq), "arrival", whole(arrival), "grant", whole(last_grant),
+for record in pairs(dirty) do
+  local into = not record.gone and (record.grant and grants_of or tickets_of)(record.owner) or nil
+  if record.kept and record.kept ~= into then
+    table.insert(in_hash(record.kept)[2], record.id)
+  end
+  if into then
+    local fields = in_hash(into)[1]
+    fields[#fields + 1] = record.id
+    fields[#fields + 1] = pack_ticket(record)
+  end
+end
+for name, what in pairs(hashes) do
+  if #what[2] > 0 then
+    redis.call("HDEL", name, unpack(what[2]))
+  end
+  if #what[1] > 0 then
+    touched[name] = true
+    redis.call("HSET", name, unpack(what[1]))
+  end
+end
+local written = { "now", now_text, "seq", whole(seq), "arrival", whole(arrival), "grant", whole(last_grant),
                   "members", cmsgpack.pack(members), "overruns", whole(overruns), "inversions", whole(inversions) }
 local function write(name, value)
   written[#written + 1] = name
@@ -1359,6 +1519,10 @@ end
 local rooms = {}
 for number = 1, #names do
   if changed[number] then
+    if loaded[number].entries > 0 and loaded[number].kept < now then
+      redis.call("EXPIRE", window_of(number), 120)
+      loaded[number].kept = now + 30 * second
+    end
     write(number, cmsgpack.pack(loaded[number]))
   end
   if changed[number] or known.all then
@@ -1380,9 +1544,6 @@ end
 redis.call("HSET", base, unpack(written))
 for name in pairs(touched) do
   redis.call("EXPIRE", name, kept_for)
-end
-for number in pairs(changed) do
-  redis.call("EXPIRE", window_of(number), 120)
 end
 if keep_all then
   for _, name in ipairs({ base, key.line, key.resting, key.offers, key.settings }) do
@@ -1412,7 +1573,7 @@ for name, member in pairs(members) do
 end
 
 return cjson.encode({
-  now = whole(now),
+  now = now_text,
   epoch = state.epoch,
   seq = seq,
   results = answers, -- one for each operation

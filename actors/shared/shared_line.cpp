@@ -297,7 +297,7 @@ std::uint64_t shared_line::remember_use(time_point now, deployment_index where,
 }
 
 void shared_line::granted_here(time_point now, deployment_index where, const take& made) {
-  const auto name = instance_ + "-" + hex(made.id);
+  const auto name = hex(made.ticket) + '.' + instance_ + '-' + hex(made.id);
   running_[made.id] = {name,  made.ticket,
                        where, made.token_estimate,
                        now,   remember_use(now, where, name, made.token_estimate)};

@@ -173,7 +173,8 @@ class SharedLine:
         """What the script says, with times as numbers. `ready`: whatever was known of another line has been told."""
         if ready:
             operations += ({"op": "ready"},)
-        arguments = (1, self.base, self.instance, self.settings, json.dumps(self.known), *map(json.dumps, operations))
+        texts = (json.dumps({name: value for name, value in each.items() if value is not None}) for each in operations)
+        arguments = (1, self.base, self.instance, self.settings, json.dumps(self.known), *texts)
         try:
             text = self.client.call("EVALSHA", self.digest, *arguments)
         except RedisError as error:

@@ -329,7 +329,7 @@ class History:
         # All grants of one call, the others' too, in the order in which they were made.
         grants = [(told, line.instance) for told in said["grants"]]
         grants += self.offers()
-        for told, owner in sorted(grants, key=lambda each: int(each[0]["grant"])):
+        for told, owner in sorted(grants, key=lambda each: int(each[0]["grant"].rpartition(".")[2])):
             self.take(told, owner)
         self.check_nobody_is_forgotten()
         offered = {told["grant"] for told, owner in grants if owner != line.instance}
