@@ -19,187 +19,176 @@
 -- Grants for the caller are in the reply, and in force. Those for another instance are published to
 -- `KEYS[1]:to:<instance>` as offers, which it confirms within a second.
 
+local line = {} -- all that the functions share: a table of one upvalue, since Lua searches all of them for each
 local layout = "2"
-local base, caller = KEYS[1], ARGV[1]
-local settings = cjson.decode(ARGV[2])
-local known = cjson.decode(ARGV[3])
+line.base, line.caller = KEYS[1], ARGV[1]
+line.settings = cjson.decode(ARGV[2])
+line.known = cjson.decode(ARGV[3])
 
 local second = 1000000
-local window = 60 * second
-local quiet_max = 5 * second -- an instance unheard of so long is not granted to
-local lease = 15 * second -- … so long: its tickets leave, its grants are given back
-local offer_time = second -- an offer that is not confirmed by then goes back
+line.window = 60 * second
+line.quiet_max = 5 * second -- an instance unheard of so long is not granted to
+line.lease = 15 * second -- … so long: its tickets leave, its grants are given back
+line.offer_time = second -- an offer that is not confirmed by then goes back
 local opening_max = 5 * second -- so long a new line waits for those who knew the old one
-local retry_after_max = 3600 * second
-local look_max = 64 -- tickets that are looked past in one call
-local clean_max = 64 -- old entries that are taken away in one call
-local exact_max = 1000 -- more entries than this in a window: they share
-local shared_entry = 60000 -- … one for so many µs, dated by its end: late, never early
+line.retry_after_max = 3600 * second
+line.look_max = 64 -- tickets that are looked past in one call
+line.clean_max = 64 -- old entries that are taken away in one call
+line.exact_max = 1000 -- more entries than this in a window: they share
+line.shared_entry = 60000 -- … one for so many µs, dated by its end: late, never early
 local kept_for = 24 * 3600 -- seconds without any call until a group's keys are gone
-local reopening_done = 16777216
-local rate_slot = 10 * second
+line.reopening_done = 16777216
+line.rate_slot = 10 * second
 
-local key = {
-  line = base .. ":waiting", -- sorted set: priority, then member `<arrival>:<instance>/<ticket>`
-  resting = base .. ":resting", -- the same, of tickets that may go nowhere for now
-  offers = base .. ":offers", -- sorted set: when an offer ends → `<instance>/<ticket>`
-  settings = base .. ":settings", -- hash: digest → settings, of the instances there are
+line.key = {
+  line = line.base .. ":waiting", -- sorted set: priority, then member `<arrival>:<instance>/<ticket>`
+  resting = line.base .. ":resting", -- the same, of tickets that may go nowhere for now
+  offers = line.base .. ":offers", -- sorted set: when an offer ends → `<instance>/<ticket>`
+  settings = line.base .. ":settings", -- hash: digest → settings, of the instances there are
 }
-local function window_of(number) -- sorted set: date → `<grant>:<tokens>:<requests>`
-  return base .. ":window:" .. number
+function line.window_of(number) -- sorted set: date → `<grant>:<tokens>:<requests>`
+  return line.base .. ":window:" .. number
 end
-local function tickets_of(instance) -- hash: ticket → record, of those that wait
-  return base .. ":tickets:" .. instance
+function line.tickets_of(instance) -- hash: ticket → record, of those that wait
+  return line.base .. ":tickets:" .. instance
 end
-local function grants_of(instance) -- hash: ticket → record, of those that are granted
-  return base .. ":grants:" .. instance
+function line.grants_of(instance) -- hash: ticket → record, of those that are granted
+  return line.base .. ":grants:" .. instance
 end
 
 -- Keys that something was put into: a set that has been emptied and filled again has no time to live.
-local touched = {}
+line.touched = {}
 
 -- Lua would write a number of this size as 1.7e+15.
-local function whole(number)
+function line.whole(number)
   return string.format("%.0f", number)
 end
 
 -- The line's own state: read once, written once ------------------------------------------------------
 
-local fields = { "layout", "epoch", "now", "arrival", "grant", "seq", "overruns", "inversions", "refreshed",
-                 "opening", "expected", "members", "names", "rate" }
-local asked = {}
-for i, name in ipairs(fields) do
-  asked[i] = name
-end
-for number = 1, #settings.deployments do
+local asked = { "layout", "now", "state", "names" }
+for number = 1, #line.settings.deployments do
   asked[#asked + 1] = number
 end
-local read = redis.call("HMGET", base, unpack(asked))
-local state, packed = {}, {}
-for i, name in ipairs(fields) do
-  state[name] = read[i] or nil
+local read = redis.call("HMGET", line.base, unpack(asked))
+if read[1] and read[1] ~= layout then
+  return redis.error_reply("LAYOUT " .. read[1] .. " is in Redis, and this is " .. layout)
 end
-for number = 1, #settings.deployments do
-  packed[number] = read[#fields + number] or nil
-end
-if state.layout and state.layout ~= layout then
-  return redis.error_reply("LAYOUT " .. state.layout .. " is in Redis, and this is " .. layout)
+
+-- epoch: names this line; arrival, grant, seq: the last numbers given; overruns, inversions: counted; refreshed: when
+-- all keys' times to live were last renewed; opening, expected: until when a new line waits, and for how many;
+-- rate: grants in the last slots of time; members: the instances there are, {digest, heard, seq, ready, suspect}.
+local state = read[3] and cmsgpack.unpack(read[3])
+line.names = read[4] and cmsgpack.unpack(read[4]) or {}
+line.packed = {} -- deployments, as they are kept
+for number = 1, #line.settings.deployments do
+  line.packed[number] = read[4 + number] or nil
 end
 
 local time = redis.call("TIME")
-local now = math.max(tonumber(time[1]) * second + tonumber(time[2]), tonumber(state.now or "0"))
-local now_text = whole(now)
-math.randomseed((tonumber(time[2]) + tonumber(state.grant or "0")) % 2147483647)
+line.now = math.max(tonumber(time[1]) * second + tonumber(time[2]), tonumber(read[2] or "0"))
+line.now_text = line.whole(line.now)
+math.randomseed((tonumber(time[2]) + (state and state.grant or 0)) % 2147483647)
 
-local members = state.members and cmsgpack.unpack(state.members) or {}
-local me = members[caller]
-local forgotten = false
 -- The caller has had a reply that this line never gave: it was restored from an older copy.
-local rolled_back = state.epoch and known.epoch == state.epoch
-  and (me and me.seq or tonumber(state.seq)) < (known.seq or 0)
-if rolled_back then
-  for name in pairs(members) do
-    redis.call("DEL", tickets_of(name), grants_of(name))
+if state and line.known.epoch == state.epoch
+  and (state.members[line.caller] or state).seq < (line.known.seq or 0) then
+  for name in pairs(state.members) do
+    redis.call("DEL", line.tickets_of(name), line.grants_of(name))
   end
-  for number = 1, #(state.names and cmsgpack.unpack(state.names) or {}) do
-    redis.call("DEL", window_of(number))
+  for number = 1, #line.names do
+    redis.call("DEL", line.window_of(number))
   end
-  redis.call("DEL", base, key.line, key.resting, key.offers, key.settings)
-  state, packed, members, me = {}, {}, {}, nil
+  redis.call("DEL", line.base, line.key.line, line.key.resting, line.key.offers, line.key.settings)
+  state, line.packed, line.names = nil, {}, {}
 end
-local is_new = not state.epoch
+local is_new = not state
 if is_new then
-  state = { epoch = caller .. "-" .. whole(now), grant = whole(now), opening = whole(now + opening_max) }
-elseif not me and known.epoch == state.epoch then
-  forgotten = true
+  state = { epoch = line.caller .. "-" .. line.now_text, arrival = 0, grant = line.now, seq = 0, overruns = 0,
+            inversions = 0, refreshed = 0, opening = line.now + opening_max, expected = 1, members = {},
+            rate = { first = math.floor(line.now / line.rate_slot), at = { 0, 0, 0, 0, 0, 0 },
+                     n = { 0, 0, 0, 0, 0, 0 } } }
 end
-local seq = tonumber(state.seq or "0") + 1
-local opening = state.opening and tonumber(state.opening)
-local expected = tonumber(state.expected or "1")
-if opening and known.epoch and known.epoch ~= state.epoch then
-  expected = math.max(expected, known.members or 1)
+line.state, line.members, line.rate = state, state.members, state.rate
+line.me = line.members[line.caller]
+local forgotten = not is_new and not line.me and line.known.epoch == state.epoch
+state.seq = state.seq + 1
+if state.opening and line.known.epoch and line.known.epoch ~= state.epoch then
+  state.expected = math.max(state.expected, line.known.members or 1)
 end
-local arrival = tonumber(state.arrival or "0")
-local last_grant = tonumber(state.grant)
-local overruns = tonumber(state.overruns or "0")
-local inversions = tonumber(state.inversions or "0")
-local rate = state.rate and cmsgpack.unpack(state.rate)
-  or { first = math.floor(now / rate_slot), at = { 0, 0, 0, 0, 0, 0 }, n = { 0, 0, 0, 0, 0, 0 } }
-local rate_changed = false
 
 -- Settings: those of the caller, or the lowest of all who live ------------------------------------------
 
-local names = state.names and cmsgpack.unpack(state.names) or {}
-local number_of = {}
-for number, id in ipairs(names) do
-  number_of[id] = number
+line.number_of = {}
+for number, id in ipairs(line.names) do
+  line.number_of[id] = number
 end
-local function numbers_for(told)
+function line.numbers_for(told)
   local result = {}
   for i, each in ipairs(told.deployments) do
     local id = each.id or tostring(i)
-    if not number_of[id] then
-      names[#names + 1] = id
-      number_of[id] = #names
-      state.names = nil
+    if not line.number_of[id] then
+      line.names[#line.names + 1] = id
+      line.number_of[id] = #line.names
+      line.names_changed = true
     end
-    result[i] = number_of[id]
+    result[i] = line.number_of[id]
   end
   return result
 end
-local own_numbers = numbers_for(settings)
+line.own_numbers = line.numbers_for(line.settings)
 
 local function is_live(member)
-  return member.heard + lease > now
+  return member.heard + line.lease > line.now
 end
 
-if not me then
-  me = {}
-  members[caller] = me
+if not line.me then
+  line.me = {}
+  line.members[line.caller] = line.me
 end
-if me.digest ~= known.digest then
-  me.digest = known.digest
-  touched[key.settings] = true
-  redis.call("HSET", key.settings, known.digest, ARGV[2])
+if line.me.digest ~= line.known.digest then
+  line.me.digest = line.known.digest
+  line.touched[line.key.settings] = true
+  redis.call("HSET", line.key.settings, line.known.digest, ARGV[2])
 end
-me.heard, me.seq, me.suspect = now, seq, nil
-if not opening then
-  me.ready = true
+line.me.heard, line.me.seq, line.me.suspect = line.now, state.seq, nil
+if not line.state.opening then
+  line.me.ready = true
 end
 
-local others_settings = {}
-local all_of_digest = { [known.digest] = own_numbers }
-local function settings_of(digest)
-  if others_settings[digest] == nil then
-    local text = redis.call("HGET", key.settings, digest)
-    others_settings[digest] = text and cjson.decode(text) or false
+line.others_settings = {}
+line.all_of_digest = { [line.known.digest] = line.own_numbers }
+function line.settings_of(digest)
+  if line.others_settings[digest] == nil then
+    local text = redis.call("HGET", line.key.settings, digest)
+    line.others_settings[digest] = text and cjson.decode(text) or false
   end
-  return others_settings[digest]
+  return line.others_settings[digest]
 end
 -- All that a ticket of this instance may use if it does not say.
-local function all_of(instance)
-  local digest = members[instance] and members[instance].digest or known.digest
-  if not all_of_digest[digest] then
-    local told = settings_of(digest)
-    all_of_digest[digest] = told and numbers_for(told) or own_numbers
+function line.all_of(instance)
+  local digest = line.members[instance] and line.members[instance].digest or line.known.digest
+  if not line.all_of_digest[digest] then
+    local told = line.settings_of(digest)
+    line.all_of_digest[digest] = told and line.numbers_for(told) or line.own_numbers
   end
-  return all_of_digest[digest]
+  return line.all_of_digest[digest]
 end
 
-local limits = {}
-for i, number in ipairs(own_numbers) do
-  limits[number] = settings.deployments[i]
+line.limits = {}
+for i, number in ipairs(line.own_numbers) do
+  line.limits[number] = line.settings.deployments[i]
 end
 local mismatch = false
-local merged = { [known.digest] = true }
-for _, member in pairs(members) do
+local merged = { [line.known.digest] = true }
+for _, member in pairs(line.members) do
   local digest = member.digest
   if digest and not merged[digest] and is_live(member) then
     merged[digest] = true
     mismatch = true
-    local told = settings_of(digest)
-    for i, number in ipairs(told and numbers_for(told) or {}) do
-      local theirs, ours = told.deployments[i], limits[number] or {}
+    local told = line.settings_of(digest)
+    for i, number in ipairs(told and line.numbers_for(told) or {}) do
+      local theirs, ours = told.deployments[i], line.limits[number] or {}
       local lowest = {}
       for name, value in pairs(theirs) do
         lowest[name] = value
@@ -212,12 +201,12 @@ for _, member in pairs(members) do
           lowest[name] = math.min(theirs[name], ours[name])
         end
       end
-      limits[number] = lowest
+      line.limits[number] = lowest
     end
   end
 end
-local function limits_of(number)
-  return limits[number] or {}
+function line.limits_of(number)
+  return line.limits[number] or {}
 end
 
 -- Records -----------------------------------------------------------------------------------------------
@@ -229,22 +218,22 @@ end
 local untouched = { n = 0, tokens = 0, requests = 0, entries = 0, oldest = 0, kept = 0, phase = 0, began = 0,
                     cooling = false, ends = 0, no_probe = 0, asked = 0, probing = false, spacing = 0, probe_at = 0,
                     limit = 0, reopening = 0, fails = {}, latency = 0, status = 0 }
-local from_untouched = { __index = untouched }
-local loaded, changed = {}, {}
-local function deployment(number)
-  local found = loaded[number]
+line.from_untouched = { __index = untouched }
+line.loaded, line.changed = {}, {}
+function line.deployment(number)
+  local found = line.loaded[number]
   if not found then
-    local text = packed[number]
-    if text == nil and number > #settings.deployments then
-      text = redis.call("HGET", base, number)
+    local text = line.packed[number]
+    if text == nil and number > #line.settings.deployments then
+      text = redis.call("HGET", line.base, number)
     end
-    found = setmetatable(text and cmsgpack.unpack(text) or {}, from_untouched)
-    loaded[number] = found
+    found = setmetatable(text and cmsgpack.unpack(text) or {}, line.from_untouched)
+    line.loaded[number] = found
   end
   return found
 end
-local function save(number)
-  changed[number] = true
+function line.save(number)
+  line.changed[number] = true
 end
 
 -- A ticket is one record, whether it waits or is granted; a grant is named `<ticket>.<number>`.
@@ -262,10 +251,10 @@ local function pack_ticket(record)
                          record.entry or false, record.probe or false, record.phase, record.healed or false,
                          record.offer or false, record.unwanted or false })
 end
-local function goes_nowhere(record)
+function line.goes_nowhere(record)
   return record.eligible and #record.eligible == 0
 end
-local function unpack_ticket(owner, id, text, kept)
+function line.unpack_ticket(owner, id, text, kept)
   local list = cmsgpack.unpack(text)
   local record = { owner = owner, id = id, kept = kept, priority = list[1], tokens = list[2], oversize = list[3],
                    eligible = list[4] or nil, attempts = list[5], arrival = list[6] }
@@ -274,24 +263,24 @@ local function unpack_ticket(owner, id, text, kept)
     record.probe, record.phase, record.healed, record.offer, record.unwanted
       = list[12], list[13], list[14], list[15], list[16]
   else
-    record.lined = goes_nowhere(record) and "resting" or "line"
+    record.lined = line.goes_nowhere(record) and "resting" or "line"
   end
   return record
 end
 
-local tickets = {} -- owner → id → record, or false: there is none
-local function cached(owner)
-  local own = tickets[owner]
+line.tickets = {} -- owner → id → record, or false: there is none
+function line.cached(owner)
+  local own = line.tickets[owner]
   if not own then
     own = {}
-    tickets[owner] = own
+    line.tickets[owner] = own
   end
   return own
 end
 -- Reads tickets at once that will be looked at.
-local function fetch(owner, ids)
-  local own = cached(owner)
-  for _, hash in ipairs({ grants_of(owner), tickets_of(owner) }) do
+function line.fetch(owner, ids)
+  local own = line.cached(owner)
+  for _, hash in ipairs({ line.grants_of(owner), line.tickets_of(owner) }) do
     local wanted = {}
     for _, id in ipairs(ids) do
       if own[id] == nil then
@@ -303,137 +292,137 @@ local function fetch(owner, ids)
     end
     local texts = redis.call("HMGET", hash, unpack(wanted))
     for i, id in ipairs(wanted) do
-      own[id] = texts[i] and unpack_ticket(owner, id, texts[i], hash) or nil
+      own[id] = texts[i] and line.unpack_ticket(owner, id, texts[i], hash) or nil
     end
   end
   for _, id in ipairs(ids) do
     own[id] = own[id] or false
   end
 end
-local function ticket_of(owner, id)
-  local own = cached(owner)
+function line.ticket_of(owner, id)
+  local own = line.cached(owner)
   if own[id] == nil then
-    fetch(owner, { id })
+    line.fetch(owner, { id })
   end
   return own[id] or nil
 end
-local function ticket_in(grant)
+function line.ticket_in(grant)
   return string.match(grant, "^(.-)%.") or ""
 end
 -- The ticket that has this grant.
-local function holder(owner, grant)
-  local record = ticket_of(owner, ticket_in(grant))
+function line.holder(owner, grant)
+  local record = line.ticket_of(owner, line.ticket_in(grant))
   return record and record.grant == grant and record or nil
 end
-local dirty = {} -- records that are written at the end
-local function keep(record)
-  dirty[record] = true
+line.dirty = {} -- records that are written at the end
+function line.keep(record)
+  line.dirty[record] = true
 end
 
-local function member_of(record)
+function line.member_of(record)
   return record.arrival .. ":" .. record.owner .. "/" .. record.id
 end
-local function owner_and_id(member)
+function line.owner_and_id(member)
   return string.match(member, "^%d+:(.-)/(.*)$")
 end
 
 -- Whoever comes into line in this call is `fresh`, and is put into the sorted set only if it is still there at the end.
-local fresh, leavers = {}, {}
-local function stand(record)
-  keep(record)
-  if goes_nowhere(record) then
-    touched[key.resting] = true
-    redis.call("ZADD", key.resting, record.priority, member_of(record))
+line.fresh, line.leavers = {}, {}
+function line.stand(record)
+  line.keep(record)
+  if line.goes_nowhere(record) then
+    line.touched[line.key.resting] = true
+    redis.call("ZADD", line.key.resting, record.priority, line.member_of(record))
     record.lined = "resting"
   else
     record.lined = "fresh"
     if not record.is_fresh then
       record.is_fresh = true
-      fresh[#fresh + 1] = record
+      line.fresh[#line.fresh + 1] = record
     end
   end
 end
-local function leave(record)
+function line.leave(record)
   if record.lined == "line" then
-    leavers[#leavers + 1] = member_of(record)
+    line.leavers[#line.leavers + 1] = line.member_of(record)
   elseif record.lined == "resting" then
-    redis.call("ZREM", key.resting, member_of(record))
+    redis.call("ZREM", line.key.resting, line.member_of(record))
   end
   record.lined = nil
 end
 -- Puts the sorted set in order, for whoever looks at it as a whole.
-local function line_up()
-  if #leavers > 0 then
-    redis.call("ZREM", key.line, unpack(leavers))
-    leavers = {}
+function line.line_up()
+  if #line.leavers > 0 then
+    redis.call("ZREM", line.key.line, unpack(line.leavers))
+    line.leavers = {}
   end
   local comers = {}
-  for _, record in ipairs(fresh) do
+  for _, record in ipairs(line.fresh) do
     record.is_fresh = nil
     if record.lined == "fresh" then
       record.lined = "line"
       comers[#comers + 1] = record.priority
-      comers[#comers + 1] = member_of(record)
+      comers[#comers + 1] = line.member_of(record)
     end
   end
   if #comers > 0 then
-    touched[key.line] = true
-    redis.call("ZADD", key.line, unpack(comers))
+    line.touched[line.key.line] = true
+    redis.call("ZADD", line.key.line, unpack(comers))
   end
-  fresh = {}
+  line.fresh = {}
 end
-local function waiting_count()
-  line_up()
-  return redis.call("ZCARD", key.line) + redis.call("ZCARD", key.resting)
+function line.waiting_count()
+  line.line_up()
+  return redis.call("ZCARD", line.key.line) + redis.call("ZCARD", line.key.resting)
 end
-local function forget(record)
-  leave(record)
+function line.forget(record)
+  line.leave(record)
   record.gone = true
-  keep(record)
-  cached(record.owner)[record.id] = false
+  line.keep(record)
+  line.cached(record.owner)[record.id] = false
 end
-local function eligible_of(record)
-  return record.eligible or all_of(record.owner)
+function line.eligible_of(record)
+  return record.eligible or line.all_of(record.owner)
 end
 
 -- Health: the same machine as actors/health.cpp ---------------------------------------------------------
 
-local cooled = false -- somebody's cooldown began, ended or was lengthened: all are told
+line.cooled = false -- somebody's cooldown began, ended or was lengthened: all are told
 
-local function reopen(of, limit)
+function line.reopen(of, limit)
   of.limit, of.reopening = limit, 0
 end
 
-local function tick(number)
-  local of = deployment(number)
-  if of.cooling and now >= of.ends then
+function line.tick(number)
+  local of = line.deployment(number)
+  if of.cooling and line.now >= of.ends then
     of.cooling = false
     of.phase = of.phase + 1
-    reopen(of, 1)
-    save(number)
-    cooled = true
+    line.reopen(of, 1)
+    line.save(number)
+    line.cooled = true
   end
   return of
 end
 
-local function cooldown_of(number)
-  return limits_of(number).cooldown or 0
+function line.cooldown_of(number)
+  return line.limits_of(number).cooldown or 0
 end
 
-local function cool(number, retry_after, may_probe)
-  local of = deployment(number)
-  if cooldown_of(number) <= 0 then
+function line.cool(number, retry_after, may_probe)
+  local of = line.deployment(number)
+  if line.cooldown_of(number) <= 0 then
     return
   end
-  cooled = true
-  local ends = now + (retry_after and math.min(retry_after, retry_after_max) or cooldown_of(number))
+  line.cooled = true
+  local ends = line.now + (retry_after and math.min(retry_after, line.retry_after_max) or line.cooldown_of(number))
   if not of.cooling then
     of.cooling = true
     of.phase = of.phase + 1
     of.began = of.phase
     of.ends, of.no_probe, of.asked, of.probing = ends, 0, 0, false
-    of.spacing = settings.first_probe
-    of.probe_at = now + of.spacing
+    of.spacing = line.settings.first_probe
+    of.probe_at = line.now + of.spacing
     of.limit = 0
   end
   of.ends = math.max(of.ends, ends)
@@ -446,25 +435,25 @@ local function cool(number, retry_after, may_probe)
   end
 end
 
-local function succeed(of, attempt)
+function line.succeed(of, attempt)
   if of.cooling then
     if attempt.probe then
       of.cooling = false
       of.phase = of.phase + 1
       of.fails = {}
-      reopen(of, 2)
-      cooled = true
+      line.reopen(of, 2)
+      line.cooled = true
     end
   elseif of.limit > 0 then
     of.fails = {}
-    of.limit = of.limit >= reopening_done and 0 or of.limit * 2
+    of.limit = of.limit >= line.reopening_done and 0 or of.limit * 2
   end
 end
 
 -- `counted`, `allowed`: by which number of the policy the caller counts this failure; see operations.settle.
-local function fail(number, outcome)
-  local of = deployment(number)
-  if cooldown_of(number) <= 0 then
+function line.fail(number, outcome)
+  local of = line.deployment(number)
+  if line.cooldown_of(number) <= 0 then
     return
   end
   local refused = outcome.kind == "refused"
@@ -473,97 +462,97 @@ local function fail(number, outcome)
   local at_once = (outcome.kind == "rate_limited" or refused or asked_to_wait) and counted == 0
   local kept, alike = {}, 0
   for _, each in ipairs(of.fails) do
-    if each[1] + window > now then
+    if each[1] + line.window > line.now then
       kept[#kept + 1] = each
     end
   end
   if not at_once then
-    kept[#kept + 1] = { now, counted }
+    kept[#kept + 1] = { line.now, counted }
   end
   for _, each in ipairs(kept) do
     alike = alike + (each[2] == counted and 1 or 0)
   end
   of.fails = kept
   if of.cooling then
-    of.spacing = math.min(of.spacing * 2, math.max(cooldown_of(number), settings.first_probe))
-    cool(number, outcome.retry_after, not refused)
-    of.probe_at = now + of.spacing
+    of.spacing = math.min(of.spacing * 2, math.max(line.cooldown_of(number), line.settings.first_probe))
+    line.cool(number, outcome.retry_after, not refused)
+    of.probe_at = line.now + of.spacing
   elseif at_once or asked_to_wait or alike > (outcome.allowed or 0) then
-    cool(number, outcome.retry_after, not refused)
+    line.cool(number, outcome.retry_after, not refused)
   end
 end
 
 -- What an attempt that is over, or its 2xx head, says of the deployment.
-local function heal(number, attempt)
-  local of = tick(number)
+function line.heal(number, attempt)
+  local of = line.tick(number)
   if not attempt.probe or attempt.healed or attempt.phase < of.began then
     return
   end
-  succeed(of, attempt)
+  line.succeed(of, attempt)
   attempt.healed = true
   if of.limit > 0 then
     attempt.phase = of.phase
     of.reopening = of.reopening + 1
   end
-  save(number)
+  line.save(number)
 end
 
-local function judge(number, attempt, outcome)
-  local of = tick(number)
-  save(number)
+function line.judge(number, attempt, outcome)
+  local of = line.tick(number)
+  line.save(number)
   local stale = attempt.phase < of.began
   if attempt.probe and not attempt.healed and of.probing and not stale then
     of.probing = false
     if of.cooling then
-      of.probe_at = now + of.spacing
+      of.probe_at = line.now + of.spacing
     end
   elseif of.limit > 0 and attempt.phase == of.phase and of.reopening > 0 then
     of.reopening = of.reopening - 1
   end
   if stale then
     if of.cooling and outcome.retry_after and outcome.kind ~= "success" then
-      cool(number, outcome.retry_after, true)
+      line.cool(number, outcome.retry_after, true)
     end
   elseif outcome.kind == "success" then
     if not attempt.healed then
-      succeed(of, attempt)
+      line.succeed(of, attempt)
     end
   elseif outcome.kind == "rate_limited" or outcome.kind == "refused" or outcome.kind == "failed" then
-    fail(number, outcome)
+    line.fail(number, outcome)
   end
 end
 
 -- Windows -----------------------------------------------------------------------------------------------
 
-local function is_counted(number)
-  return limits_of(number).rpm or limits_of(number).tpm or settings.strategy == "usage-based"
+function line.is_counted(number)
+  return line.limits_of(number).rpm or line.limits_of(number).tpm or line.settings.strategy == "usage-based"
 end
 
 -- Takes what is older than 60 s out of a window.
 local function age(number)
-  local of = deployment(number)
-  if of.entries == 0 or of.oldest + window > now then
+  local of = line.deployment(number)
+  if of.entries == 0 or of.oldest + line.window > line.now then
     return
   end
-  local old = redis.call("ZRANGEBYSCORE", window_of(number), "-inf", whole(now - window), "LIMIT", 0, clean_max)
+  local old = redis.call("ZRANGEBYSCORE", line.window_of(number), "-inf", line.whole(line.now - line.window), "LIMIT", 0, line.clean_max)
   for _, member in ipairs(old) do
     local tokens, requests = string.match(member, ":(%d+):(%d+)$")
-    redis.call("ZREM", window_of(number), member)
+    redis.call("ZREM", line.window_of(number), member)
     of.tokens = of.tokens - tonumber(tokens)
     of.requests = of.requests - tonumber(requests)
     of.entries = of.entries - 1
   end
-  local oldest = redis.call("ZRANGE", window_of(number), 0, 0, "WITHSCORES")
+  local oldest = redis.call("ZRANGE", line.window_of(number), 0, 0, "WITHSCORES")
   of.oldest = tonumber(oldest[2] or "0")
   if not oldest[1] then
     of.tokens, of.requests, of.entries, of.kept = 0, 0, 0, 0
   end
-  save(number)
+  line.save(number)
 end
 
 -- The entry of a date that goes by this name: its member, tokens and requests.
-local function find_entry(number, dated, name)
-  for _, member in ipairs(redis.call("ZRANGEBYSCORE", window_of(number), whole(dated), whole(dated))) do
+function line.find_entry(number, dated, name)
+  for _, member in ipairs(redis.call("ZRANGEBYSCORE", line.window_of(number), line.whole(dated), line.whole(dated))) do
     local found, tokens, requests = string.match(member, "^(.-):(%d+):(%d+)$")
     if found == name then
       return member, tonumber(tokens), tonumber(requests)
@@ -572,57 +561,57 @@ local function find_entry(number, dated, name)
 end
 
 -- Adds to a window; says under which date and name.
-local function use(number, name, at, tokens, requests)
-  local of = deployment(number)
+function line.use(number, name, at, tokens, requests)
+  local of = line.deployment(number)
   local dated, member, more_tokens, more_requests = at, nil, 0, 0
-  if of.entries >= exact_max then
-    dated = math.ceil(at / shared_entry) * shared_entry
+  if of.entries >= line.exact_max then
+    dated = math.ceil(at / line.shared_entry) * line.shared_entry
     name = "q"
-    member, more_tokens, more_requests = find_entry(number, dated, name)
+    member, more_tokens, more_requests = line.find_entry(number, dated, name)
   end
   if member then
-    redis.call("ZREM", window_of(number), member)
+    redis.call("ZREM", line.window_of(number), member)
   else
     of.entries = of.entries + 1
     more_tokens, more_requests = 0, 0
   end
-  redis.call("ZADD", window_of(number), dated == now and now_text or whole(dated),
-             name .. ":" .. whole(tokens + more_tokens) .. ":" .. whole(requests + more_requests))
+  redis.call("ZADD", line.window_of(number), dated == line.now and line.now_text or line.whole(dated),
+             name .. ":" .. line.whole(tokens + more_tokens) .. ":" .. line.whole(requests + more_requests))
   of.tokens = of.tokens + tokens
   of.requests = of.requests + requests
   of.oldest = of.entries == 1 and dated or math.min(of.oldest, dated)
-  save(number)
+  line.save(number)
   return dated, name
 end
 
 -- Changes what a grant has used, while that is in the window; false if it has left.
-local function correct(number, held, tokens, requests)
+function line.correct(number, held, tokens, requests)
   if not held.dated then
     return false
   end
-  local member, had_tokens, had_requests = find_entry(number, held.dated, held.entry)
+  local member, had_tokens, had_requests = line.find_entry(number, held.dated, held.entry)
   if not member then
     return false
   end
-  local of = deployment(number)
-  redis.call("ZREM", window_of(number), member)
+  local of = line.deployment(number)
+  redis.call("ZREM", line.window_of(number), member)
   if had_requests + requests == 0 and had_tokens + tokens <= 0 then
     of.entries = of.entries - 1
     of.kept = of.entries > 0 and of.kept or 0
   else
-    redis.call("ZADD", window_of(number), whole(held.dated),
-               held.entry .. ":" .. whole(math.max(had_tokens + tokens, 0)) .. ":" .. whole(had_requests + requests))
+    redis.call("ZADD", line.window_of(number), line.whole(held.dated),
+               held.entry .. ":" .. line.whole(math.max(had_tokens + tokens, 0)) .. ":" .. line.whole(had_requests + requests))
   end
   of.tokens = of.tokens + tokens
   of.requests = of.requests + requests
-  save(number)
+  line.save(number)
   return true
 end
 
 -- Room ----------------------------------------------------------------------------------------------------
 
-local function slots_left(number)
-  local of, most = deployment(number), limits_of(number)
+function line.slots_left(number)
+  local of, most = line.deployment(number), line.limits_of(number)
   local left = most.slots and most.slots - of.n or math.huge
   if most.rpm then
     left = math.min(left, most.rpm - of.requests)
@@ -636,140 +625,140 @@ local function slots_left(number)
   return left
 end
 
-local function tokens_left(number)
-  local most = limits_of(number).tpm
-  return most and most - deployment(number).tokens or math.huge
+function line.tokens_left(number)
+  local most = line.limits_of(number).tpm
+  return most and most - line.deployment(number).tokens or math.huge
 end
 
-local function fits(number, record)
-  if slots_left(number) <= 0 or tokens_left(number) <= 0 then
+function line.fits(number, record)
+  if line.slots_left(number) <= 0 or line.tokens_left(number) <= 0 then
     return false
   end
   if record.oversize then
-    return deployment(number).n == 0 and deployment(number).tokens == 0
+    return line.deployment(number).n == 0 and line.deployment(number).tokens == 0
   end
-  return tokens_left(number) >= record.tokens
+  return line.tokens_left(number) >= record.tokens
 end
 
 -- Notes to others -------------------------------------------------------------------------------------------
 
-local notes = {}
-local function tell(instance, what)
-  notes[#notes + 1] = { instance, what }
+line.notes = {}
+function line.tell(instance, what)
+  line.notes[#line.notes + 1] = { instance, what }
 end
 
 -- Endings of grants -------------------------------------------------------------------------------------------
 
-local offers = {} -- when the next of them end: `<instance>/<ticket>` → time
-local function take_offer_back(record)
+line.offers = {} -- when the next of them end: `<instance>/<ticket>` → time
+function line.take_offer_back(record)
   local member = record.owner .. "/" .. record.id
-  redis.call("ZREM", key.offers, member)
-  offers[member] = nil
+  redis.call("ZREM", line.key.offers, member)
+  line.offers[member] = nil
   record.offer = nil
 end
 -- The slot comes back. What the ticket does then is the caller's affair.
-local function close_grant(record)
+function line.close_grant(record)
   if record.offer then
-    take_offer_back(record)
+    line.take_offer_back(record)
   end
-  local of = deployment(record.where)
+  local of = line.deployment(record.where)
   of.n = math.max(of.n - 1, 0)
-  save(record.where)
+  line.save(record.where)
   record.grant, record.dated, record.entry, record.probe, record.healed = nil, nil, nil, nil, nil
 end
 
 -- Nothing was tried: slot, rpm and tokens come back, and the ticket to its place if it is still wanted.
-local function give_back(record, wanted)
-  correct(record.where, record, -record.tokens, -1)
-  judge(record.where, record, { kind = "not_sent" })
-  close_grant(record)
+function line.give_back(record, wanted)
+  line.correct(record.where, record, -record.tokens, -1)
+  line.judge(record.where, record, { kind = "not_sent" })
+  line.close_grant(record)
   record.attempts = math.max(record.attempts - 1, 0)
   if wanted and not record.unwanted then
-    stand(record)
+    line.stand(record)
   else
-    forget(record)
+    line.forget(record)
   end
 end
 
 -- Instances -----------------------------------------------------------------------------------------------------
 
-local function is_heard(instance)
-  local member = members[instance]
-  return member and not member.suspect and member.heard + quiet_max > now
+function line.is_heard(instance)
+  local member = line.members[instance]
+  return member and not member.suspect and member.heard + line.quiet_max > line.now
 end
 
 -- Everything of an instance that is gone, a bit in each call: its tickets leave, its slots come back; what it
 -- may have sent stays used.
-local function bury(instance)
-  local left = clean_max
-  local granted = redis.call("HKEYS", grants_of(instance))
+function line.bury(instance)
+  local left = line.clean_max
+  local granted = redis.call("HKEYS", line.grants_of(instance))
   for i = 1, math.min(#granted, left) do
-    local record = ticket_of(instance, granted[i])
+    local record = line.ticket_of(instance, granted[i])
     if record and record.offer then
-      give_back(record, false)
+      line.give_back(record, false)
     elseif record and record.grant then
-      judge(record.where, record, { kind = "cancelled" })
-      close_grant(record)
-      forget(record)
+      line.judge(record.where, record, { kind = "cancelled" })
+      line.close_grant(record)
+      line.forget(record)
     end
   end
   left = left - #granted
-  local waiting = left > 0 and redis.call("HSCAN", tickets_of(instance), 0, "COUNT", left)[2] or {}
+  local waiting = left > 0 and redis.call("HSCAN", line.tickets_of(instance), 0, "COUNT", left)[2] or {}
   for i = 1, #waiting, 2 do
-    local record = ticket_of(instance, waiting[i])
+    local record = line.ticket_of(instance, waiting[i])
     if record then
-      forget(record)
+      line.forget(record)
     end
   end
   if left > 0 and #waiting == 0 then
-    members[instance] = nil
+    line.members[instance] = nil
   end
 end
 
 -- An offer that nobody confirmed in time goes back. Whoever calls is there, and has its own in the reply: the note
 -- of them may have been lost.
-local own_grants = {}
+line.own_grants = {}
 local function look_at_offers()
-  local found = redis.call("ZRANGE", key.offers, 0, clean_max - 1, "WITHSCORES")
+  local found = redis.call("ZRANGE", line.key.offers, 0, line.clean_max - 1, "WITHSCORES")
   for i = 1, #found, 2 do
     local member, ends = found[i], tonumber(found[i + 1])
     local owner, id = string.match(member, "^(.-)/(.*)$")
-    local record = (ends <= now or owner == caller) and ticket_of(owner, id)
-    offers[member] = ends
+    local record = (ends <= line.now or owner == line.caller) and line.ticket_of(owner, id)
+    line.offers[member] = ends
     if record and not record.offer then -- read after it was lost, and announced again
-      redis.call("ZREM", key.offers, member)
-      offers[member] = nil
-    elseif record and ends <= now then
-      if members[owner] then
-        members[owner].suspect = true
+      redis.call("ZREM", line.key.offers, member)
+      line.offers[member] = nil
+    elseif record and ends <= line.now then
+      if line.members[owner] then
+        line.members[owner].suspect = true
       end
-      give_back(record, true)
-    elseif ends <= now then
-      redis.call("ZREM", key.offers, member)
-      offers[member] = nil
+      line.give_back(record, true)
+    elseif ends <= line.now then
+      redis.call("ZREM", line.key.offers, member)
+      line.offers[member] = nil
     end
   end
 end
-local function grant_told(record)
-  return { grant = record.grant, ticket = record.id, deployment = names[record.where],
+function line.grant_told(record)
+  return { grant = record.grant, ticket = record.id, deployment = line.names[record.where],
            reason = record.probe and "head-of-line" or "healthy-deployment",
-           at = record.at == now and now_text or whole(record.at) }
+           at = record.at == line.now and line.now_text or line.whole(record.at) }
 end
 local function take_own_offers()
-  for member in pairs(offers) do
+  for member in pairs(line.offers) do
     local owner, id = string.match(member, "^(.-)/(.*)$")
-    local record = owner == caller and ticket_of(owner, id)
+    local record = owner == line.caller and line.ticket_of(owner, id)
     if record and record.offer then
-      take_offer_back(record)
-      keep(record)
-      own_grants[#own_grants + 1] = grant_told(record)
+      line.take_offer_back(record)
+      line.keep(record)
+      line.own_grants[#line.own_grants + 1] = line.grant_told(record)
     end
   end
 end
 
 -- Choice: as actors/choice.cpp -------------------------------------------------------------------------------------
 
-local function draw(candidates, share)
+function line.draw(candidates, share)
   local total = 0
   for _, number in ipairs(candidates) do
     total = total + share(number)
@@ -790,7 +779,7 @@ local function draw(candidates, share)
   return last
 end
 
-local function least(candidates, measure)
+function line.least(candidates, measure)
   local best, kept = nil, {}
   for _, number in ipairs(candidates) do
     local value = measure(number)
@@ -804,23 +793,23 @@ local function least(candidates, measure)
   return kept
 end
 
-local function choose(candidates)
+function line.choose(candidates)
   if #candidates == 1 then
     return candidates[1]
   end
-  candidates = least(candidates, function(number) return limits_of(number).order or math.huge end)
-  if settings.strategy == "usage-based" then
-    candidates = least(candidates, function(number) return deployment(number).tokens end)
-    candidates = least(candidates, function(number) return deployment(number).requests end)
-  elseif settings.strategy == "least-busy" then
-    candidates = least(candidates, function(number) return deployment(number).n end)
-  elseif settings.strategy == "latency-based" then
-    candidates = least(candidates, function(number) return deployment(number).latency end)
+  candidates = line.least(candidates, function(number) return line.limits_of(number).order or math.huge end)
+  if line.settings.strategy == "usage-based" then
+    candidates = line.least(candidates, function(number) return line.deployment(number).tokens end)
+    candidates = line.least(candidates, function(number) return line.deployment(number).requests end)
+  elseif line.settings.strategy == "least-busy" then
+    candidates = line.least(candidates, function(number) return line.deployment(number).n end)
+  elseif line.settings.strategy == "latency-based" then
+    candidates = line.least(candidates, function(number) return line.deployment(number).latency end)
   else
     for _, name in ipairs({ "weight", "rpm", "tpm" }) do
       for _, number in ipairs(candidates) do
-        if limits_of(number)[name] then
-          return draw(candidates, function(each) return limits_of(each)[name] or 0 end)
+        if line.limits_of(number)[name] then
+          return line.draw(candidates, function(each) return line.limits_of(each)[name] or 0 end)
         end
       end
     end
@@ -831,40 +820,39 @@ end
 -- Granting --------------------------------------------------------------------------------------------------------
 
 -- By priority, then first come.
-local function stands_before(one, other)
+function line.stands_before(one, other)
   if one.priority ~= other.priority then
     return one.priority < other.priority
   end
-  return member_of(one) < member_of(other)
+  return line.member_of(one) < line.member_of(other)
 end
 
 -- A check apart from the choice: whether a better ticket eligible for that deployment was passed over.
-local function count_inversions(record, where, passed)
+function line.count_inversions(record, where, passed)
   for _, better in ipairs(passed) do
-    for _, number in ipairs(eligible_of(better)) do
-      if number == where and stands_before(better, record) then
-        inversions = inversions + 1
+    for _, number in ipairs(line.eligible_of(better)) do
+      if number == where and line.stands_before(better, record) then
+        line.state.inversions = line.state.inversions + 1
         return
       end
     end
   end
 end
 
-local function count_rate()
-  local slot = math.floor(now / rate_slot)
+function line.count_rate()
+  local slot = math.floor(line.now / line.rate_slot)
   local i = slot % 6 + 1
-  if rate.at[i] ~= slot then
-    rate.at[i], rate.n[i] = slot, 0
+  if line.rate.at[i] ~= slot then
+    line.rate.at[i], line.rate.n[i] = slot, 0
   end
-  rate.n[i] = rate.n[i] + 1
-  rate_changed = true
+  line.rate.n[i] = line.rate.n[i] + 1
 end
 
-local function make_grant(record, where, reason)
-  local of = deployment(where)
-  last_grant = last_grant + 1
-  leave(record)
-  record.grant, record.where, record.at, record.phase = record.id .. "." .. whole(last_grant), where, now, of.phase
+function line.make_grant(record, where, reason)
+  local of = line.deployment(where)
+  line.state.grant = line.state.grant + 1
+  line.leave(record)
+  record.grant, record.where, record.at, record.phase = record.id .. "." .. line.whole(line.state.grant), where, line.now, of.phase
   record.attempts = record.attempts + 1
   record.probe = reason == "head-of-line" or nil
   record.unwanted = nil
@@ -874,41 +862,41 @@ local function make_grant(record, where, reason)
   elseif of.limit > 0 then
     of.reopening = of.reopening + 1
   end
-  save(where)
-  if is_counted(where) then
-    record.dated, record.entry = use(where, record.grant, now, record.tokens, 1)
+  line.save(where)
+  if line.is_counted(where) then
+    record.dated, record.entry = line.use(where, record.grant, line.now, record.tokens, 1)
   end
-  keep(record)
-  count_rate()
-  if record.owner ~= caller then
+  line.keep(record)
+  line.count_rate()
+  if record.owner ~= line.caller then
     local member = record.owner .. "/" .. record.id
     record.offer = true
-    touched[key.offers] = true
-    redis.call("ZADD", key.offers, whole(now + offer_time), member)
-    offers[member] = now + offer_time
-    tell(record.owner, { "offer", grant_told(record) })
+    line.touched[line.key.offers] = true
+    redis.call("ZADD", line.key.offers, line.whole(line.now + line.offer_time), member)
+    line.offers[member] = line.now + line.offer_time
+    line.tell(record.owner, { "offer", line.grant_told(record) })
   else
-    own_grants[#own_grants + 1] = grant_told(record)
+    line.own_grants[#line.own_grants + 1] = line.grant_told(record)
   end
 end
 
 -- Of the deployments a ticket may use: one that is healthy and has room for it, or one to be probed.
-local function place_for(record, closed)
+function line.place_for(record, closed)
   local open, all_cool, probe, probe_ends = {}, true, nil, math.huge
-  for _, number in ipairs(eligible_of(record)) do
-    local of = deployment(number)
+  for _, number in ipairs(line.eligible_of(record)) do
+    local of = line.deployment(number)
     if not of.cooling then
       all_cool = false
-      if not closed[number] and fits(number, record) then
+      if not closed[number] and line.fits(number, record) then
         open[#open + 1] = number
       end
-    elseif not closed[number] and not of.probing and math.max(of.probe_at, of.no_probe) <= now
-      and of.ends < probe_ends and fits(number, record) then
+    elseif not closed[number] and not of.probing and math.max(of.probe_at, of.no_probe) <= line.now
+      and of.ends < probe_ends and line.fits(number, record) then
       probe, probe_ends = number, of.ends
     end
   end
   if #open > 0 then
-    return choose(open), "healthy-deployment"
+    return line.choose(open), "healthy-deployment"
   end
   if all_cool and probe then
     return probe, "head-of-line"
@@ -917,10 +905,10 @@ end
 
 -- The line in order, those in the sorted set and the fresh ones: a function that says the next one. `false`: one
 -- whose instance is not heard of; nil: there is no more.
-local page_size = 16
-local function walk()
-  if #fresh > 1 then
-    table.sort(fresh, stands_before)
+line.page_size = 16
+function line.walk()
+  if #line.fresh > 1 then
+    table.sort(line.fresh, line.stands_before)
   end
   local page, at, from, is_last, next_fresh = {}, 1, 0, false, 1
   local stored -- the next of the sorted set: {record or false, priority, member}
@@ -930,47 +918,47 @@ local function walk()
         if is_last then
           return
         end
-        page = redis.call("ZRANGE", key.line, from, from + page_size - 1, "WITHSCORES")
-        at, from, is_last = 1, from + page_size, #page < 2 * page_size
+        page = redis.call("ZRANGE", line.key.line, from, from + line.page_size - 1, "WITHSCORES")
+        at, from, is_last = 1, from + line.page_size, #page < 2 * line.page_size
         local ids = {}
         for i = 1, #page, 2 do
-          local owner, id = owner_and_id(page[i])
-          if is_heard(owner) then
+          local owner, id = line.owner_and_id(page[i])
+          if line.is_heard(owner) then
             ids[owner] = ids[owner] or {}
             table.insert(ids[owner], id)
           end
         end
         for owner, of_owner in pairs(ids) do
-          fetch(owner, of_owner)
+          line.fetch(owner, of_owner)
         end
       end
       local member, priority = page[at], tonumber(page[at + 1])
       at = at + 2
       if member then
-        local owner, id = owner_and_id(member)
-        local record = is_heard(owner) and cached(owner)[id]
-        if not is_heard(owner) then
+        local owner, id = line.owner_and_id(member)
+        local record = line.is_heard(owner) and line.cached(owner)[id]
+        if not line.is_heard(owner) then
           stored = { false, priority, member }
         elseif record and record.lined == "line" then
           stored = { record, priority, member }
         elseif record == false then
-          leavers[#leavers + 1] = member -- nobody knows it, or it has left in this call
+          line.leavers[#line.leavers + 1] = member -- nobody knows it, or it has left in this call
         end
       end
     end
   end
   return function()
-    local newest = fresh[next_fresh]
+    local newest = line.fresh[next_fresh]
     while newest and newest.lined ~= "fresh" do
       next_fresh = next_fresh + 1
-      newest = fresh[next_fresh]
+      newest = line.fresh[next_fresh]
     end
     look_in_set()
     local is_first = newest and (not stored or newest.priority < stored[2]
-      or newest.priority == stored[2] and member_of(newest) < stored[3])
+      or newest.priority == stored[2] and line.member_of(newest) < stored[3])
     if is_first then
       next_fresh = next_fresh + 1
-      return is_heard(newest.owner) and newest
+      return line.is_heard(newest.owner) and newest
     end
     local found = stored and stored[1]
     stored = nil
@@ -978,14 +966,14 @@ local function walk()
   end
 end
 
-local function pump()
-  if opening then
+function line.pump()
+  if line.state.opening then
     return
   end
-  local count = #names
+  local count = #line.names
   local closed, closed_count, looked, all_seen, passed = {}, 0, 0, false, {}
-  local next_in_line = walk()
-  while closed_count < count and looked < look_max do
+  local next_in_line = line.walk()
+  while closed_count < count and looked < line.look_max do
     local record = next_in_line()
     if record == nil then
       all_seen = true
@@ -993,15 +981,15 @@ local function pump()
     end
     local where, reason
     if record then
-      where, reason = place_for(record, closed)
+      where, reason = line.place_for(record, closed)
     end
     if where then
-      count_inversions(record, where, passed)
-      make_grant(record, where, reason)
+      line.count_inversions(record, where, passed)
+      line.make_grant(record, where, reason)
     else
       looked = looked + 1
       -- Room is kept for the best ticket that is eligible for it.
-      for _, number in ipairs(record and eligible_of(record) or {}) do
+      for _, number in ipairs(record and line.eligible_of(record) or {}) do
         if not closed[number] then
           closed[number], closed_count = true, closed_count + 1
         end
@@ -1011,54 +999,54 @@ local function pump()
   end
   -- Re-opening is over as soon as it holds nobody back.
   for number = 1, count do
-    local of = deployment(number)
-    if of.limit > 1 and not of.cooling and (slots_left(number) > 0 or all_seen and not closed[number]) then
+    local of = line.deployment(number)
+    if of.limit > 1 and not of.cooling and (line.slots_left(number) > 0 or all_seen and not closed[number]) then
       of.limit = 0
-      save(number)
+      line.save(number)
     end
   end
 end
 
 -- Turning away ------------------------------------------------------------------------------------------------------
 
-local refused = {}
-local impatient, newcomers = {}, {}
+line.refused = {}
+line.impatient, line.newcomers = {}, {}
 
 -- Whole seconds until `ahead` more grants will have been made at the rate of the last minute, 1 to 60.
-local function retry_after()
-  local slot, total = math.floor(now / rate_slot), 0
+function line.retry_after()
+  local slot, total = math.floor(line.now / line.rate_slot), 0
   for i = 1, 6 do
-    if rate.at[i] > slot - 6 then
-      total = total + rate.n[i]
+    if line.rate.at[i] > slot - 6 then
+      total = total + line.rate.n[i]
     end
   end
   if total == 0 then
     return 60
   end
-  local minute = math.min((slot - rate.first + 1) * 10, 60)
-  local ahead = waiting_count()
+  local minute = math.min((slot - line.rate.first + 1) * 10, 60)
+  local ahead = line.waiting_count()
   return math.min(math.max(math.ceil(ahead * minute / total), 1), 60)
 end
 
-local function turn_away(record, why)
-  local told = { ticket = record.id, why = why, retry_after = retry_after() }
-  if record.owner == caller then
-    refused[#refused + 1] = told
+function line.turn_away(record, why)
+  local told = { ticket = record.id, why = why, retry_after = line.retry_after() }
+  if record.owner == line.caller then
+    line.refused[#line.refused + 1] = told
   else
-    tell(record.owner, { "refused", told })
+    line.tell(record.owner, { "refused", told })
   end
-  forget(record)
-  pump() -- the room that was kept for it
+  line.forget(record)
+  line.pump() -- the room that was kept for it
 end
 
 local function turn_impatient_away()
-  for _, record in ipairs(impatient) do
+  for _, record in ipairs(line.impatient) do
     if not record.grant and not record.gone then
       local all_cool = true
-      for _, number in ipairs(eligible_of(record)) do
-        all_cool = all_cool and deployment(number).cooling
+      for _, number in ipairs(line.eligible_of(record)) do
+        all_cool = all_cool and line.deployment(number).cooling
       end
-      turn_away(record, all_cool and "cooling" or "full")
+      line.turn_away(record, all_cool and "cooling" or "full")
     end
   end
 end
@@ -1066,14 +1054,14 @@ end
 -- Each newcomer of this call that finds no place sends away the worst of those that have had no attempt.
 local function turn_excess_away()
   local homeless = 0
-  for _, record in ipairs(newcomers) do
+  for _, record in ipairs(line.newcomers) do
     homeless = homeless + (record.lined and 1 or 0)
   end
-  while homeless > 0 and settings.max_waiting and waiting_count() > settings.max_waiting do
+  while homeless > 0 and line.settings.max_waiting and line.waiting_count() > line.settings.max_waiting do
     homeless = homeless - 1
     local worst
-    for _, member in ipairs(redis.call("ZREVRANGE", key.line, 0, look_max - 1)) do
-      local record = ticket_of(owner_and_id(member))
+    for _, member in ipairs(redis.call("ZREVRANGE", line.key.line, 0, line.look_max - 1)) do
+      local record = line.ticket_of(line.owner_and_id(member))
       if record and record.attempts == 0 then
         worst = record
         break
@@ -1082,7 +1070,7 @@ local function turn_excess_away()
     if not worst then
       return
     end
-    turn_away(worst, "full")
+    line.turn_away(worst, "full")
   end
 end
 
@@ -1090,13 +1078,13 @@ end
 
 local operations = {}
 
-local function numbers(told)
+function line.numbers(told)
   if not told then
     return nil
   end
   local result = {}
   for i, number in ipairs(told) do
-    result[i] = own_numbers[number]
+    result[i] = line.own_numbers[number]
   end
   return result
 end
@@ -1110,87 +1098,87 @@ end
 -- with its arrival number) takes its old place. No `eligible`: all. `now`: is granted in this call or refused.
 -- Says its arrival number.
 function operations.offer(op)
-  local record = ticket_of(caller, op.ticket)
+  local record = line.ticket_of(line.caller, op.ticket)
   if record then
     if not record.grant then
-      leave(record)
-      record.priority, record.eligible = op.priority, numbers(op.eligible)
-      stand(record)
+      line.leave(record)
+      record.priority, record.eligible = op.priority, line.numbers(op.eligible)
+      line.stand(record)
     end
     return record.arrival
   end
   local number = tonumber(op.arrival)
   if not number then
-    number = math.max(now, arrival + 1)
-    arrival = number
+    number = math.max(line.now, line.state.arrival + 1)
+    line.state.arrival = number
   end
-  record = { owner = caller, id = op.ticket, priority = op.priority, tokens = op.tokens or 0, oversize = op.oversize,
-             eligible = numbers(op.eligible), attempts = op.attempts or 0, arrival = string.format("%016.0f", number) }
-  cached(caller)[op.ticket] = record
-  stand(record)
+  record = { owner = line.caller, id = op.ticket, priority = op.priority, tokens = op.tokens or 0, oversize = op.oversize,
+             eligible = line.numbers(op.eligible), attempts = op.attempts or 0, arrival = string.format("%016.0f", number) }
+  line.cached(line.caller)[op.ticket] = record
+  line.stand(record)
   if not op.arrival then
-    newcomers[#newcomers + 1] = record
+    line.newcomers[#line.newcomers + 1] = record
   end
   if op.now then
-    impatient[#impatient + 1] = record
+    line.impatient[#line.impatient + 1] = record
   end
   return record.arrival
 end
 
 -- {ticket}: its owner does not want it any more. One that was granted is settled.
 function operations.cancel(op)
-  local record = ticket_of(caller, op.ticket)
+  local record = line.ticket_of(line.caller, op.ticket)
   if not record then
     return false
   end
   if not record.grant then
-    forget(record)
+    line.forget(record)
   elseif record.offer then
-    give_back(record, false)
+    line.give_back(record, false)
   else
     record.unwanted = true
-    keep(record)
+    line.keep(record)
   end
   return true
 end
 
 -- Changes a ticket that waits; false if it does not.
-local function change(record, field, value)
+function line.change(record, field, value)
   if not record or record.grant then
     return false
   end
-  leave(record)
+  line.leave(record)
   record[field] = value
-  stand(record)
+  line.stand(record)
   return true
 end
 
 -- {ticket, priority}
 function operations.move(op)
-  return change(ticket_of(caller, op.ticket), "priority", op.priority)
+  return line.change(line.ticket_of(line.caller, op.ticket), "priority", op.priority)
 end
 
 -- {ticket, eligible}: back-offs begin and end, deployments refuse: what the ticket may use changes.
 function operations.eligible(op)
-  return change(ticket_of(caller, op.ticket), "eligible", numbers(op.eligible))
+  return line.change(line.ticket_of(line.caller, op.ticket), "eligible", line.numbers(op.eligible))
 end
 
 -- {grant}: an offer is taken; true if it is in force.
 function operations.confirm(op)
-  local record = holder(caller, op.grant)
+  local record = line.holder(line.caller, op.grant)
   if record and record.offer then
-    take_offer_back(record)
-    keep(record)
+    line.take_offer_back(record)
+    line.keep(record)
   end
   return record ~= nil
 end
 
 -- {grant}: its 2xx head arrived.
 function operations.head(op)
-  local record = holder(caller, op.grant)
+  local record = line.holder(line.caller, op.grant)
   if record then
-    heal(record.where, record)
-    keep(record)
+    line.heal(record.where, record)
+    line.keep(record)
   end
   return record ~= nil
 end
@@ -1200,38 +1188,38 @@ end
 -- how long (µs). `counted`, `allowed`: the kind of failure in the caller's policy (0: any), and how many of it are
 -- allowed in a minute. With `again` the ticket goes back to its place, to wait for `eligible`.
 function operations.settle(op)
-  local record = holder(caller, op.grant)
+  local record = line.holder(line.caller, op.grant)
   if not record then
     return false
   end
   if op.kind == "not_sent" then
-    give_back(record, op.again)
+    line.give_back(record, op.again)
     return true
   end
   local where = record.where
-  judge(where, record, op)
-  local of = deployment(where)
+  line.judge(where, record, op)
+  local of = line.deployment(where)
   if op.took and op.kind == "success" then
     of.latency = of.latency == 0 and op.took or of.latency + (op.took - of.latency) / 8
   end
   if op.kind ~= "success" and op.kind ~= "cancelled" then
     of.status = op.status or 0
   end
-  if is_counted(where) then
+  if line.is_counted(where) then
     local tokens = op.sent == false and 0 or op.tokens or record.tokens
     local more, requests = tokens - record.tokens, op.sent == false and -1 or 0
-    if (more ~= 0 or requests ~= 0) and not correct(where, record, more, requests) and more > 0 then
+    if (more ~= 0 or requests ~= 0) and not line.correct(where, record, more, requests) and more > 0 then
       -- The entry has left: what was used beyond the estimate counts from now on, as no request.
-      use(where, record.grant .. "+", now, more, 0)
+      line.use(where, record.grant .. "+", line.now, more, 0)
     end
   end
-  close_grant(record)
+  line.close_grant(record)
   if op.again and not record.unwanted then
-    record.eligible = numbers(op.eligible)
+    record.eligible = line.numbers(op.eligible)
     record.priority = op.priority or record.priority
-    stand(record)
+    line.stand(record)
   else
-    forget(record)
+    line.forget(record)
   end
   return true
 end
@@ -1239,10 +1227,10 @@ end
 -- {}: the grants that the caller holds, as in the reply that it may have missed.
 function operations.mine()
   local result = {}
-  for _, id in ipairs(redis.call("HKEYS", grants_of(caller))) do
-    local record = ticket_of(caller, id)
+  for _, id in ipairs(redis.call("HKEYS", line.grants_of(line.caller))) do
+    local record = line.ticket_of(line.caller, id)
     if record and record.grant and not record.offer then
-      result[#result + 1] = grant_told(record)
+      result[#result + 1] = line.grant_told(record)
     end
   end
   return result
@@ -1252,50 +1240,50 @@ end
 -- away (frozen, cut off) or lost with the line. It takes its slot again; beyond the limit it is an overrun. True if
 -- the grant was there.
 function operations.hold(op)
-  local record = ticket_of(caller, op.ticket)
+  local record = line.ticket_of(line.caller, op.ticket)
   if record and record.grant == op.grant then
     return true
   end
   if record and record.offer then
-    give_back(record, true)
+    line.give_back(record, true)
   elseif record and record.grant then
-    judge(record.where, record, { kind = "cancelled" })
-    close_grant(record)
+    line.judge(record.where, record, { kind = "cancelled" })
+    line.close_grant(record)
   end
   if record then
-    leave(record)
-    dirty[record] = nil
+    line.leave(record)
+    line.dirty[record] = nil
   end
-  local number = own_numbers[op.deployment]
-  local of = deployment(number)
+  local number = line.own_numbers[op.deployment]
+  local of = line.deployment(number)
   of.n = of.n + 1
-  save(number)
-  if limits_of(number).slots and of.n > limits_of(number).slots then
-    overruns = overruns + 1
+  line.save(number)
+  if line.limits_of(number).slots and of.n > line.limits_of(number).slots then
+    line.state.overruns = line.state.overruns + 1
   end
-  record = { owner = caller, id = op.ticket, kept = record and record.kept, priority = op.priority,
+  record = { owner = line.caller, id = op.ticket, kept = record and record.kept, priority = op.priority,
              tokens = op.tokens or 0, attempts = op.attempts or 1,
              arrival = string.format("%016.0f", tonumber(op.arrival)), grant = op.grant, where = number,
              at = tonumber(op.at), phase = of.phase }
-  if is_counted(number) then
+  if line.is_counted(number) then
     -- What it has used is there, or comes with `used`.
     record.dated, record.entry = record.at, op.grant
   end
-  cached(caller)[op.ticket] = record
-  keep(record)
+  line.cached(line.caller)[op.ticket] = record
+  line.keep(record)
   return false
 end
 
 -- {deployment, entries: [{grant, at, tokens, requests}…]}: what the caller has used in the last 60 s of a lost line.
 function operations.used(op)
-  local number = own_numbers[op.deployment]
-  if not is_counted(number) then
+  local number = line.own_numbers[op.deployment]
+  if not line.is_counted(number) then
     return true
   end
   for _, each in ipairs(op.entries) do
     local at = tonumber(each.at)
-    if at + window > now and not find_entry(number, at, each.grant) then
-      use(number, each.grant, math.min(at, now), each.tokens, each.requests)
+    if at + line.window > line.now and not line.find_entry(number, at, each.grant) then
+      line.use(number, each.grant, math.min(at, line.now), each.tokens, each.requests)
     end
   end
   return true
@@ -1303,54 +1291,54 @@ end
 
 -- {deployment, ends, asked, refused}: a cooldown that the caller knows of a lost line.
 function operations.cools(op)
-  local number = own_numbers[op.deployment]
-  local of = deployment(number)
-  if tonumber(op.ends) > now and cooldown_of(number) > 0 then
-    cool(number, nil, not op.refused)
-    of.ends = math.max(of.ends == now + cooldown_of(number) and 0 or of.ends, tonumber(op.ends))
-    if op.asked and tonumber(op.asked) > now then
+  local number = line.own_numbers[op.deployment]
+  local of = line.deployment(number)
+  if tonumber(op.ends) > line.now and line.cooldown_of(number) > 0 then
+    line.cool(number, nil, not op.refused)
+    of.ends = math.max(of.ends == line.now + line.cooldown_of(number) and 0 or of.ends, tonumber(op.ends))
+    if op.asked and tonumber(op.asked) > line.now then
       of.asked = math.max(of.asked, tonumber(op.asked))
       of.no_probe = math.max(of.no_probe, of.asked)
     end
-    save(number)
+    line.save(number)
   end
   return true
 end
 
 -- {}: the caller has announced all that it knew of a lost line.
 function operations.ready()
-  me.ready = true
+  line.me.ready = true
   return true
 end
 
 -- {}: it goes for good.
 function operations.leave()
-  bury(caller)
+  line.bury(line.caller)
   return true
 end
 
 -- {ticket}: its place in line, 1 for the head; 0 if it does not wait.
 function operations.place(op)
-  local record = ticket_of(caller, op.ticket)
+  local record = line.ticket_of(line.caller, op.ticket)
   if not record or record.grant then
     return 0
   end
-  line_up()
-  local member = member_of(record)
-  local rank = redis.call("ZRANK", key.line, member)
+  line.line_up()
+  local member = line.member_of(record)
+  local rank = redis.call("ZRANK", line.key.line, member)
   if rank then
-    return rank + 1 + redis.call("ZCOUNT", key.resting, "-inf", "(" .. record.priority)
+    return rank + 1 + redis.call("ZCOUNT", line.key.resting, "-inf", "(" .. record.priority)
   end
-  return redis.call("ZRANK", key.resting, member) + 1 + redis.call("ZCOUNT", key.line, "-inf", "(" .. record.priority)
+  return redis.call("ZRANK", line.key.resting, member) + 1 + redis.call("ZCOUNT", line.key.line, "-inf", "(" .. record.priority)
 end
 
 -- {offset, limit}: a page of the line, in order.
 function operations.show(op)
-  line_up()
+  line.line_up()
   local page, from, to = {}, op.offset, op.offset + op.limit - 1
   local all = {}
   for _, name in ipairs({ "line", "resting" }) do
-    local found = redis.call("ZRANGE", key[name], 0, to, "WITHSCORES")
+    local found = redis.call("ZRANGE", line.key[name], 0, to, "WITHSCORES")
     for i = 1, #found, 2 do
       all[#all + 1] = { member = found[i], priority = tonumber(found[i + 1]), rests = name == "resting" }
     end
@@ -1362,19 +1350,19 @@ function operations.show(op)
     return a.member < b.member
   end)
   for i = from + 1, math.min(to + 1, #all) do
-    local owner, id = owner_and_id(all[i].member)
-    local record = ticket_of(owner, id)
+    local owner, id = line.owner_and_id(all[i].member)
+    local record = line.ticket_of(owner, id)
     page[#page + 1] = { instance = owner, ticket = id, priority = all[i].priority, arrival = string.sub(all[i].member, 1, 16),
                         attempts = record and record.attempts or 0, rests = all[i].rests,
-                        quiet = not is_heard(owner) }
+                        quiet = not line.is_heard(owner) }
   end
-  return { total = waiting_count(), tickets = page }
+  return { total = line.waiting_count(), tickets = page }
 end
 
 -- The ticket of this name that another instance has in line.
-local function ticket_elsewhere(id)
-  for name in pairs(members) do
-    local record = name ~= caller and ticket_of(name, id)
+function line.ticket_elsewhere(id)
+  for name in pairs(line.members) do
+    local record = name ~= line.caller and line.ticket_of(name, id)
     if record and not record.grant then
       return record
     end
@@ -1383,86 +1371,86 @@ end
 
 -- {ticket, priority}: the operator moves a ticket of another instance, which is told.
 function operations.move_other(op)
-  local record = ticket_elsewhere(op.ticket)
-  if not change(record, "priority", op.priority) then
+  local record = line.ticket_elsewhere(op.ticket)
+  if not line.change(record, "priority", op.priority) then
     return false
   end
-  tell(record.owner, { "moved", { ticket = op.ticket, priority = op.priority } })
+  line.tell(record.owner, { "moved", { ticket = op.ticket, priority = op.priority } })
   return true
 end
 
 -- {ticket}: the operator ends one.
 function operations.end_other(op)
-  local record = ticket_elsewhere(op.ticket)
+  local record = line.ticket_elsewhere(op.ticket)
   if not record then
     return false
   end
-  forget(record)
-  tell(record.owner, { "ended", { ticket = op.ticket } })
+  line.forget(record)
+  line.tell(record.owner, { "ended", { ticket = op.ticket } })
   return true
 end
 
 -- The call --------------------------------------------------------------------------------------------------------------
 
-for number = 1, #names do
-  tick(number)
+for number = 1, #line.names do
+  line.tick(number)
   age(number)
 end
 look_at_offers()
-for name, member in pairs(members) do
-  if name ~= caller and not is_live(member) then
-    bury(name)
+for name, member in pairs(line.members) do
+  if name ~= line.caller and not is_live(member) then
+    line.bury(name)
   end
 end
 local said, ids = {}, {}
 for i = 4, #ARGV do
   local op = cjson.decode(ARGV[i])
   said[#said + 1] = op
-  ids[#ids + 1] = op.ticket or op.grant and ticket_in(op.grant)
+  ids[#ids + 1] = op.ticket or op.grant and line.ticket_in(op.grant)
 end
-fetch(caller, ids)
+line.fetch(line.caller, ids)
 local answers = {}
 for i, op in ipairs(said) do
   answers[i] = operations[op.op](op)
 end
 local live, ready = 0, 0
-for _, member in pairs(members) do
+for _, member in pairs(line.members) do
   if is_live(member) then
     live = live + 1
     ready = ready + (member.ready and 1 or 0)
   end
 end
-if opening and (now >= opening or ready >= expected) then
-  opening = nil
-  for _, member in pairs(members) do
+if line.state.opening and (line.now >= line.state.opening or ready >= state.expected) then
+  line.state.opening = nil
+  for _, member in pairs(line.members) do
     member.ready = true
   end
 end
 take_own_offers()
-pump()
+line.pump()
 turn_impatient_away()
 turn_excess_away()
 
 -- When something happens by time alone ------------------------------------------------------------------------------------
 
-local next_event = opening or math.huge
-line_up()
-if not opening and redis.call("EXISTS", key.line) == 1 then
-  for number = 1, #names do
-    local of = deployment(number)
+local next_event = line.state.opening or math.huge
+line.line_up()
+if not line.state.opening and redis.call("EXISTS", line.key.line) == 1 then
+  for number = 1, #line.names do
+    local of = line.deployment(number)
     if of.cooling then
       next_event = math.min(next_event, of.ends)
       local probe = math.max(of.probe_at, of.no_probe)
       if not of.probing and probe < of.ends then
-        next_event = math.min(next_event, math.max(probe, now + 1000))
+        next_event = math.min(next_event, math.max(probe, line.now + 1000))
       end
     end
     if of.entries > 0 then
-      next_event = math.min(next_event, math.max(of.oldest + window, now + 100))
+      next_event = math.min(next_event, math.max(of.oldest + line.window, line.now + 100))
     end
   end
 end
-for _, ends in pairs(offers) do
+for _, ends in pairs(line.offers) do
   next_event = math.min(next_event, ends)
 end
 
@@ -1474,8 +1462,8 @@ local function in_hash(name)
   hashes[name] = hashes[name] or { {}, {} }
   return hashes[name]
 end
-for record in pairs(dirty) do
-  local into = not record.gone and (record.grant and grants_of or tickets_of)(record.owner) or nil
+for record in pairs(line.dirty) do
+  local into = not record.gone and (record.grant and line.grants_of or line.tickets_of)(record.owner) or nil
   if record.kept and record.kept ~= into then
     table.insert(in_hash(record.kept)[2], record.id)
   end
@@ -1490,102 +1478,88 @@ for name, what in pairs(hashes) do
     redis.call("HDEL", name, unpack(what[2]))
   end
   if #what[1] > 0 then
-    touched[name] = true
+    line.touched[name] = true
     redis.call("HSET", name, unpack(what[1]))
   end
 end
-local written = { "now", now_text, "seq", whole(seq), "arrival", whole(arrival), "grant", whole(last_grant),
-                  "members", cmsgpack.pack(members), "overruns", whole(overruns), "inversions", whole(inversions) }
+local keep_all = line.now - state.refreshed > 3600 * second
+state.refreshed = keep_all and line.now or state.refreshed
+local written = { "now", line.now_text, "state", cmsgpack.pack(state) }
 local function write(name, value)
   written[#written + 1] = name
   written[#written + 1] = value
 end
 if is_new then
   write("layout", layout)
-  write("epoch", state.epoch)
 end
-if opening then
-  write("opening", whole(opening))
-  write("expected", expected)
-elseif state.opening then
-  redis.call("HDEL", base, "opening", "expected")
-end
-if not state.names then
-  write("names", cmsgpack.pack(names))
-end
-if rate_changed then
-  write("rate", cmsgpack.pack(rate))
+if line.names_changed then
+  write("names", cmsgpack.pack(line.names))
 end
 local rooms = {}
-for number = 1, #names do
-  if changed[number] then
-    if loaded[number].entries > 0 and loaded[number].kept < now then
-      redis.call("EXPIRE", window_of(number), 120)
-      loaded[number].kept = now + 30 * second
+for number = 1, #line.names do
+  if line.changed[number] then
+    if line.loaded[number].entries > 0 and line.loaded[number].kept < line.now then
+      redis.call("EXPIRE", line.window_of(number), 120)
+      line.loaded[number].kept = line.now + 30 * second
     end
-    write(number, cmsgpack.pack(loaded[number]))
+    write(number, cmsgpack.pack(line.loaded[number]))
   end
-  if changed[number] or known.all then
-    local of, left, tokens = deployment(number), slots_left(number), tokens_left(number)
+  if line.changed[number] or line.known.all then
+    local of, left, tokens = line.deployment(number), line.slots_left(number), line.tokens_left(number)
     rooms[#rooms + 1] = {
-      id = names[number], n = of.n, requests = of.requests, tokens = of.tokens, phase = of.phase, latency = of.latency,
+      id = line.names[number], n = of.n, requests = of.requests, tokens = of.tokens, phase = of.phase, latency = of.latency,
       status = of.status, slots = left ~= math.huge and math.max(left, 0) or nil,
       left = tokens ~= math.huge and tokens or nil, cooling = of.cooling or nil,
-      ends = of.cooling and whole(of.ends) or nil, asked = of.cooling and whole(of.asked) or nil,
-      probe = of.cooling and not of.probing and of.no_probe < of.ends and whole(math.max(of.probe_at, of.no_probe)) or nil,
+      ends = of.cooling and line.whole(of.ends) or nil, asked = of.cooling and line.whole(of.asked) or nil,
+      probe = of.cooling and not of.probing and of.no_probe < of.ends and line.whole(math.max(of.probe_at, of.no_probe)) or nil,
     }
   end
 end
-local refreshed = tonumber(state.refreshed or "0")
-local keep_all = now - refreshed > 3600 * second
-if keep_all then
-  write("refreshed", whole(now))
-end
-redis.call("HSET", base, unpack(written))
-for name in pairs(touched) do
+redis.call("HSET", line.base, unpack(written))
+for name in pairs(line.touched) do
   redis.call("EXPIRE", name, kept_for)
 end
 if keep_all then
-  for _, name in ipairs({ base, key.line, key.resting, key.offers, key.settings }) do
+  for _, name in ipairs({ line.base, line.key.line, line.key.resting, line.key.offers, line.key.settings }) do
     redis.call("EXPIRE", name, kept_for)
   end
-  for name in pairs(members) do
-    redis.call("EXPIRE", tickets_of(name), kept_for)
-    redis.call("EXPIRE", grants_of(name), kept_for)
+  for name in pairs(line.members) do
+    redis.call("EXPIRE", line.tickets_of(name), kept_for)
+    redis.call("EXPIRE", line.grants_of(name), kept_for)
   end
 end
-for _, note in ipairs(notes) do
-  redis.call("PUBLISH", base .. ":to:" .. note[1], cjson.encode(note[2]))
+for _, note in ipairs(line.notes) do
+  redis.call("PUBLISH", line.base .. ":to:" .. note[1], cjson.encode(note[2]))
 end
-if cooled then
-  for name in pairs(members) do
-    if name ~= caller then
-      redis.call("PUBLISH", base .. ":to:" .. name, '["look"]')
+if line.cooled then
+  for name in pairs(line.members) do
+    if name ~= line.caller then
+      redis.call("PUBLISH", line.base .. ":to:" .. name, '["look"]')
     end
   end
 end
 
 local rank = 0
-for name, member in pairs(members) do
-  if is_live(member) and name < caller then
+for name, member in pairs(line.members) do
+  if is_live(member) and name < line.caller then
     rank = rank + 1
   end
 end
 
 return cjson.encode({
-  now = now_text,
-  epoch = state.epoch,
-  seq = seq,
+  now = line.now_text,
+  epoch = line.state.epoch,
+  seq = state.seq,
   results = answers, -- one for each operation
-  grants = own_grants, -- the caller's own: {grant, ticket, deployment, reason, at}
-  refused = refused, -- its tickets that were turned away: {ticket, why, retry_after (s)}
+  grants = line.own_grants, -- the caller's own: {grant, ticket, deployment, reason, at}
+  refused = line.refused, -- its tickets that were turned away: {ticket, why, retry_after (s)}
   rooms = rooms, -- deployments that have changed, or all
-  next = next_event == math.huge and "0" or whole(next_event), -- call again then, if nothing else happens; 0: never
+  next = next_event == math.huge and "0" or line.whole(next_event), -- call again then, if nothing else happens; 0: never
   members = live, -- instances that live, and the place of the caller's name among them, from 0
   rank = rank,
   forgotten = forgotten or nil, -- the caller was given up: it announces what it has
-  opening = opening and true or nil, -- a new line: nothing is granted yet
+  opening = line.state.opening and true or nil, -- a new line: nothing is granted yet
   mismatch = mismatch or nil, -- others have other settings; the lowest limits hold
-  overruns = overruns,
-  inversions = inversions,
+  overruns = line.state.overruns,
+  inversions = line.state.inversions,
 })

@@ -297,7 +297,7 @@ TEST_CASE("shared line: 2 s without it the queue grants by itself, and tells it 
   CHECK(s.queue.mode() == line_mode::held); // until it is announced
   REQUIRE(s.calls());
   REQUIRE(s.verbs() == words{"hold", "used", "mine", "ready"});
-  CHECK(s.said[0]["grant"] == "me-1");
+  CHECK(s.said[0]["grant"] == "1.me-1");
   CHECK(s.said[0]["deployment"] == 1);
   CHECK(s.said[1]["entries"].size() == 1);
   s.answer(json::object(), s.results_for_all());
