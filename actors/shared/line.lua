@@ -19,8 +19,11 @@
 -- Grants for the caller are in the reply, and in force. Those for another instance are published to
 -- `KEYS[1]:to:<instance>` as offers, which it confirms within a second.
 
-local line = {} -- all that the functions share: a table of one upvalue, since Lua searches all of them for each
 local layout = "2"
+
+-- All that the functions share, and they themselves: Lua makes them anew in each call, and for each variable that one
+-- of them uses it would search a list of all that any of them uses.
+local line = {}
 line.base, line.caller = KEYS[1], ARGV[1]
 line.settings = cjson.decode(ARGV[2])
 line.known = cjson.decode(ARGV[3])
@@ -61,10 +64,10 @@ line.touched = {}
 
 -- Lua would write a number of this size as 1.7e+15.
 function line.whole(number)
-  return string.format("%.0f", number)
+  return string.format("%d", number)
 end
 
--- The line's own state: read once, written once ------------------------------------------------------
+-- The line's own state: read once, written once ----------------------------------------------------------------------
 
 local asked = { "layout", "now", "state", "names" }
 for number = 1, #line.settings.deployments do
@@ -75,7 +78,8 @@ if read[1] and read[1] ~= layout then
   return redis.error_reply("LAYOUT " .. read[1] .. " is in Redis, and this is " .. layout)
 end
 
--- epoch: names this line; arrival, grant, seq: the last numbers given; overruns, inversions: counted; refreshed: when
+-- epoch: names this line; arrival, grant, seq: the last numbers given; offers: how many are open;
+-- overruns, inversions: counted; called: when somebody called last; refreshed: when
 -- all keys' times to live were last renewed; opening, expected: until when a new line waits, and for how many;
 -- rate: grants in the last slots of time; members: the instances there are, {digest, heard, seq, ready, suspect}.
 local state = read[3] and cmsgpack.unpack(read[3])
@@ -104,11 +108,24 @@ if state and line.known.epoch == state.epoch
 end
 local is_new = not state
 if is_new then
-  state = { epoch = line.caller .. "-" .. line.now_text, arrival = 0, grant = line.now, seq = 0, overruns = 0,
-            inversions = 0, refreshed = 0, opening = line.now + opening_max, expected = 1, members = {},
+  state = { epoch = line.caller .. "-" .. line.now_text, arrival = 0, grant = line.now, seq = 0, offers = 0,
+            overruns = 0, inversions = 0, refreshed = 0, opening = line.now + opening_max, expected = 1, members = {},
             rate = { first = math.floor(line.now / line.rate_slot), at = { 0, 0, 0, 0, 0, 0 },
                      n = { 0, 0, 0, 0, 0, 0 } } }
 end
+-- Nobody called for so long that it was this server that was away, or all of them stood still: every lease begins
+-- anew, and nothing is granted until all have been heard, or as long as a new line waits. (Else the first one back would
+-- be given the slots of the others, whose calls run.)
+local was_away = not is_new and line.now - state.called > line.quiet_max and
+  (next(state.members) ~= line.caller or next(state.members, line.caller) ~= nil)
+if was_away then
+  state.opening, state.expected = line.now + opening_max, 0
+  for _, member in pairs(state.members) do
+    member.heard, member.ready, member.suspect = line.now, nil, nil
+    state.expected = state.expected + 1
+  end
+end
+state.called = line.now
 line.state, line.members, line.rate = state, state.members, state.rate
 line.me = line.members[line.caller]
 local forgotten = not is_new and not line.me and line.known.epoch == state.epoch
@@ -117,7 +134,7 @@ if state.opening and line.known.epoch and line.known.epoch ~= state.epoch then
   state.expected = math.max(state.expected, line.known.members or 1)
 end
 
--- Settings: those of the caller, or the lowest of all who live ------------------------------------------
+-- Settings: those of the caller, or the lowest of all who live -------------------------------------------------------
 
 line.number_of = {}
 for number, id in ipairs(line.names) do
@@ -209,7 +226,7 @@ function line.limits_of(number)
   return line.limits[number] or {}
 end
 
--- Records -----------------------------------------------------------------------------------------------
+-- Records ------------------------------------------------------------------------------------------------------------
 
 -- A deployment to which nothing has happened; only what differs from it is kept.
 -- n: in flight; tokens, requests, entries, oldest: of the window, which is kept until `kept`; phase, began, cooling,
@@ -238,7 +255,7 @@ end
 
 -- A ticket is one record, whether it waits or is granted; a grant is named `<ticket>.<number>`.
 --   priority, tokens, oversize, eligible, attempts, arrival    always
---   grant, where, at, dated, entry, probe, phase, healed, offer, unwanted    while it is granted
+--   grant, where, at, phase, dated, entry, probe, healed, offer, unwanted    while it is granted
 --   owner, id; kept: the hash that it is in; lined: how it stands in line    only in here
 -- It is kept as a list, which is half as long as a table with names.
 local function pack_ticket(record)
@@ -246,10 +263,13 @@ local function pack_ticket(record)
     return cmsgpack.pack({ record.priority, record.tokens, record.oversize or false, record.eligible or false,
                            record.attempts, record.arrival })
   end
-  return cmsgpack.pack({ record.priority, record.tokens, record.oversize or false, record.eligible or false,
-                         record.attempts, record.arrival, record.grant, record.where, record.at, record.dated or false,
-                         record.entry or false, record.probe or false, record.phase, record.healed or false,
-                         record.offer or false, record.unwanted or false })
+  local list = { record.priority, record.tokens, record.oversize or false, record.eligible or false, record.attempts,
+                 record.arrival, record.grant, record.where, record.at, record.phase }
+  if record.dated or record.probe or record.offer or record.unwanted then -- what most have not
+    list[11], list[12], list[13] = record.dated or false, record.entry or false, record.probe or false
+    list[14], list[15], list[16] = record.healed or false, record.offer or false, record.unwanted or false
+  end
+  return cmsgpack.pack(list)
 end
 function line.goes_nowhere(record)
   return record.eligible and #record.eligible == 0
@@ -257,12 +277,13 @@ end
 function line.unpack_ticket(owner, id, text, kept)
   local list = cmsgpack.unpack(text)
   local record = { owner = owner, id = id, kept = kept, priority = list[1], tokens = list[2], oversize = list[3],
-                   eligible = list[4] or nil, attempts = list[5], arrival = list[6] }
-  if list[7] then
-    record.grant, record.where, record.at, record.dated, record.entry = list[7], list[8], list[9], list[10], list[11]
-    record.probe, record.phase, record.healed, record.offer, record.unwanted
-      = list[12], list[13], list[14], list[15], list[16]
-  else
+                   eligible = list[4] or nil, attempts = list[5], arrival = list[6], grant = list[7], where = list[8],
+                   at = list[9], phase = list[10], lined = false }
+  if list[11] ~= nil then
+    record.dated, record.entry, record.probe = list[11], list[12], list[13]
+    record.healed, record.offer, record.unwanted = list[14], list[15], list[16]
+  end
+  if not record.grant then
     record.lined = line.goes_nowhere(record) and "resting" or "line"
   end
   return record
@@ -279,6 +300,9 @@ function line.cached(owner)
 end
 -- Reads tickets at once that will be looked at.
 function line.fetch(owner, ids)
+  if #ids == 0 then
+    return
+  end
   local own = line.cached(owner)
   for _, hash in ipairs({ line.grants_of(owner), line.tickets_of(owner) }) do
     local wanted = {}
@@ -326,8 +350,19 @@ function line.owner_and_id(member)
   return string.match(member, "^%d+:(.-)/(.*)$")
 end
 
+-- By priority, then first come.
+function line.stands_before(one, other)
+  if one.priority ~= other.priority then
+    return one.priority < other.priority
+  end
+  if one.arrival ~= other.arrival then
+    return one.arrival < other.arrival
+  end
+  return line.member_of(one) < line.member_of(other)
+end
+
 -- Whoever comes into line in this call is `fresh`, and is put into the sorted set only if it is still there at the end.
-line.fresh, line.leavers = {}, {}
+line.fresh, line.is_sorted, line.leavers = {}, true, {}
 function line.stand(record)
   line.keep(record)
   if line.goes_nowhere(record) then
@@ -335,6 +370,8 @@ function line.stand(record)
     redis.call("ZADD", line.key.resting, record.priority, line.member_of(record))
     record.lined = "resting"
   else
+    local last = line.fresh[#line.fresh]
+    line.is_sorted = line.is_sorted and not record.is_fresh and not (last and line.stands_before(record, last))
     record.lined = "fresh"
     if not record.is_fresh then
       record.is_fresh = true
@@ -369,7 +406,7 @@ function line.line_up()
     line.touched[line.key.line] = true
     redis.call("ZADD", line.key.line, unpack(comers))
   end
-  line.fresh = {}
+  line.fresh, line.is_sorted = {}, true
 end
 function line.waiting_count()
   line.line_up()
@@ -385,7 +422,7 @@ function line.eligible_of(record)
   return record.eligible or line.all_of(record.owner)
 end
 
--- Health: the same machine as actors/health.cpp ---------------------------------------------------------
+-- Health: the same machine as actors/health.cpp ----------------------------------------------------------------------
 
 line.cooled = false -- somebody's cooldown began, ended or was lengthened: all are told
 
@@ -522,7 +559,7 @@ function line.judge(number, attempt, outcome)
   end
 end
 
--- Windows -----------------------------------------------------------------------------------------------
+-- Windows ------------------------------------------------------------------------------------------------------------
 
 function line.is_counted(number)
   return line.limits_of(number).rpm or line.limits_of(number).tpm or line.settings.strategy == "usage-based"
@@ -534,7 +571,8 @@ local function age(number)
   if of.entries == 0 or of.oldest + line.window > line.now then
     return
   end
-  local old = redis.call("ZRANGEBYSCORE", line.window_of(number), "-inf", line.whole(line.now - line.window), "LIMIT", 0, line.clean_max)
+  local old = redis.call("ZRANGEBYSCORE", line.window_of(number), "-inf", line.whole(line.now - line.window), "LIMIT",
+                         0, line.clean_max)
   for _, member in ipairs(old) do
     local tokens, requests = string.match(member, ":(%d+):(%d+)$")
     redis.call("ZREM", line.window_of(number), member)
@@ -600,7 +638,8 @@ function line.correct(number, held, tokens, requests)
     of.kept = of.entries > 0 and of.kept or 0
   else
     redis.call("ZADD", line.window_of(number), line.whole(held.dated),
-               held.entry .. ":" .. line.whole(math.max(had_tokens + tokens, 0)) .. ":" .. line.whole(had_requests + requests))
+               held.entry .. ":" .. line.whole(math.max(had_tokens + tokens, 0)) .. ":"
+                 .. line.whole(had_requests + requests))
   end
   of.tokens = of.tokens + tokens
   of.requests = of.requests + requests
@@ -608,7 +647,7 @@ function line.correct(number, held, tokens, requests)
   return true
 end
 
--- Room ----------------------------------------------------------------------------------------------------
+-- Room ---------------------------------------------------------------------------------------------------------------
 
 function line.slots_left(number)
   local of, most = line.deployment(number), line.limits_of(number)
@@ -640,20 +679,23 @@ function line.fits(number, record)
   return line.tokens_left(number) >= record.tokens
 end
 
--- Notes to others -------------------------------------------------------------------------------------------
+-- Notes to others ----------------------------------------------------------------------------------------------------
 
 line.notes = {}
 function line.tell(instance, what)
   line.notes[#line.notes + 1] = { instance, what }
 end
 
--- Endings of grants -------------------------------------------------------------------------------------------
+-- Endings of grants --------------------------------------------------------------------------------------------------
 
 line.offers = {} -- when the next of them end: `<instance>/<ticket>` → time
+function line.drop_offer(member)
+  line.state.offers = line.state.offers - redis.call("ZREM", line.key.offers, member)
+  line.offers[member] = nil
+end
 function line.take_offer_back(record)
   local member = record.owner .. "/" .. record.id
-  redis.call("ZREM", line.key.offers, member)
-  line.offers[member] = nil
+  line.drop_offer(member)
   record.offer = nil
 end
 -- The slot comes back. What the ticket does then is the caller's affair.
@@ -680,7 +722,7 @@ function line.give_back(record, wanted)
   end
 end
 
--- Instances -----------------------------------------------------------------------------------------------------
+-- Instances ----------------------------------------------------------------------------------------------------------
 
 function line.is_heard(instance)
   local member = line.members[instance]
@@ -719,6 +761,9 @@ end
 -- of them may have been lost.
 line.own_grants = {}
 local function look_at_offers()
+  if line.state.offers == 0 then
+    return
+  end
   local found = redis.call("ZRANGE", line.key.offers, 0, line.clean_max - 1, "WITHSCORES")
   for i = 1, #found, 2 do
     local member, ends = found[i], tonumber(found[i + 1])
@@ -726,16 +771,14 @@ local function look_at_offers()
     local record = (ends <= line.now or owner == line.caller) and line.ticket_of(owner, id)
     line.offers[member] = ends
     if record and not record.offer then -- read after it was lost, and announced again
-      redis.call("ZREM", line.key.offers, member)
-      line.offers[member] = nil
+      line.drop_offer(member)
     elseif record and ends <= line.now then
       if line.members[owner] then
         line.members[owner].suspect = true
       end
       line.give_back(record, true)
     elseif ends <= line.now then
-      redis.call("ZREM", line.key.offers, member)
-      line.offers[member] = nil
+      line.drop_offer(member)
     end
   end
 end
@@ -756,7 +799,7 @@ local function take_own_offers()
   end
 end
 
--- Choice: as actors/choice.cpp -------------------------------------------------------------------------------------
+-- Choice: as actors/choice.cpp ---------------------------------------------------------------------------------------
 
 function line.draw(candidates, share)
   local total = 0
@@ -817,15 +860,7 @@ function line.choose(candidates)
   return candidates[math.random(#candidates)]
 end
 
--- Granting --------------------------------------------------------------------------------------------------------
-
--- By priority, then first come.
-function line.stands_before(one, other)
-  if one.priority ~= other.priority then
-    return one.priority < other.priority
-  end
-  return line.member_of(one) < line.member_of(other)
-end
+-- Granting -----------------------------------------------------------------------------------------------------------
 
 -- A check apart from the choice: whether a better ticket eligible for that deployment was passed over.
 function line.count_inversions(record, where, passed)
@@ -852,7 +887,8 @@ function line.make_grant(record, where, reason)
   local of = line.deployment(where)
   line.state.grant = line.state.grant + 1
   line.leave(record)
-  record.grant, record.where, record.at, record.phase = record.id .. "." .. line.whole(line.state.grant), where, line.now, of.phase
+  record.grant = record.id .. "." .. line.whole(line.state.grant)
+  record.where, record.at, record.phase = where, line.now, of.phase
   record.attempts = record.attempts + 1
   record.probe = reason == "head-of-line" or nil
   record.unwanted = nil
@@ -872,7 +908,8 @@ function line.make_grant(record, where, reason)
     local member = record.owner .. "/" .. record.id
     record.offer = true
     line.touched[line.key.offers] = true
-    redis.call("ZADD", line.key.offers, line.whole(line.now + line.offer_time), member)
+    line.state.offers = line.state.offers
+      + redis.call("ZADD", line.key.offers, line.whole(line.now + line.offer_time), member)
     line.offers[member] = line.now + line.offer_time
     line.tell(record.owner, { "offer", line.grant_told(record) })
   else
@@ -907,8 +944,9 @@ end
 -- whose instance is not heard of; nil: there is no more.
 line.page_size = 16
 function line.walk()
-  if #line.fresh > 1 then
+  if not line.is_sorted then
     table.sort(line.fresh, line.stands_before)
+    line.is_sorted = true
   end
   local page, at, from, is_last, next_fresh = {}, 1, 0, false, 1
   local stored -- the next of the sorted set: {record or false, priority, member}
@@ -1007,7 +1045,7 @@ function line.pump()
   end
 end
 
--- Turning away ------------------------------------------------------------------------------------------------------
+-- Turning away -------------------------------------------------------------------------------------------------------
 
 line.refused = {}
 line.impatient, line.newcomers = {}, {}
@@ -1074,7 +1112,7 @@ local function turn_excess_away()
   end
 end
 
--- Operations ----------------------------------------------------------------------------------------------------------
+-- Operations ---------------------------------------------------------------------------------------------------------
 
 local operations = {}
 
@@ -1112,8 +1150,11 @@ function operations.offer(op)
     number = math.max(line.now, line.state.arrival + 1)
     line.state.arrival = number
   end
-  record = { owner = line.caller, id = op.ticket, priority = op.priority, tokens = op.tokens or 0, oversize = op.oversize,
-             eligible = line.numbers(op.eligible), attempts = op.attempts or 0, arrival = string.format("%016.0f", number) }
+  record = { owner = line.caller, id = op.ticket, priority = op.priority, tokens = op.tokens or 0,
+             oversize = op.oversize, eligible = line.numbers(op.eligible), attempts = op.attempts or 0,
+             arrival = string.format("%016d", number),
+             -- Room for what it will have; a table that grows is slow.
+             lined = false, is_fresh = false, grant = false, where = false, at = false, phase = false }
   line.cached(line.caller)[op.ticket] = record
   line.stand(record)
   if not op.arrival then
@@ -1263,7 +1304,7 @@ function operations.hold(op)
   end
   record = { owner = line.caller, id = op.ticket, kept = record and record.kept, priority = op.priority,
              tokens = op.tokens or 0, attempts = op.attempts or 1,
-             arrival = string.format("%016.0f", tonumber(op.arrival)), grant = op.grant, where = number,
+             arrival = string.format("%016d", tonumber(op.arrival)), grant = op.grant, where = number,
              at = tonumber(op.at), phase = of.phase }
   if line.is_counted(number) then
     -- What it has used is there, or comes with `used`.
@@ -1329,7 +1370,8 @@ function operations.place(op)
   if rank then
     return rank + 1 + redis.call("ZCOUNT", line.key.resting, "-inf", "(" .. record.priority)
   end
-  return redis.call("ZRANK", line.key.resting, member) + 1 + redis.call("ZCOUNT", line.key.line, "-inf", "(" .. record.priority)
+  return redis.call("ZRANK", line.key.resting, member) + 1
+    + redis.call("ZCOUNT", line.key.line, "-inf", "(" .. record.priority)
 end
 
 -- {offset, limit}: a page of the line, in order.
@@ -1352,9 +1394,9 @@ function operations.show(op)
   for i = from + 1, math.min(to + 1, #all) do
     local owner, id = line.owner_and_id(all[i].member)
     local record = line.ticket_of(owner, id)
-    page[#page + 1] = { instance = owner, ticket = id, priority = all[i].priority, arrival = string.sub(all[i].member, 1, 16),
-                        attempts = record and record.attempts or 0, rests = all[i].rests,
-                        quiet = not line.is_heard(owner) }
+    page[#page + 1] = { instance = owner, ticket = id, priority = all[i].priority,
+                        arrival = string.sub(all[i].member, 1, 16), attempts = record and record.attempts or 0,
+                        rests = all[i].rests, quiet = not line.is_heard(owner) }
   end
   return { total = line.waiting_count(), tickets = page }
 end
@@ -1390,7 +1432,7 @@ function operations.end_other(op)
   return true
 end
 
--- The call --------------------------------------------------------------------------------------------------------------
+-- The call -----------------------------------------------------------------------------------------------------------
 
 for number = 1, #line.names do
   line.tick(number)
@@ -1431,7 +1473,7 @@ line.pump()
 turn_impatient_away()
 turn_excess_away()
 
--- When something happens by time alone ------------------------------------------------------------------------------------
+-- When something happens by time alone -------------------------------------------------------------------------------
 
 local next_event = line.state.opening or math.huge
 line.line_up()
@@ -1454,7 +1496,7 @@ for _, ends in pairs(line.offers) do
   next_event = math.min(next_event, ends)
 end
 
--- Writing ------------------------------------------------------------------------------------------------------------------
+-- Writing ------------------------------------------------------------------------------------------------------------
 
 -- What is to be done with each hash: {fields and records that are written, fields that go}.
 local hashes = {}
@@ -1507,11 +1549,12 @@ for number = 1, #line.names do
   if line.changed[number] or line.known.all then
     local of, left, tokens = line.deployment(number), line.slots_left(number), line.tokens_left(number)
     rooms[#rooms + 1] = {
-      id = line.names[number], n = of.n, requests = of.requests, tokens = of.tokens, phase = of.phase, latency = of.latency,
-      status = of.status, slots = left ~= math.huge and math.max(left, 0) or nil,
+      id = line.names[number], n = of.n, requests = of.requests, tokens = of.tokens, phase = of.phase,
+      latency = of.latency, status = of.status, slots = left ~= math.huge and math.max(left, 0) or nil,
       left = tokens ~= math.huge and tokens or nil, cooling = of.cooling or nil,
       ends = of.cooling and line.whole(of.ends) or nil, asked = of.cooling and line.whole(of.asked) or nil,
-      probe = of.cooling and not of.probing and of.no_probe < of.ends and line.whole(math.max(of.probe_at, of.no_probe)) or nil,
+      probe = of.cooling and not of.probing and of.no_probe < of.ends
+        and line.whole(math.max(of.probe_at, of.no_probe)) or nil,
     }
   end
 end
@@ -1531,7 +1574,7 @@ end
 for _, note in ipairs(line.notes) do
   redis.call("PUBLISH", line.base .. ":to:" .. note[1], cjson.encode(note[2]))
 end
-if line.cooled then
+if line.cooled or was_away then
   for name in pairs(line.members) do
     if name ~= line.caller then
       redis.call("PUBLISH", line.base .. ":to:" .. name, '["look"]')
@@ -1554,7 +1597,7 @@ return cjson.encode({
   grants = line.own_grants, -- the caller's own: {grant, ticket, deployment, reason, at}
   refused = line.refused, -- its tickets that were turned away: {ticket, why, retry_after (s)}
   rooms = rooms, -- deployments that have changed, or all
-  next = next_event == math.huge and "0" or line.whole(next_event), -- call again then, if nothing else happens; 0: never
+  next = next_event == math.huge and "0" or line.whole(next_event), -- call again then, whatever happens; 0: never
   members = live, -- instances that live, and the place of the caller's name among them, from 0
   rank = rank,
   forgotten = forgotten or nil, -- the caller was given up: it announces what it has

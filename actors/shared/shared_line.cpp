@@ -380,6 +380,7 @@ void shared_line::announce(time_point now) {
   }
   say(verb::mine, {{"op", "mine"}});
   say(verb::ready, {{"op", "ready"}});
+  said_ready_ = true;
 }
 
 std::optional<line_call> shared_line::next_call() {

@@ -163,6 +163,7 @@ private:
   stage stage_ = stage::away;
   bool settings_differ_ = false;
   bool opening_ = false;
+  bool said_ready_ = false; ///< to the line that opens
   time_point next_look_ = never;
   /// The server's clock and ours at the last reply.
   std::int64_t server_now_ = 0;

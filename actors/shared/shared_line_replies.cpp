@@ -46,6 +46,10 @@ void shared_line::take_reply(time_point now, const json& said) {
   for (const auto& each : said.at("refused"))
     refused(now, each);
   set_rooms(now, said.at("rooms"));
+  if (!opening_)
+    said_ready_ = false;
+  else if (is_current() && !std::exchange(said_ready_, true))
+    say(verb::other, {{"op", "ready"}}); // it asks who is there, and knows all that this one does
   if (is_away() || is_another || said.value("forgotten", false))
     announce(now);
 }
@@ -107,6 +111,10 @@ void shared_line::granted(time_point now, const json& what) {
   by_name_[name] = *given;
   if (const auto found = told_.find(ticket); found != told_.end())
     found->second.away = true;
+  // What a reply has put in force needs no confirmation, and must get none after its attempt.
+  std::erase_if(waiting_, [&](const operation& each) {
+    return each.what == verb::confirm && each.grant == name;
+  });
 }
 
 void shared_line::refused(time_point now, const json& what) {
@@ -185,6 +193,8 @@ void shared_line::take_note(time_point now, const json& said) {
   const auto ticket = ticket_in(what);
   if (kind == "offer") {
     const auto name = what.at("grant").get<std::string>();
+    if (by_name_.contains(name)) // a reply held it already: its call runs
+      return;
     const auto how = queue_.standing_of(ticket);
     if (!how || !how->waits)
       return give_back(name);

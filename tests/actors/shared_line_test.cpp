@@ -209,6 +209,43 @@ TEST_CASE("shared line: an offer is confirmed before it is a grant") {
   }
 }
 
+TEST_CASE("shared line: the note of an offer comes after the reply that has put it in force") {
+  scene s;
+  s.settle_in();
+  s.offer();
+  REQUIRE(s.calls());
+  const bool queued = GENERATE(false, true);
+  if (queued) // before the reply: its confirmation waits while the call is out
+    s.session.noted(s.now, json::array({"offer", grant_of("1")}).dump());
+  s.answer({{"grants", json::array({grant_of("1")})}}, s.results_for_all());
+  if (!queued)
+    s.session.noted(s.now, json::array({"offer", grant_of("1")}).dump());
+  CHECK_FALSE(s.calls());
+  REQUIRE(s.grants().size() == 1);
+  CHECK_FALSE(s.queue.standing_of(1)->waits);
+}
+
+TEST_CASE("shared line: one that asks who is there is told once") {
+  scene s;
+  s.settle_in();
+  s.offer();
+  // A call whose reply says whether the line opens; whether there is something to say to that.
+  const auto looks = [&](bool opens) {
+    s.now += 4s;
+    REQUIRE(s.calls());
+    s.answer({{"opening", opens}}, s.results_for_all());
+    return s.calls();
+  };
+  for (int round = 0; round < 2; ++round) {
+    REQUIRE(looks(true));
+    CHECK(s.verbs() == words{"ready"});
+    s.answer({{"opening", true}}, s.results_for_all());
+    CHECK_FALSE(s.calls());
+    CHECK_FALSE(looks(true));
+    CHECK_FALSE(looks(false));
+  }
+}
+
 TEST_CASE("shared line: what nobody wants any more goes back") {
   scene s;
   s.settle_in();

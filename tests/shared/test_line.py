@@ -56,6 +56,14 @@ class LineTest(unittest.TestCase):
         self.now += round(seconds * SECOND)
         line.set_time(self.now)
 
+    def keep_calling(self, line, seconds):
+        """Passes time as an instance that lives does: it never says nothing for long."""
+        while seconds > 4:
+            self.pass_time(line, 4)
+            line.call()
+            seconds -= 4
+        self.pass_time(line, seconds)
+
 
 class Order(LineTest):
     def granted(self, said):
@@ -228,12 +236,40 @@ class Instances(LineTest):
         a, b = self.line("a", {"slots": 2}), self.line("b", {"slots": 2})
         b.call(offer("x"), offer("y"), offer("left"))
         a.call(offer("z", 300))
-        self.pass_time(a, 6)
+        self.keep_calling(a, 6)
         self.assertEqual(a.call()["grants"], [])
-        self.pass_time(a, 9)
+        self.keep_calling(a, 9)
         self.assertEqual([each["ticket"] for each in a.call()["grants"]], ["z"])
         for name in ("tickets", "grants"):
             self.assertEqual(self.client.call("SCARD", f"vorrang:{{m}}:line:{name}:b"), 0)
+
+    def test_a_server_that_was_away_gives_nobodys_slots_away(self):
+        a, b = self.line("a", {"slots": 1}), self.line("b", {"slots": 1})
+        grant = a.call(offer("x"))["grants"][0]["grant"]
+        b.call(offer("y"))
+        self.pass_time(b, 20)
+        hears = self.listener("a")
+        said = b.call()
+        self.assertTrue(said["opening"])
+        self.assertEqual(said["grants"], [])
+        self.assertEqual(hears(), ["look"], "who is there is asked")
+        self.assertNotIn("opening", a.call(), "all have been heard")
+        self.assertEqual(b.call()["grants"], [], "its call runs")
+        self.assertEqual(a.call(settle(grant))["results"], [True])
+        self.assertEqual([each["ticket"] for each in b.call()["grants"]], ["y"])
+
+    def test_a_server_that_was_away_waits_for_nobody_longer_than_for_a_lease(self):
+        a, b = self.line("a", {"slots": 1}), self.line("b", {"slots": 1})
+        a.call(offer("x"))
+        b.call(offer("y"))
+        self.pass_time(b, 20)
+        b.call()
+        self.keep_calling(b, 5)
+        self.assertNotIn("opening", b.call())
+        self.keep_calling(b, 9.9)
+        self.assertEqual(b.call()["grants"], [])
+        self.pass_time(b, 0.1)
+        self.assertEqual([each["ticket"] for each in b.call()["grants"]], ["y"])
 
     def test_a_ticket_announced_again_takes_its_old_place(self):
         line = self.line()
@@ -276,6 +312,8 @@ class History:
         self.held = {}  # grant: (ticket, deployment, tokens, owner)
         self.used = [[] for _ in self.deployments]  # [at, tokens, grant]
         self.granted = 0
+        self.called = test.now
+        self.opening = None  # after a silence of all: (until when, for how many, who is ready)
 
     def room(self, number, tokens):
         limits, now = self.deployments[number - 1], self.test.now
@@ -316,7 +354,10 @@ class History:
         line = self.instances[who]
         if self.random.random() < 0.5:
             self.test.pass_time(line, self.random.choice((0.001, 0.2, 1.5, 9)) * self.random.random())
-        self.seen[line.instance] = self.test.now
+        if self.test.now - self.called > 5 * SECOND and set(self.seen) - {line.instance}:
+            self.opening = (self.test.now + 5 * SECOND, len(self.seen), set())
+            self.seen = dict.fromkeys(self.seen, self.test.now)
+        self.called = self.seen[line.instance] = self.test.now
         self.bury()
         operations, then = [], []
         for _ in range(self.random.randint(0, 4)):
@@ -329,6 +370,13 @@ class History:
         # All grants of one call, the others' too, in the order in which they were made.
         grants = [(told, line.instance) for told in said["grants"]]
         grants += self.offers()
+        if self.opening:
+            until, count, ready = self.opening
+            ready.add(line.instance)
+            self.opening = None if self.test.now >= until or len(ready & set(self.seen)) >= count else self.opening
+        if self.opening:
+            self.test.assertEqual(grants, [], "granted before all were heard")
+            return
         for told, owner in sorted(grants, key=lambda each: int(each[0]["grant"].rpartition(".")[2])):
             self.take(told, owner)
         self.check_nobody_is_forgotten()
