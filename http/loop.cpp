@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <exception>
 
 namespace vorrang::http {
@@ -81,15 +82,16 @@ void loop::post_soon() {
 }
 
 void loop::watch(waiting_call& call, patience kind) {
-  if (!ticking_)
+  if (!ticking_) {
+    ticked_at_ = steady::now();
     start_tick();
+  }
   patience_[static_cast<std::size_t>(kind)].push_back(call, coarse_now_);
 }
 
 void loop::start_tick() {
-  coarse_now_ = steady::now();
   ticking_ = true;
-  parts_->tick.expires_at(coarse_now_ + times_.tick);
+  parts_->tick.expires_at(ticked_at_ + times_.tick);
   parts_->tick.async_wait([this](const boost::system::error_code& error) {
     if (!error)
       tick();
@@ -97,7 +99,9 @@ void loop::start_tick() {
 }
 
 void loop::tick() {
-  coarse_now_ = steady::now();
+  const time_point now = steady::now();
+  coarse_now_ += std::min<duration>(now - ticked_at_, 2 * times_.tick);
+  ticked_at_ = now;
   const finally again([this] {
     ticking_ = false;
     for (const call_list& each : patience_) {

@@ -60,7 +60,8 @@ public:
   void run_soon(waiting_call& call);
 
   /// Runs `call` unless it is unlinked or watched anew within the time of `kind`, up to one tick
-  /// later.
+  /// later. Time in which the loop stood still (a stopped process, a suspended machine) counts as
+  /// two ticks: what others sent meanwhile has not been looked at.
   void watch(waiting_call& call, patience kind);
 
   /// Rings `which` at `due`. To cancel: which.cancel().
@@ -88,7 +89,8 @@ private:
   call_list soon_;
   bool soon_posted_ = false;
   std::array<call_list, patience_count> patience_;
-  time_point coarse_now_{};
+  time_point coarse_now_{}; ///< of a clock that runs while the loop does
+  time_point ticked_at_{};
   bool ticking_ = false;
   timed_calls timed_;
   time_point armed_for_ = never;

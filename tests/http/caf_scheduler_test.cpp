@@ -284,6 +284,38 @@ TEST_CASE("timed calls, patience and calls soon share a loop") {
   pool.stop();
 }
 
+TEST_CASE("patience does not count the time in which the loop stood still") {
+  loop_times times;
+  times.patience.fill(milliseconds(50));
+  times.tick = milliseconds(1);
+  loop_pool pool(1, times);
+  loop& one = pool.at(0);
+  std::promise<void> over;
+  std::promise<bool> looked;
+  bool is_over = false;
+  const auto note = [](void* flag) { *static_cast<bool*>(flag) = true; };
+  waiting_call early(&over, [](void* promise) {
+    static_cast<std::promise<void>*>(promise)->set_value();
+  });
+  waiting_call late(&is_over, note);
+  // So many turns that the tick, which is due since long, has been in one of them.
+  std::function<void(int)> turn = [&](int left) {
+    if (left == 0)
+      return looked.set_value(is_over);
+    one.post([&, left] { turn(left - 1); });
+  };
+  one.post([&] {
+    one.watch(early, patience::body);
+    std::this_thread::sleep_for(milliseconds(200));
+    one.watch(late, patience::body);
+    turn(10);
+  });
+  pool.start();
+  CHECK_FALSE(looked.get_future().get());
+  REQUIRE(over.get_future().wait_for(seconds(60)) == std::future_status::ready);
+  pool.stop();
+}
+
 TEST_CASE("a handler that throws ends neither the loop nor the process") {
   loop_pool pool(1);
   pool.start();
