@@ -293,10 +293,11 @@ TEST_CASE("patience does not count the time in which the loop stood still") {
   std::promise<void> over;
   std::promise<bool> looked;
   bool is_over = false;
-  const auto note = [](void* flag) { *static_cast<bool*>(flag) = true; };
-  waiting_call early(&over, [](void* promise) {
-    static_cast<std::promise<void>*>(promise)->set_value();
-  });
+  const auto note = [](void* flag) {
+    *static_cast<bool*>(flag) = true;
+  };
+  waiting_call early(&over,
+                     [](void* promise) { static_cast<std::promise<void>*>(promise)->set_value(); });
   waiting_call late(&is_over, note);
   // So many turns that the tick, which is due since long, has been in one of them.
   std::function<void(int)> turn = [&](int left) {
