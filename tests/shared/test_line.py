@@ -29,7 +29,7 @@ def settings(*deployments, cooldown=5 * SECOND, **more):
 
 
 def offer(ticket, priority=255, eligible=(1,), **more):
-    return {"op": "offer", "ticket": ticket, "priority": priority, "eligible": list(eligible), **more}
+    return {"op": "offer", "ticket": ticket, "priority": priority, "eligible": eligible and list(eligible), **more}
 
 
 def settle(grant, kind="success", allowed=3, **more):
@@ -121,6 +121,59 @@ class Order(LineTest):
         line.call(offer("x", 1), offer("y", 2))
         self.assertEqual(line.call(offer("better", 0))["refused"][0]["ticket"], "y")
         self.assertEqual(line.call(offer("worse", 9))["refused"][0]["ticket"], "worse")
+
+
+    def test_what_is_said_of_an_earlier_grant_changes_nothing(self):
+        line = self.line()
+        first = line.call(offer("a"))["grants"][0]["grant"]
+        second = line.call(settle(first, "failed", again=True, eligible=[1]))["grants"][0]["grant"]
+        said = line.call(settle(first), {"op": "confirm", "grant": first}, {"op": "head", "grant": first}, offer("b"))
+        self.assertEqual(said["results"][:3], [False, False, False])
+        self.assertEqual(said["grants"], [], "the second grant holds the slot")
+        self.assertEqual(self.granted(line.call(settle(second))), ["b"])
+
+
+class Choice(LineTest):
+    """Whichever instance asks: the choice is made from what all have done."""
+
+    def pair(self, *deployments, **more):
+        return self.line("a", *deployments, **more), self.line("b", *deployments, **more)
+
+    def chosen(self, line, ticket, **more):
+        return line.call(offer(ticket, eligible=None, **more))["grants"][0]
+
+    def test_least_busy(self):
+        lines = self.pair({"slots": 9}, {"slots": 9}, {"slots": 9}, strategy="least-busy")
+        grants = [self.chosen(lines[n % 2], f"t{n}") for n in range(9)]
+        counts = [sum(each["deployment"] == name for each in grants) for name in "123"]
+        self.assertEqual(counts, [3, 3, 3])
+        lines[0].call(settle(grants[0]["grant"]))
+        self.assertEqual(self.chosen(lines[1], "next")["deployment"], grants[0]["deployment"])
+
+    def test_usage_based(self):
+        a, b = self.pair({"tpm": 1000}, {"tpm": 1000}, strategy="usage-based")
+        first = self.chosen(a, "x", tokens=100)
+        other = "12".replace(first["deployment"], "")
+        self.assertEqual([self.chosen(b, f"y{n}", tokens=30)["deployment"] for n in range(4)], [other] * 4)
+        self.assertEqual(self.chosen(a, "z", tokens=1)["deployment"], first["deployment"])
+
+    def test_latency_based(self):
+        a, b = self.pair({"slots": 9}, {"slots": 9}, strategy="latency-based")
+        for n, (line, took) in enumerate(((a, 9000), (b, 1000))):
+            grant = self.chosen(line, f"t{n}")
+            line.call(settle(grant["grant"], took=took))
+        fast = grant["deployment"]
+        self.assertEqual([self.chosen(line, f"u-{line.instance}")["deployment"] for line in (a, b)], [fast] * 2)
+
+    def test_order(self):
+        a, b = self.pair({"slots": 1, "order": 2}, {"slots": 2, "order": 1})
+        self.assertEqual([self.chosen(line, name)["deployment"] for line, name in ((a, "x"), (b, "y"), (a, "z"))],
+                         ["2", "2", "1"])  # fmt: skip
+
+    def test_weight(self):
+        lines = self.pair({"weight": 3}, {"weight": 1})
+        count = sum(self.chosen(lines[n % 2], f"t{n}")["deployment"] == "1" for n in range(600))
+        self.assertTrue(390 <= count <= 510, count)  # 450 on average; five deviations wide
 
 
 class Limits(LineTest):
@@ -232,6 +285,17 @@ class Instances(LineTest):
         # It is heard of again: its ticket stands where it stood.
         self.assertEqual(b.call()["grants"], [])
 
+    def test_one_offer_of_two_is_confirmed(self):
+        a, b, c = (self.line(name, {"slots": 2}) for name in "abc")
+        grants = [each["grant"] for each in a.call(offer("w"), offer("x"))["grants"]]
+        b.call(offer("y", 0))
+        c.call(offer("z", 0))
+        a.call(offer("last", 9))
+        a.call(*map(settle, grants))
+        self.assertEqual([each["ticket"] for each in b.call()["grants"]], ["y"])
+        self.pass_time(a, 1)
+        self.assertEqual([each["ticket"] for each in a.call()["grants"]], ["last"], "c has not confirmed")
+
     def test_who_is_gone_gives_everything_back(self):
         a, b = self.line("a", {"slots": 2}), self.line("b", {"slots": 2})
         b.call(offer("x"), offer("y"), offer("left"))
@@ -242,6 +306,24 @@ class Instances(LineTest):
         self.assertEqual([each["ticket"] for each in a.call()["grants"]], ["z"])
         for name in ("tickets", "grants"):
             self.assertEqual(self.client.call("SCARD", f"vorrang:{{m}}:line:{name}:b"), 0)
+
+    def test_the_lower_of_two_limits(self):
+        a, b = self.line("a", {"slots": 3}), self.line("b", {"slots": 1})
+        b.call()
+        said = a.call(offer("x"), offer("y"))
+        self.assertEqual([each["ticket"] for each in said["grants"]], ["x"])
+        self.assertTrue(said["mismatch"])
+
+    def test_an_older_copy_is_another_line(self):
+        line = self.line()
+        line.call(offer("x"))
+        epoch = line.known["epoch"]
+        line.known["seq"] += 1  # a reply that this copy has not given
+        self.pass_time(line, 0.001)
+        said = line.call(ready=False)
+        self.assertNotEqual(said["epoch"], epoch)
+        self.assertTrue(said["opening"])
+        self.assertEqual(self.client.call("KEYS", "*:grants:*"), [])
 
     def test_a_server_that_was_away_gives_nobodys_slots_away(self):
         a, b = self.line("a", {"slots": 1}), self.line("b", {"slots": 1})
@@ -283,7 +365,13 @@ class Instances(LineTest):
         self.assertEqual([each.split("/")[1] for each in waiting], ["x", "newer"])
 
     def test_nothing_is_left_for_ever(self):
-        self.line("a", {"rpm": 5}).call(offer("x"), offer("y"))
+        a, b = self.line("a", {"rpm": 5, "slots": 1}), self.line("b", {"rpm": 5, "slots": 1})
+        a.call()
+        grant = a.call(offer("x"))["grants"][0]["grant"]
+        b.call(offer("y"), offer("z"), offer("none", eligible=[]))
+        a.call(settle(grant))
+        names = {name.removeprefix("vorrang:{m}:line").split(":b")[0] for name in self.client.call("KEYS", "*")}
+        self.assertLessEqual({"", ":waiting", ":resting", ":offers", ":settings", ":tickets", ":grants", ":window:1"}, names)
         for name in self.client.call("KEYS", "*"):
             self.assertGreater(self.client.call("TTL", name), 0, name)
             self.assertTrue(name.startswith("vorrang:{m}:line"), name)
