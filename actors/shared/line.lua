@@ -742,6 +742,8 @@ function line.bury(instance)
       line.judge(record.where, record, { kind = "cancelled" })
       line.close_grant(record)
       line.forget(record)
+    elseif record then -- its offer has gone back in this call
+      line.forget(record)
     end
   end
   left = left - #granted
