@@ -122,6 +122,14 @@ class Order(LineTest):
         self.assertEqual(line.call(offer("better", 0))["refused"][0]["ticket"], "y")
         self.assertEqual(line.call(offer("worse", 9))["refused"][0]["ticket"], "worse")
 
+    def test_who_was_granted_is_not_in_the_line(self):
+        line = self.line("a", max_waiting=1)
+        grant = line.call(offer("held"))["grants"][0]["grant"]
+        line.call(offer("x"))
+        line.call(settle(grant))
+        self.assertEqual(line.call(offer("y"))["refused"], [])
+        self.assertEqual(line.call({"op": "show", "offset": 0, "limit": 9})["results"][0]["total"], 1)
+
 
     def test_what_is_said_of_an_earlier_grant_changes_nothing(self):
         line = self.line()
