@@ -29,9 +29,14 @@ public:
   }
 
   void take(std::uint32_t token_estimate, bool probe) {
+    subtract(token_estimate);
+    take_counted(token_estimate, probe);
+  }
+
+  /// One that is in the figures, or in those that come with it: they are of who decides.
+  void take_counted(std::uint32_t token_estimate, bool probe) {
     ++takes_;
     unseen_.push_back(token_estimate);
-    subtract(token_estimate);
     if (probe) {
       probe_take_ = takes_;
       now_.probe_at = never;

@@ -333,7 +333,10 @@ void group_queue::give(time_point now, slot_index slot, deployment_index where,
     ticket.retries = ticket.history->retries();
   line_.leave(slot);
   const bool probe = reason == grant_reason::head_of_line;
-  views_[where].take(ticket.token_estimate, probe);
+  if (mode_ == line_mode::own)
+    views_[where].take(ticket.token_estimate, probe);
+  else
+    views_[where].take_counted(ticket.token_estimate, probe);
   if (!views_[where].figures().has_capacity())
     open_.erase(where);
   output_.takes.push_back({where, {ticket.granted, ticket.id, now, ticket.token_estimate, probe}});

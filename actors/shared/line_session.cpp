@@ -51,6 +51,8 @@ std::optional<line_call> line_session::turn(time_point now) {
     queue_.set_mode(hold_ ? line_mode::held : line_mode::own);
   }
   line_.collect();
+  if (failing_ && now < look_at_) // what there is to say waits with the rest
+    return std::nullopt;
   if (!line_.is_out() && now >= next_event())
     line_.renew();
   auto call = line_.next_call();

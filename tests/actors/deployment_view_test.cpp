@@ -44,6 +44,18 @@ TEST_CASE("view: a grant counts at once, and again in figures that do not contai
   CHECK(view.figures().tokens == 50);
 }
 
+TEST_CASE("view: a grant that the figures contain is not counted twice") {
+  deployment_view view;
+  view.replace(figures(0, 3, 100));
+  view.take_counted(40, false);
+  CHECK(view.figures().slots == 3);
+  CHECK(view.figures().tokens == 100);
+  CHECK(view.figures().in_flight == 0);
+  view.update(figures(0, 3, 100)); // of the deployment itself, which has not heard of it
+  CHECK(view.figures().slots == 2);
+  CHECK(view.figures().in_flight == 1);
+}
+
 TEST_CASE("view: no limit stays no limit") {
   deployment_view view;
   view.update(figures(0, room::unlimited_slots, room::unlimited_tokens));

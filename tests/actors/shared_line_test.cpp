@@ -341,6 +341,24 @@ TEST_CASE("shared line: 2 s without it the queue grants by itself, and tells it 
   CHECK(s.queue.mode() == line_mode::shared);
 }
 
+TEST_CASE("shared line: a call that failed at once is not made again at once") {
+  scene s;
+  s.settle_in();
+  s.queue.cancel(s.offer());
+  s.offer();
+  REQUIRE(s.calls());
+  s.session.answered(s.now, {false, "not connected"});
+  CHECK_FALSE(s.calls());
+  CHECK(s.session.next_event() == s.now + 200ms);
+  s.now += 199ms;
+  CHECK_FALSE(s.calls());
+  s.now += 1ms;
+  CHECK(s.calls());
+  s.session.answered(s.now, {false, "not connected"});
+  s.session.up(s.now);
+  CHECK(s.calls());
+}
+
 TEST_CASE("shared line: one that fails after a long silence is not away yet") {
   scene s;
   s.settle_in();

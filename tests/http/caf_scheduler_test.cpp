@@ -307,7 +307,9 @@ TEST_CASE("patience does not count the time in which the loop stood still") {
   };
   one.post([&] {
     one.watch(early, patience::body);
-    std::this_thread::sleep_for(milliseconds(200));
+    const auto stands_still_until = std::chrono::steady_clock::now() + milliseconds(200);
+    while (std::chrono::steady_clock::now() < stands_still_until) {
+    }
     one.watch(late, patience::body);
     turn(10);
   });

@@ -56,7 +56,8 @@ void ask_until(engine& queue, steady::time_point end, std::int32_t priority, cou
     while (now > most && !seen.at_once_max.compare_exchange_weak(most, now)) {
     }
     ++seen.granted;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    for (const auto over = steady::now() + std::chrono::milliseconds(1); steady::now() < over;)
+      std::this_thread::yield();
     --seen.at_once;
     outcome result;
     result.kind = outcome_kind::success;
