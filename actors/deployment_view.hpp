@@ -33,7 +33,7 @@ public:
     take_counted(token_estimate, probe);
   }
 
-  /// One that is in the figures, or in those that come with it: they are of who decides.
+  /// A grant of the shared line's, whose own figures contain it.
   void take_counted(std::uint32_t token_estimate, bool probe) {
     ++takes_;
     unseen_.push_back(token_estimate);
