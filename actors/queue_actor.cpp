@@ -161,6 +161,12 @@ queue_actor::behavior_type queue(pointer self, directory_ptr directory, group_in
     state.directory->link->listen(state.session->line().channel(), hear(note_atom_v));
     state.directory->link->on_up(hear(up_atom_v));
   }
+  self->set_exit_handler([self](caf::exit_msg& why) {
+    if (const auto& session = self->state.session)
+      if (auto call = session->leave())
+        self->state.directory->link->call(std::move(*call), [](const line_answer&) {});
+    self->quit(std::move(why.reason));
+  });
   self->set_down_handler([self](caf::down_msg& down) {
     auto& owners = self->state.owners;
     for (std::size_t i = 0; i < owners.size(); ++i)

@@ -7,9 +7,12 @@
 -- ARGV[1]  the instance that calls; no "/" in it
 -- ARGV[2]  its settings of the group, JSON: {deployments: [{id, rpm, tpm, slots, weight, order, cooldown}],
 --          max_waiting, first_probe, strategy}; absent limits are no limits; times in µs
--- ARGV[3]  what it knows, JSON: {digest, epoch, seq, members, all}: a name for its settings; epoch and seq of
---          the last reply it had; the most instances it last saw; whether it wants all rooms
--- ARGV[4…] operations, each a JSON object: {op, …}; see `operations`
+-- ARGV[3]  a name for these settings
+-- ARGV[4]  epoch of the last reply it had; empty: it had none
+-- ARGV[5]  … its seq
+-- ARGV[6]  … its members
+-- ARGV[7]  "all": it wants all rooms, else those that change
+-- ARGV[8…] operations, each a JSON object: {op, …}; see `operations`
 -- Returns  a JSON object; see the end
 --
 -- Times are whole microseconds of the server, written as texts (Lua would write 1.7e+15). Deployments are
@@ -19,29 +22,57 @@
 -- Grants for the caller are in the reply, and in force. Those for another instance are published to
 -- `KEYS[1]:to:<instance>` as offers, which it confirms within a second.
 
-local layout = "2"
-
--- All that the functions share, and they themselves: Lua makes them anew in each call, and for each variable that one
--- of them uses it would search a list of all that any of them uses.
-local line = {}
-line.base, line.caller = KEYS[1], ARGV[1]
-line.settings = cjson.decode(ARGV[2])
-line.known = cjson.decode(ARGV[3])
+local layout = "3"
 
 local second = 1000000
-line.window = 60 * second
-line.quiet_max = 5 * second -- an instance unheard of so long is not granted to
-line.lease = 15 * second -- … so long: its tickets leave, its grants are given back
-line.offer_time = second -- an offer that is not confirmed by then goes back
 local opening_max = 5 * second -- so long a new line waits for those who knew the old one
-line.retry_after_max = 3600 * second
-line.look_max = 64 -- tickets that are looked past in one call
-line.clean_max = 64 -- old entries that are taken away in one call
-line.exact_max = 1000 -- more entries than this in a window: they share
-line.shared_entry = 60000 -- … one for so many µs, dated by its end: late, never early
 local kept_for = 24 * 3600 -- seconds without any call until a group's keys are gone
-line.reopening_done = 16777216
-line.rate_slot = 10 * second
+
+-- Lua makes all functions anew in each call. Those that most calls do without are made when one of them is first
+-- named; `seldom` holds, for each set of them, what makes it.
+local seldom = {}
+local seldom_names = " numbers_for settings_of merge_settings =settings" ..
+  " reopen cooldown_of cool succeed fail heal =cooling" ..
+  " age find_entry use correct =windows" ..
+  " tell drop_offer take_offer_back give_back ids_in bury look_at_offers take_own_offers offer_grant =offers" ..
+  " draw least choose count_inversions =choice" ..
+  " waiting_count retry_after turn_away turn_impatient_away turn_excess_away =turning_away" ..
+  " cancel change move eligible confirm head =changes" ..
+  " mine hold used cools ready leave =announcing" ..
+  " place show ticket_elsewhere move_other end_other =operator "
+local function make_seldom(of, name)
+  local set = string.match(seldom_names, " " .. name .. " [a-z_ ]*=(%l[%l_]*)")
+  local make = set and seldom[set]
+  if make then
+    seldom[set] = nil
+    make()
+    return rawget(of, name)
+  end
+end
+local made_when_named = { __index = make_seldom }
+
+-- All that the functions share, and they themselves: for each variable outside that one of them uses Lua would search
+-- a list of all that any of them uses.
+local line = setmetatable({
+  base = KEYS[1],
+  caller = ARGV[1],
+  window = 60 * second,
+  quiet_max = 5 * second, -- an instance unheard of so long is not granted to
+  lease = 15 * second, -- … so long: its tickets leave, its grants are given back
+  offer_time = second, -- an offer that is not confirmed by then goes back
+  retry_after_max = 3600 * second,
+  look_max = 64, -- tickets that are looked past in one call
+  clean_max = 64, -- old entries that are taken away in one call
+  exact_max = 1000, -- more entries than this in a window: they share
+  shared_entry = 60000, -- … one for so many µs, dated by its end: late, never early
+  reopening_done = 16777216,
+  rate_slot = 10 * second,
+  -- Set below; what is read while it is nil is looked for among the seldom functions.
+  me = false, heard_all = false, number_of = false, names_changed = false, gone = false, is_empty = false,
+}, made_when_named)
+line.settings = cjson.decode(ARGV[2])
+line.known = { digest = ARGV[3], epoch = ARGV[4] ~= "" and ARGV[4] or nil, seq = tonumber(ARGV[5]),
+               members = tonumber(ARGV[6]) }
 
 line.key = {
   line = line.base .. ":waiting", -- sorted set: priority, then member `<arrival>:<instance>/<ticket>`
@@ -81,8 +112,37 @@ end
 -- epoch: names this line; arrival, grant, seq: the last numbers given; offers: how many are open;
 -- overruns, inversions: counted; called: when somebody called last; refreshed: when
 -- all keys' times to live were last renewed; opening, expected: until when a new line waits, and for how many;
--- rate: grants in the last slots of time; members: the instances there are, {digest, heard, seq, ready, suspect}.
-local state = read[3] and cmsgpack.unpack(read[3])
+-- rate_from, rate: the first slot of time, and the last six: {slot…, grants in it…};
+-- members: the instances there are, {digest, heard, seq, suspect, ready: of a new line, that it waits no more for it}.
+-- It is kept as a list, whose values come without a table (a header of three bytes says that it is a list): reading a
+-- table with names takes four times as long.
+local function unpack_state(text)
+  local list = { cmsgpack.unpack_limit(text, 100000, 3) } -- the first says where the reading ended
+  local members = {}
+  for i = 26, #list, 6 do
+    members[list[i]] = { digest = list[i + 1], heard = list[i + 2], seq = list[i + 3], suspect = list[i + 4] or nil,
+                         ready = list[i + 5] or nil }
+  end
+  return { epoch = list[2], arrival = list[3], grant = list[4], seq = list[5], offers = list[6], overruns = list[7],
+           inversions = list[8], called = list[9], refreshed = list[10], opening = list[11] or nil,
+           expected = list[12], rate_from = list[13], members = members,
+           rate = { list[14], list[15], list[16], list[17], list[18], list[19], list[20], list[21], list[22], list[23],
+                    list[24], list[25] } }
+end
+local function pack_state(of)
+  local rate = of.rate
+  local list = { of.epoch, of.arrival, of.grant, of.seq, of.offers, of.overruns, of.inversions, of.called,
+                 of.refreshed, of.opening or false, of.expected, of.rate_from, rate[1], rate[2], rate[3], rate[4],
+                 rate[5], rate[6], rate[7], rate[8], rate[9], rate[10], rate[11], rate[12] }
+  local n = #list
+  for name, member in pairs(of.members) do
+    list[n + 1], list[n + 2], list[n + 3], list[n + 4] = name, member.digest, member.heard, member.seq
+    list[n + 5], list[n + 6] = member.suspect or false, member.ready or false
+    n = n + 6
+  end
+  return cmsgpack.pack(list)
+end
+local state = read[3] and unpack_state(read[3])
 line.names = read[4] and cmsgpack.unpack(read[4]) or {}
 line.packed = {} -- deployments, as they are kept
 for number = 1, #line.settings.deployments do
@@ -92,7 +152,6 @@ end
 local time = redis.call("TIME")
 line.now = math.max(tonumber(time[1]) * second + tonumber(time[2]), tonumber(read[2] or "0"))
 line.now_text = line.whole(line.now)
-math.randomseed((tonumber(time[2]) + (state and state.grant or 0)) % 2147483647)
 
 -- The caller has had a reply that this line never gave: it was restored from an older copy.
 if state and line.known.epoch == state.epoch
@@ -110,8 +169,7 @@ local is_new = not state
 if is_new then
   state = { epoch = line.caller .. "-" .. line.now_text, arrival = 0, grant = line.now, seq = 0, offers = 0,
             overruns = 0, inversions = 0, refreshed = 0, opening = line.now + opening_max, expected = 1, members = {},
-            rate = { first = math.floor(line.now / line.rate_slot), at = { 0, 0, 0, 0, 0, 0 },
-                     n = { 0, 0, 0, 0, 0, 0 } } }
+            rate_from = math.floor(line.now / line.rate_slot), rate = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 } }
 end
 -- Nobody called for so long that it was this server that was away, or all of them stood still: every lease begins
 -- anew, and nothing is granted until all have been heard, or as long as a new line waits. (Else the first one back would
@@ -126,9 +184,11 @@ if was_away then
   end
 end
 state.called = line.now
-line.state, line.members, line.rate = state, state.members, state.rate
-line.me = line.members[line.caller]
+line.state, line.members = state, state.members
+line.me = line.members[line.caller] or false
 local forgotten = not is_new and not line.me and line.known.epoch == state.epoch
+-- The caller had the reply to its last call: nothing in this one was said before.
+line.heard_all = line.me ~= false and line.known.epoch == state.epoch and line.me.seq == line.known.seq
 state.seq = state.seq + 1
 if state.opening and line.known.epoch and line.known.epoch ~= state.epoch then
   state.expected = math.max(state.expected, line.known.members or 1)
@@ -136,32 +196,90 @@ end
 
 -- Settings: those of the caller, or the lowest of all who live -------------------------------------------------------
 
-line.number_of = {}
-for number, id in ipairs(line.names) do
-  line.number_of[id] = number
-end
-function line.numbers_for(told)
-  local result = {}
-  for i, each in ipairs(told.deployments) do
-    local id = each.id or tostring(i)
-    if not line.number_of[id] then
-      line.names[#line.names + 1] = id
-      line.number_of[id] = #line.names
-      line.names_changed = true
-    end
-    result[i] = line.number_of[id]
-  end
-  return result
-end
-line.own_numbers = line.numbers_for(line.settings)
-
 local function is_live(member)
   return member.heard + line.lease > line.now
 end
 
+function seldom.settings()
+  function line.numbers_for(told)
+    if not line.number_of then
+      line.number_of = {}
+      for number, id in ipairs(line.names) do
+        line.number_of[id] = number
+      end
+    end
+    local result = {}
+    for i, each in ipairs(told.deployments) do
+      local id = each.id or tostring(i)
+      if not line.number_of[id] then
+        line.names[#line.names + 1] = id
+        line.number_of[id] = #line.names
+        line.names_changed = true
+      end
+      result[i] = line.number_of[id]
+    end
+    return result
+  end
+
+  local others = {}
+  function line.settings_of(digest)
+    if others[digest] == nil then
+      local text = redis.call("HGET", line.key.settings, digest)
+      others[digest] = text and cjson.decode(text) or false
+    end
+    return others[digest]
+  end
+
+  function line.merge_settings()
+    local merged = { [line.known.digest] = true }
+    for _, member in pairs(line.members) do
+      local digest = member.digest
+      if digest and not merged[digest] and is_live(member) then
+        merged[digest] = true
+        local told = line.settings_of(digest)
+        for i, number in ipairs(told and line.numbers_for(told) or {}) do
+          local theirs, ours = told.deployments[i], line.limits[number] or {}
+          local lowest = {}
+          for name, value in pairs(theirs) do
+            lowest[name] = value
+          end
+          for name, value in pairs(ours) do
+            lowest[name] = value
+          end
+          for _, name in ipairs({ "rpm", "tpm", "slots" }) do
+            if theirs[name] and ours[name] then
+              lowest[name] = math.min(theirs[name], ours[name])
+            end
+          end
+          line.limits[number] = lowest
+        end
+      end
+    end
+  end
+end
+
+-- Deployments are numbered for good, as they are first named.
+line.own_numbers = {}
+for i, each in ipairs(line.settings.deployments) do
+  if line.names[i] ~= (each.id or tostring(i)) then
+    line.own_numbers = line.numbers_for(line.settings)
+    break
+  end
+  line.own_numbers[i] = i
+end
+
+-- A field that is no ticket's, and too long for Redis' short form of a hash, in which everything is looked for from the
+-- beginning. The hash is never empty, and so keeps its time to live.
+line.no_ticket = ""
+local function make_hash(name)
+  redis.call("HSET", name, line.no_ticket, "no ticket: a text of more than 64 bytes, hash-max-listpack-value of Redis")
+  line.touched[name] = true
+end
 if not line.me then
   line.me = {}
   line.members[line.caller] = line.me
+  make_hash(line.tickets_of(line.caller))
+  make_hash(line.grants_of(line.caller))
 end
 if line.me.digest ~= line.known.digest then
   line.me.digest = line.known.digest
@@ -169,20 +287,9 @@ if line.me.digest ~= line.known.digest then
   redis.call("HSET", line.key.settings, line.known.digest, ARGV[2])
 end
 line.me.heard, line.me.seq, line.me.suspect = line.now, state.seq, nil
-if not line.state.opening then
-  line.me.ready = true
-end
 
-line.others_settings = {}
-line.all_of_digest = { [line.known.digest] = line.own_numbers }
-function line.settings_of(digest)
-  if line.others_settings[digest] == nil then
-    local text = redis.call("HGET", line.key.settings, digest)
-    line.others_settings[digest] = text and cjson.decode(text) or false
-  end
-  return line.others_settings[digest]
-end
 -- All that a ticket of this instance may use if it does not say.
+line.all_of_digest = { [line.known.digest] = line.own_numbers }
 function line.all_of(instance)
   local digest = line.members[instance] and line.members[instance].digest or line.known.digest
   if not line.all_of_digest[digest] then
@@ -197,30 +304,11 @@ for i, number in ipairs(line.own_numbers) do
   line.limits[number] = line.settings.deployments[i]
 end
 local mismatch = false
-local merged = { [line.known.digest] = true }
 for _, member in pairs(line.members) do
-  local digest = member.digest
-  if digest and not merged[digest] and is_live(member) then
-    merged[digest] = true
-    mismatch = true
-    local told = line.settings_of(digest)
-    for i, number in ipairs(told and line.numbers_for(told) or {}) do
-      local theirs, ours = told.deployments[i], line.limits[number] or {}
-      local lowest = {}
-      for name, value in pairs(theirs) do
-        lowest[name] = value
-      end
-      for name, value in pairs(ours) do
-        lowest[name] = value
-      end
-      for _, name in ipairs({ "rpm", "tpm", "slots" }) do
-        if theirs[name] and ours[name] then
-          lowest[name] = math.min(theirs[name], ours[name])
-        end
-      end
-      line.limits[number] = lowest
-    end
-  end
+  mismatch = mismatch or member.digest and member.digest ~= line.known.digest and is_live(member)
+end
+if mismatch then
+  line.merge_settings()
 end
 function line.limits_of(number)
   return line.limits[number] or {}
@@ -257,33 +345,32 @@ end
 --   priority, tokens, oversize, eligible, attempts, arrival    always
 --   grant, where, at, phase, dated, entry, probe, healed, offer, unwanted    while it is granted
 --   owner, id; kept: the hash that it is in; lined: how it stands in line    only in here
--- It is kept as a list, which is half as long as a table with names.
+-- It is kept as a list of at most 15, so that one byte says that it is a list.
 local function pack_ticket(record)
   if not record.grant then
     return cmsgpack.pack({ record.priority, record.tokens, record.oversize or false, record.eligible or false,
                            record.attempts, record.arrival })
   end
-  local list = { record.priority, record.tokens, record.oversize or false, record.eligible or false, record.attempts,
-                 record.arrival, record.grant, record.where, record.at, record.phase }
   if record.dated or record.probe or record.offer or record.unwanted then -- what most have not
-    list[11], list[12], list[13] = record.dated or false, record.entry or false, record.probe or false
-    list[14], list[15], list[16] = record.healed or false, record.offer or false, record.unwanted or false
+    return cmsgpack.pack({ record.priority, record.tokens, record.oversize or false, record.eligible or false,
+                           record.attempts, record.arrival, record.grant, record.where, record.at, record.phase,
+                           record.dated or false, record.entry or false, record.probe or false, record.healed or false,
+                           record.offer and "offer" or record.unwanted and "unwanted" or false })
   end
-  return cmsgpack.pack(list)
+  return cmsgpack.pack({ record.priority, record.tokens, record.oversize or false, record.eligible or false,
+                         record.attempts, record.arrival, record.grant, record.where, record.at, record.phase })
 end
 function line.goes_nowhere(record)
   return record.eligible and #record.eligible == 0
 end
 function line.unpack_ticket(owner, id, text, kept)
-  local list = cmsgpack.unpack(text)
-  local record = { owner = owner, id = id, kept = kept, priority = list[1], tokens = list[2], oversize = list[3],
-                   eligible = list[4] or nil, attempts = list[5], arrival = list[6], grant = list[7], where = list[8],
-                   at = list[9], phase = list[10], lined = false }
-  if list[11] ~= nil then
-    record.dated, record.entry, record.probe = list[11], list[12], list[13]
-    record.healed, record.offer, record.unwanted = list[14], list[15], list[16]
-  end
-  if not record.grant then
+  local _, priority, tokens, oversize, eligible, attempts, arrival, grant, where, at, phase, dated, entry, probe,
+    healed, stage = cmsgpack.unpack_limit(text, 15, 1)
+  local record = { owner = owner, id = id, kept = kept, priority = priority, tokens = tokens, oversize = oversize,
+                   eligible = eligible or nil, attempts = attempts, arrival = arrival, grant = grant, where = where,
+                   at = at, phase = phase, lined = false, dated = dated, entry = entry, probe = probe, healed = healed,
+                   offer = stage == "offer", unwanted = stage == "unwanted" }
+  if not grant then
     record.lined = line.goes_nowhere(record) and "resting" or "line"
   end
   return record
@@ -334,8 +421,8 @@ function line.ticket_in(grant)
   return string.match(grant, "^(.-)%.") or ""
 end
 -- The ticket that has this grant.
-function line.holder(owner, grant)
-  local record = line.ticket_of(owner, line.ticket_in(grant))
+function line.holder(owner, grant, ticket)
+  local record = line.ticket_of(owner, ticket or line.ticket_in(grant))
   return record and record.grant == grant and record or nil
 end
 line.dirty = {} -- records that are written at the end
@@ -408,10 +495,6 @@ function line.line_up()
   end
   line.fresh, line.is_sorted = {}, true
 end
-function line.waiting_count()
-  line.line_up()
-  return redis.call("ZCARD", line.key.line) + redis.call("ZCARD", line.key.resting)
-end
 function line.forget(record)
   line.leave(record)
   record.gone = true
@@ -426,8 +509,102 @@ end
 
 line.cooled = false -- somebody's cooldown began, ended or was lengthened: all are told
 
-function line.reopen(of, limit)
-  of.limit, of.reopening = limit, 0
+function seldom.cooling()
+  function line.reopen(of, limit)
+    of.limit, of.reopening = limit, 0
+  end
+
+  function line.cooldown_of(number)
+    return line.limits_of(number).cooldown or 0
+  end
+
+  function line.cool(number, retry_after, may_probe)
+    local of = line.deployment(number)
+    if line.cooldown_of(number) <= 0 then
+      return
+    end
+    line.cooled = true
+    local ends = line.now + (retry_after and math.min(retry_after, line.retry_after_max) or line.cooldown_of(number))
+    if not of.cooling then
+      of.cooling = true
+      of.phase = of.phase + 1
+      of.began = of.phase
+      of.ends, of.no_probe, of.asked, of.probing = ends, 0, 0, false
+      of.spacing = line.settings.first_probe
+      of.probe_at = line.now + of.spacing
+      of.limit = 0
+    end
+    of.ends = math.max(of.ends, ends)
+    if retry_after then
+      of.asked = math.max(of.asked, ends)
+      of.no_probe = math.max(of.no_probe, ends)
+    end
+    if not may_probe then
+      of.no_probe = math.huge
+    end
+  end
+
+  function line.succeed(of, attempt)
+    if of.cooling then
+      if attempt.probe then
+        of.cooling = false
+        of.phase = of.phase + 1
+        of.fails = {}
+        line.reopen(of, 2)
+        line.cooled = true
+      end
+    elseif of.limit > 0 then
+      of.fails = {}
+      of.limit = of.limit >= line.reopening_done and 0 or of.limit * 2
+    end
+  end
+
+  -- `counted`, `allowed`: by which number of the policy the caller counts this failure; see operations.settle.
+  function line.fail(number, outcome)
+    local of = line.deployment(number)
+    if line.cooldown_of(number) <= 0 then
+      return
+    end
+    local refused = outcome.kind == "refused"
+    local asked_to_wait = outcome.retry_after and (outcome.kind == "rate_limited" or outcome.status == 503)
+    local counted = outcome.counted or 0
+    local at_once = (outcome.kind == "rate_limited" or refused or asked_to_wait) and counted == 0
+    local kept, alike = {}, 0
+    for _, each in ipairs(of.fails) do
+      if each[1] + line.window > line.now then
+        kept[#kept + 1] = each
+      end
+    end
+    if not at_once then
+      kept[#kept + 1] = { line.now, counted }
+    end
+    for _, each in ipairs(kept) do
+      alike = alike + (each[2] == counted and 1 or 0)
+    end
+    of.fails = kept
+    if of.cooling then
+      of.spacing = math.min(of.spacing * 2, math.max(line.cooldown_of(number), line.settings.first_probe))
+      line.cool(number, outcome.retry_after, not refused)
+      of.probe_at = line.now + of.spacing
+    elseif at_once or asked_to_wait or alike > (outcome.allowed or 0) then
+      line.cool(number, outcome.retry_after, not refused)
+    end
+  end
+
+  -- What an attempt that is over, or its 2xx head, says of the deployment.
+  function line.heal(number, attempt)
+    local of = line.tick(number)
+    if not attempt.probe or attempt.healed or attempt.phase < of.began then
+      return
+    end
+    line.succeed(of, attempt)
+    attempt.healed = true
+    if of.limit > 0 then
+      attempt.phase = of.phase
+      of.reopening = of.reopening + 1
+    end
+    line.save(number)
+  end
 end
 
 function line.tick(number)
@@ -440,98 +617,6 @@ function line.tick(number)
     line.cooled = true
   end
   return of
-end
-
-function line.cooldown_of(number)
-  return line.limits_of(number).cooldown or 0
-end
-
-function line.cool(number, retry_after, may_probe)
-  local of = line.deployment(number)
-  if line.cooldown_of(number) <= 0 then
-    return
-  end
-  line.cooled = true
-  local ends = line.now + (retry_after and math.min(retry_after, line.retry_after_max) or line.cooldown_of(number))
-  if not of.cooling then
-    of.cooling = true
-    of.phase = of.phase + 1
-    of.began = of.phase
-    of.ends, of.no_probe, of.asked, of.probing = ends, 0, 0, false
-    of.spacing = line.settings.first_probe
-    of.probe_at = line.now + of.spacing
-    of.limit = 0
-  end
-  of.ends = math.max(of.ends, ends)
-  if retry_after then
-    of.asked = math.max(of.asked, ends)
-    of.no_probe = math.max(of.no_probe, ends)
-  end
-  if not may_probe then
-    of.no_probe = math.huge
-  end
-end
-
-function line.succeed(of, attempt)
-  if of.cooling then
-    if attempt.probe then
-      of.cooling = false
-      of.phase = of.phase + 1
-      of.fails = {}
-      line.reopen(of, 2)
-      line.cooled = true
-    end
-  elseif of.limit > 0 then
-    of.fails = {}
-    of.limit = of.limit >= line.reopening_done and 0 or of.limit * 2
-  end
-end
-
--- `counted`, `allowed`: by which number of the policy the caller counts this failure; see operations.settle.
-function line.fail(number, outcome)
-  local of = line.deployment(number)
-  if line.cooldown_of(number) <= 0 then
-    return
-  end
-  local refused = outcome.kind == "refused"
-  local asked_to_wait = outcome.retry_after and (outcome.kind == "rate_limited" or outcome.status == 503)
-  local counted = outcome.counted or 0
-  local at_once = (outcome.kind == "rate_limited" or refused or asked_to_wait) and counted == 0
-  local kept, alike = {}, 0
-  for _, each in ipairs(of.fails) do
-    if each[1] + line.window > line.now then
-      kept[#kept + 1] = each
-    end
-  end
-  if not at_once then
-    kept[#kept + 1] = { line.now, counted }
-  end
-  for _, each in ipairs(kept) do
-    alike = alike + (each[2] == counted and 1 or 0)
-  end
-  of.fails = kept
-  if of.cooling then
-    of.spacing = math.min(of.spacing * 2, math.max(line.cooldown_of(number), line.settings.first_probe))
-    line.cool(number, outcome.retry_after, not refused)
-    of.probe_at = line.now + of.spacing
-  elseif at_once or asked_to_wait or alike > (outcome.allowed or 0) then
-    line.cool(number, outcome.retry_after, not refused)
-  end
-end
-
--- What an attempt that is over, or its 2xx head, says of the deployment.
-function line.heal(number, attempt)
-  local of = line.tick(number)
-  if not attempt.probe or attempt.healed or attempt.phase < of.began then
-    return
-  end
-  line.succeed(of, attempt)
-  attempt.healed = true
-  if of.limit > 0 then
-    attempt.phase = of.phase
-    of.reopening = of.reopening + 1
-  end
-  line.save(number)
 end
 
 function line.judge(number, attempt, outcome)
@@ -551,7 +636,7 @@ function line.judge(number, attempt, outcome)
       line.cool(number, outcome.retry_after, true)
     end
   elseif outcome.kind == "success" then
-    if not attempt.healed then
+    if not attempt.healed and (of.cooling or of.limit > 0) then
       line.succeed(of, attempt)
     end
   elseif outcome.kind == "rate_limited" or outcome.kind == "refused" or outcome.kind == "failed" then
@@ -565,86 +650,85 @@ function line.is_counted(number)
   return line.limits_of(number).rpm or line.limits_of(number).tpm or line.settings.strategy == "usage-based"
 end
 
--- Takes what is older than 60 s out of a window.
-local function age(number)
-  local of = line.deployment(number)
-  if of.entries == 0 or of.oldest + line.window > line.now then
-    return
+function seldom.windows()
+  -- Takes what is older than 60 s out of a window.
+  function line.age(number)
+    local of = line.deployment(number)
+    local old = redis.call("ZRANGEBYSCORE", line.window_of(number), "-inf", line.whole(line.now - line.window), "LIMIT",
+                           0, line.clean_max)
+    for _, member in ipairs(old) do
+      local tokens, requests = string.match(member, ":(%d+):(%d+)$")
+      redis.call("ZREM", line.window_of(number), member)
+      of.tokens = of.tokens - tonumber(tokens)
+      of.requests = of.requests - tonumber(requests)
+      of.entries = of.entries - 1
+    end
+    local oldest = redis.call("ZRANGE", line.window_of(number), 0, 0, "WITHSCORES")
+    of.oldest = tonumber(oldest[2] or "0")
+    if not oldest[1] then
+      of.tokens, of.requests, of.entries, of.kept = 0, 0, 0, 0
+    end
+    line.save(number)
   end
-  local old = redis.call("ZRANGEBYSCORE", line.window_of(number), "-inf", line.whole(line.now - line.window), "LIMIT",
-                         0, line.clean_max)
-  for _, member in ipairs(old) do
-    local tokens, requests = string.match(member, ":(%d+):(%d+)$")
-    redis.call("ZREM", line.window_of(number), member)
-    of.tokens = of.tokens - tonumber(tokens)
-    of.requests = of.requests - tonumber(requests)
-    of.entries = of.entries - 1
-  end
-  local oldest = redis.call("ZRANGE", line.window_of(number), 0, 0, "WITHSCORES")
-  of.oldest = tonumber(oldest[2] or "0")
-  if not oldest[1] then
-    of.tokens, of.requests, of.entries, of.kept = 0, 0, 0, 0
-  end
-  line.save(number)
-end
 
--- The entry of a date that goes by this name: its member, tokens and requests.
-function line.find_entry(number, dated, name)
-  for _, member in ipairs(redis.call("ZRANGEBYSCORE", line.window_of(number), line.whole(dated), line.whole(dated))) do
-    local found, tokens, requests = string.match(member, "^(.-):(%d+):(%d+)$")
-    if found == name then
-      return member, tonumber(tokens), tonumber(requests)
+  -- The entry of a date that goes by this name: its member, tokens and requests.
+  function line.find_entry(number, dated, name)
+    for _, member in ipairs(redis.call("ZRANGEBYSCORE", line.window_of(number), line.whole(dated), line.whole(dated))) do
+      local found, tokens, requests = string.match(member, "^(.-):(%d+):(%d+)$")
+      if found == name then
+        return member, tonumber(tokens), tonumber(requests)
+      end
     end
   end
-end
 
--- Adds to a window; says under which date and name.
-function line.use(number, name, at, tokens, requests)
-  local of = line.deployment(number)
-  local dated, member, more_tokens, more_requests = at, nil, 0, 0
-  if of.entries >= line.exact_max then
-    dated = math.ceil(at / line.shared_entry) * line.shared_entry
-    name = "q"
-    member, more_tokens, more_requests = line.find_entry(number, dated, name)
+  -- Adds to a window; says under which date and name.
+  function line.use(number, name, at, tokens, requests)
+    local of = line.deployment(number)
+    local dated, member, more_tokens, more_requests = at, nil, 0, 0
+    if of.entries >= line.exact_max then
+      dated = math.ceil(at / line.shared_entry) * line.shared_entry
+      name = "q"
+      member, more_tokens, more_requests = line.find_entry(number, dated, name)
+    end
+    if member then
+      redis.call("ZREM", line.window_of(number), member)
+    else
+      of.entries = of.entries + 1
+      more_tokens, more_requests = 0, 0
+    end
+    redis.call("ZADD", line.window_of(number), dated == line.now and line.now_text or line.whole(dated),
+               name .. ":" .. line.whole(tokens + more_tokens) .. ":" .. line.whole(requests + more_requests))
+    of.tokens = of.tokens + tokens
+    of.requests = of.requests + requests
+    of.oldest = of.entries == 1 and dated or math.min(of.oldest, dated)
+    line.save(number)
+    return dated, name
   end
-  if member then
+
+  -- Changes what a grant has used, while that is in the window; false if it has left.
+  function line.correct(number, held, tokens, requests)
+    if not held.dated then
+      return false
+    end
+    local member, had_tokens, had_requests = line.find_entry(number, held.dated, held.entry)
+    if not member then
+      return false
+    end
+    local of = line.deployment(number)
     redis.call("ZREM", line.window_of(number), member)
-  else
-    of.entries = of.entries + 1
-    more_tokens, more_requests = 0, 0
+    if had_requests + requests == 0 and had_tokens + tokens <= 0 then
+      of.entries = of.entries - 1
+      of.kept = of.entries > 0 and of.kept or 0
+    else
+      redis.call("ZADD", line.window_of(number), line.whole(held.dated),
+                 held.entry .. ":" .. line.whole(math.max(had_tokens + tokens, 0)) .. ":"
+                   .. line.whole(had_requests + requests))
+    end
+    of.tokens = of.tokens + tokens
+    of.requests = of.requests + requests
+    line.save(number)
+    return true
   end
-  redis.call("ZADD", line.window_of(number), dated == line.now and line.now_text or line.whole(dated),
-             name .. ":" .. line.whole(tokens + more_tokens) .. ":" .. line.whole(requests + more_requests))
-  of.tokens = of.tokens + tokens
-  of.requests = of.requests + requests
-  of.oldest = of.entries == 1 and dated or math.min(of.oldest, dated)
-  line.save(number)
-  return dated, name
-end
-
--- Changes what a grant has used, while that is in the window; false if it has left.
-function line.correct(number, held, tokens, requests)
-  if not held.dated then
-    return false
-  end
-  local member, had_tokens, had_requests = line.find_entry(number, held.dated, held.entry)
-  if not member then
-    return false
-  end
-  local of = line.deployment(number)
-  redis.call("ZREM", line.window_of(number), member)
-  if had_requests + requests == 0 and had_tokens + tokens <= 0 then
-    of.entries = of.entries - 1
-    of.kept = of.entries > 0 and of.kept or 0
-  else
-    redis.call("ZADD", line.window_of(number), line.whole(held.dated),
-               held.entry .. ":" .. line.whole(math.max(had_tokens + tokens, 0)) .. ":"
-                 .. line.whole(had_requests + requests))
-  end
-  of.tokens = of.tokens + tokens
-  of.requests = of.requests + requests
-  line.save(number)
-  return true
 end
 
 -- Room ---------------------------------------------------------------------------------------------------------------
@@ -682,22 +766,129 @@ end
 -- Notes to others ----------------------------------------------------------------------------------------------------
 
 line.notes = {}
-function line.tell(instance, what)
-  line.notes[#line.notes + 1] = { instance, what }
+function seldom.offers()
+  function line.tell(instance, what)
+    line.notes[#line.notes + 1] = { instance, what }
+  end
+
+  function line.drop_offer(member)
+    line.state.offers = line.state.offers - redis.call("ZREM", line.key.offers, member)
+    line.offers[member] = nil
+  end
+
+  function line.take_offer_back(record)
+    local member = record.owner .. "/" .. record.id
+    line.drop_offer(member)
+    record.offer = nil
+  end
+
+  -- Another instance's ticket is granted: it must confirm.
+  function line.offer_grant(record)
+    local member = record.owner .. "/" .. record.id
+    record.offer = true
+    line.touched[line.key.offers] = true
+    line.state.offers = line.state.offers
+      + redis.call("ZADD", line.key.offers, line.whole(line.now + line.offer_time), member)
+    line.offers[member] = line.now + line.offer_time
+    line.tell(record.owner, { "offer", line.grant_told(record) })
+  end
+
+  -- Nothing was tried: slot, rpm and tokens come back, and the ticket to its place if it is still wanted.
+  function line.give_back(record, wanted)
+    line.correct(record.where, record, -record.tokens, -1)
+    line.judge(record.where, record, { kind = "not_sent" })
+    line.close_grant(record)
+    record.attempts = math.max(record.attempts - 1, 0)
+    if wanted and not record.unwanted then
+      line.stand(record)
+    else
+      line.forget(record)
+    end
+  end
+
+  -- Tickets in a hash, about so many.
+  function line.ids_in(hash, count)
+    local cursor, ids = "0", {}
+    repeat
+      local found = redis.call("HSCAN", hash, cursor, "COUNT", count)
+      cursor = found[1]
+      for i = 1, #found[2], 2 do
+        if found[2][i] ~= line.no_ticket then
+          ids[#ids + 1] = found[2][i]
+        end
+      end
+    until cursor == "0" or #ids >= count
+    return ids
+  end
+
+  -- Everything of an instance that is gone, a bit in each call: its tickets leave, its slots come back; what it
+  -- may have sent stays used.
+  function line.bury(instance)
+    local left = line.clean_max
+    local granted = line.ids_in(line.grants_of(instance), left)
+    for _, id in ipairs(granted) do
+      local record = line.ticket_of(instance, id)
+      if record and record.offer then
+        line.give_back(record, false)
+      elseif record and record.grant then
+        line.judge(record.where, record, { kind = "cancelled" })
+        line.close_grant(record)
+        line.forget(record)
+      elseif record then -- its offer has gone back in this call
+        line.forget(record)
+      end
+    end
+    left = left - #granted
+    local waiting = left > 0 and line.ids_in(line.tickets_of(instance), left) or {}
+    for _, id in ipairs(waiting) do
+      local record = line.ticket_of(instance, id)
+      if record then
+        line.forget(record)
+      end
+    end
+    if #waiting < left then
+      line.members[instance] = nil
+      line.gone = line.gone or {}
+      table.insert(line.gone, instance)
+    end
+  end
+
+  function line.look_at_offers()
+    local found = redis.call("ZRANGE", line.key.offers, 0, line.clean_max - 1, "WITHSCORES")
+    for i = 1, #found, 2 do
+      local member, ends = found[i], tonumber(found[i + 1])
+      local owner, id = string.match(member, "^(.-)/(.*)$")
+      local record = (ends <= line.now or owner == line.caller) and line.ticket_of(owner, id)
+      line.offers[member] = ends
+      if record and not record.offer then -- read after it was lost, and announced again
+        line.drop_offer(member)
+      elseif record and ends <= line.now then
+        if line.members[owner] then
+          line.members[owner].suspect = true
+        end
+        line.give_back(record, true)
+      elseif ends <= line.now then
+        line.drop_offer(member)
+      end
+    end
+  end
+
+  function line.take_own_offers()
+    for member in pairs(line.offers) do
+      local owner, id = string.match(member, "^(.-)/(.*)$")
+      local record = owner == line.caller and line.ticket_of(owner, id)
+      if record and record.offer then
+        line.take_offer_back(record)
+        line.keep(record)
+        line.own_grants[#line.own_grants + 1] = line.grant_told(record)
+      end
+    end
+  end
 end
 
 -- Endings of grants --------------------------------------------------------------------------------------------------
 
 line.offers = {} -- when the next of them end: `<instance>/<ticket>` → time
-function line.drop_offer(member)
-  line.state.offers = line.state.offers - redis.call("ZREM", line.key.offers, member)
-  line.offers[member] = nil
-end
-function line.take_offer_back(record)
-  local member = record.owner .. "/" .. record.id
-  line.drop_offer(member)
-  record.offer = nil
-end
 -- The slot comes back. What the ticket does then is the caller's affair.
 function line.close_grant(record)
   if record.offer then
@@ -709,19 +900,6 @@ function line.close_grant(record)
   record.grant, record.dated, record.entry, record.probe, record.healed = nil, nil, nil, nil, nil
 end
 
--- Nothing was tried: slot, rpm and tokens come back, and the ticket to its place if it is still wanted.
-function line.give_back(record, wanted)
-  line.correct(record.where, record, -record.tokens, -1)
-  line.judge(record.where, record, { kind = "not_sent" })
-  line.close_grant(record)
-  record.attempts = math.max(record.attempts - 1, 0)
-  if wanted and not record.unwanted then
-    line.stand(record)
-  else
-    line.forget(record)
-  end
-end
-
 -- Instances ----------------------------------------------------------------------------------------------------------
 
 function line.is_heard(instance)
@@ -729,160 +907,99 @@ function line.is_heard(instance)
   return member and not member.suspect and member.heard + line.quiet_max > line.now
 end
 
--- Everything of an instance that is gone, a bit in each call: its tickets leave, its slots come back; what it
--- may have sent stays used.
-function line.bury(instance)
-  local left = line.clean_max
-  local granted = redis.call("HKEYS", line.grants_of(instance))
-  for i = 1, math.min(#granted, left) do
-    local record = line.ticket_of(instance, granted[i])
-    if record and record.offer then
-      line.give_back(record, false)
-    elseif record and record.grant then
-      line.judge(record.where, record, { kind = "cancelled" })
-      line.close_grant(record)
-      line.forget(record)
-    elseif record then -- its offer has gone back in this call
-      line.forget(record)
-    end
-  end
-  left = left - #granted
-  local waiting = left > 0 and redis.call("HSCAN", line.tickets_of(instance), 0, "COUNT", left)[2] or {}
-  for i = 1, #waiting, 2 do
-    local record = line.ticket_of(instance, waiting[i])
-    if record then
-      line.forget(record)
-    end
-  end
-  if left > 0 and #waiting == 0 then
-    line.members[instance] = nil
-  end
-end
-
 -- An offer that nobody confirmed in time goes back. Whoever calls is there, and has its own in the reply: the note
 -- of them may have been lost.
 line.own_grants = {}
-local function look_at_offers()
-  if line.state.offers == 0 then
-    return
-  end
-  local found = redis.call("ZRANGE", line.key.offers, 0, line.clean_max - 1, "WITHSCORES")
-  for i = 1, #found, 2 do
-    local member, ends = found[i], tonumber(found[i + 1])
-    local owner, id = string.match(member, "^(.-)/(.*)$")
-    local record = (ends <= line.now or owner == line.caller) and line.ticket_of(owner, id)
-    line.offers[member] = ends
-    if record and not record.offer then -- read after it was lost, and announced again
-      line.drop_offer(member)
-    elseif record and ends <= line.now then
-      if line.members[owner] then
-        line.members[owner].suspect = true
-      end
-      line.give_back(record, true)
-    elseif ends <= line.now then
-      line.drop_offer(member)
-    end
-  end
-end
 function line.grant_told(record)
   return { grant = record.grant, ticket = record.id, deployment = line.names[record.where],
            reason = record.probe and "head-of-line" or "healthy-deployment",
            at = record.at == line.now and line.now_text or line.whole(record.at) }
 end
-local function take_own_offers()
-  for member in pairs(line.offers) do
-    local owner, id = string.match(member, "^(.-)/(.*)$")
-    local record = owner == line.caller and line.ticket_of(owner, id)
-    if record and record.offer then
-      line.take_offer_back(record)
-      line.keep(record)
-      line.own_grants[#line.own_grants + 1] = line.grant_told(record)
-    end
-  end
-end
 
 -- Choice: as actors/choice.cpp ---------------------------------------------------------------------------------------
 
-function line.draw(candidates, share)
-  local total = 0
-  for _, number in ipairs(candidates) do
-    total = total + share(number)
+function seldom.choice()
+  math.randomseed((tonumber(time[2]) + line.state.grant) % 2147483647)
+
+  function line.draw(candidates, share)
+    local total = 0
+    for _, number in ipairs(candidates) do
+      total = total + share(number)
+    end
+    if total <= 0 then
+      return candidates[math.random(#candidates)]
+    end
+    local left, last = math.random() * total, nil
+    for _, number in ipairs(candidates) do
+      if share(number) > 0 then
+        last = number
+        if left < share(number) then
+          break
+        end
+        left = left - share(number)
+      end
+    end
+    return last
   end
-  if total <= 0 then
+
+  function line.least(candidates, measure)
+    local best, kept = nil, {}
+    for _, number in ipairs(candidates) do
+      local value = measure(number)
+      if not best or value < best then
+        best, kept = value, {}
+      end
+      if value == best then
+        kept[#kept + 1] = number
+      end
+    end
+    return kept
+  end
+
+  function line.choose(candidates)
+    candidates = line.least(candidates, function(number) return line.limits_of(number).order or math.huge end)
+    if line.settings.strategy == "usage-based" then
+      candidates = line.least(candidates, function(number) return line.deployment(number).tokens end)
+      candidates = line.least(candidates, function(number) return line.deployment(number).requests end)
+    elseif line.settings.strategy == "least-busy" then
+      candidates = line.least(candidates, function(number) return line.deployment(number).n end)
+    elseif line.settings.strategy == "latency-based" then
+      candidates = line.least(candidates, function(number) return line.deployment(number).latency end)
+    else
+      for _, name in ipairs({ "weight", "rpm", "tpm" }) do
+        for _, number in ipairs(candidates) do
+          if line.limits_of(number)[name] then
+            return line.draw(candidates, function(each) return line.limits_of(each)[name] or 0 end)
+          end
+        end
+      end
+    end
     return candidates[math.random(#candidates)]
   end
-  local left, last = math.random() * total, nil
-  for _, number in ipairs(candidates) do
-    if share(number) > 0 then
-      last = number
-      if left < share(number) then
-        break
-      end
-      left = left - share(number)
-    end
-  end
-  return last
-end
 
-function line.least(candidates, measure)
-  local best, kept = nil, {}
-  for _, number in ipairs(candidates) do
-    local value = measure(number)
-    if not best or value < best then
-      best, kept = value, {}
-    end
-    if value == best then
-      kept[#kept + 1] = number
-    end
-  end
-  return kept
-end
-
-function line.choose(candidates)
-  if #candidates == 1 then
-    return candidates[1]
-  end
-  candidates = line.least(candidates, function(number) return line.limits_of(number).order or math.huge end)
-  if line.settings.strategy == "usage-based" then
-    candidates = line.least(candidates, function(number) return line.deployment(number).tokens end)
-    candidates = line.least(candidates, function(number) return line.deployment(number).requests end)
-  elseif line.settings.strategy == "least-busy" then
-    candidates = line.least(candidates, function(number) return line.deployment(number).n end)
-  elseif line.settings.strategy == "latency-based" then
-    candidates = line.least(candidates, function(number) return line.deployment(number).latency end)
-  else
-    for _, name in ipairs({ "weight", "rpm", "tpm" }) do
-      for _, number in ipairs(candidates) do
-        if line.limits_of(number)[name] then
-          return line.draw(candidates, function(each) return line.limits_of(each)[name] or 0 end)
+  -- A check apart from the choice: whether a better ticket eligible for that deployment was passed over.
+  function line.count_inversions(record, where, passed)
+    for _, better in ipairs(passed) do
+      for _, number in ipairs(line.eligible_of(better)) do
+        if number == where and line.stands_before(better, record) then
+          line.state.inversions = line.state.inversions + 1
+          return
         end
       end
     end
   end
-  return candidates[math.random(#candidates)]
 end
 
 -- Granting -----------------------------------------------------------------------------------------------------------
 
--- A check apart from the choice: whether a better ticket eligible for that deployment was passed over.
-function line.count_inversions(record, where, passed)
-  for _, better in ipairs(passed) do
-    for _, number in ipairs(line.eligible_of(better)) do
-      if number == where and line.stands_before(better, record) then
-        line.state.inversions = line.state.inversions + 1
-        return
-      end
-    end
-  end
-end
-
 function line.count_rate()
   local slot = math.floor(line.now / line.rate_slot)
   local i = slot % 6 + 1
-  if line.rate.at[i] ~= slot then
-    line.rate.at[i], line.rate.n[i] = slot, 0
+  local rate = line.state.rate
+  if rate[i] ~= slot then
+    rate[i], rate[6 + i] = slot, 0
   end
-  line.rate.n[i] = line.rate.n[i] + 1
+  rate[6 + i] = rate[6 + i] + 1
 end
 
 function line.make_grant(record, where, reason)
@@ -907,13 +1024,7 @@ function line.make_grant(record, where, reason)
   line.keep(record)
   line.count_rate()
   if record.owner ~= line.caller then
-    local member = record.owner .. "/" .. record.id
-    record.offer = true
-    line.touched[line.key.offers] = true
-    line.state.offers = line.state.offers
-      + redis.call("ZADD", line.key.offers, line.whole(line.now + line.offer_time), member)
-    line.offers[member] = line.now + line.offer_time
-    line.tell(record.owner, { "offer", line.grant_told(record) })
+    line.offer_grant(record)
   else
     line.own_grants[#line.own_grants + 1] = line.grant_told(record)
   end
@@ -934,8 +1045,8 @@ function line.place_for(record, closed)
       probe, probe_ends = number, of.ends
     end
   end
-  if #open > 0 then
-    return line.choose(open), "healthy-deployment"
+  if open[1] then
+    return open[2] and line.choose(open) or open[1], "healthy-deployment"
   end
   if all_cool and probe then
     return probe, "head-of-line"
@@ -1013,6 +1124,7 @@ function line.pump()
   local count = #line.names
   local closed, closed_count, looked, all_seen, passed = {}, 0, 0, false, {}
   local next_in_line = line.walk()
+  line.is_empty = false
   while closed_count < count and looked < line.look_max do
     local record = next_in_line()
     if record == nil then
@@ -1024,7 +1136,9 @@ function line.pump()
       where, reason = line.place_for(record, closed)
     end
     if where then
-      line.count_inversions(record, where, passed)
+      if passed[1] then
+        line.count_inversions(record, where, passed)
+      end
       line.make_grant(record, where, reason)
     else
       looked = looked + 1
@@ -1037,6 +1151,7 @@ function line.pump()
       passed[#passed + 1] = record or nil
     end
   end
+  line.is_empty = all_seen and looked == 0
   -- Re-opening is over as soon as it holds nobody back.
   for number = 1, count do
     local of = line.deployment(number)
@@ -1052,71 +1167,74 @@ end
 line.refused = {}
 line.impatient, line.newcomers = {}, {}
 
--- Whole seconds until `ahead` more grants will have been made at the rate of the last minute, 1 to 60.
-function line.retry_after()
-  local slot, total = math.floor(line.now / line.rate_slot), 0
-  for i = 1, 6 do
-    if line.rate.at[i] > slot - 6 then
-      total = total + line.rate.n[i]
-    end
+function seldom.turning_away()
+  function line.waiting_count()
+    line.line_up()
+    return redis.call("ZCARD", line.key.line) + redis.call("ZCARD", line.key.resting)
   end
-  if total == 0 then
-    return 60
-  end
-  local minute = math.min((slot - line.rate.first + 1) * 10, 60)
-  local ahead = line.waiting_count()
-  return math.min(math.max(math.ceil(ahead * minute / total), 1), 60)
-end
 
-function line.turn_away(record, why)
-  local told = { ticket = record.id, why = why, retry_after = line.retry_after() }
-  if record.owner == line.caller then
-    line.refused[#line.refused + 1] = told
-  else
-    line.tell(record.owner, { "refused", told })
-  end
-  line.forget(record)
-  line.pump() -- the room that was kept for it
-end
-
-local function turn_impatient_away()
-  for _, record in ipairs(line.impatient) do
-    if not record.grant and not record.gone then
-      local all_cool = true
-      for _, number in ipairs(line.eligible_of(record)) do
-        all_cool = all_cool and line.deployment(number).cooling
-      end
-      line.turn_away(record, all_cool and "cooling" or "full")
-    end
-  end
-end
-
--- Each newcomer of this call that finds no place sends away the worst of those that have had no attempt.
-local function turn_excess_away()
-  local homeless = 0
-  for _, record in ipairs(line.newcomers) do
-    homeless = homeless + (record.lined and 1 or 0)
-  end
-  while homeless > 0 and line.settings.max_waiting and line.waiting_count() > line.settings.max_waiting do
-    homeless = homeless - 1
-    local worst
-    for _, member in ipairs(redis.call("ZREVRANGE", line.key.line, 0, line.look_max - 1)) do
-      local record = line.ticket_of(line.owner_and_id(member))
-      if record and record.attempts == 0 then
-        worst = record
-        break
+  -- Whole seconds until `ahead` more grants will have been made at the rate of the last minute, 1 to 60.
+  function line.retry_after()
+    local slot, total = math.floor(line.now / line.rate_slot), 0
+    for i = 1, 6 do
+      if line.state.rate[i] > slot - 6 then
+        total = total + line.state.rate[6 + i]
       end
     end
-    if not worst then
-      return
+    if total == 0 then
+      return 60
     end
-    line.turn_away(worst, "full")
+    local minute = math.min((slot - line.state.rate_from + 1) * 10, 60)
+    local ahead = line.waiting_count()
+    return math.min(math.max(math.ceil(ahead * minute / total), 1), 60)
+  end
+
+  function line.turn_away(record, why)
+    local told = { ticket = record.id, why = why, retry_after = line.retry_after() }
+    if record.owner == line.caller then
+      line.refused[#line.refused + 1] = told
+    else
+      line.tell(record.owner, { "refused", told })
+    end
+    line.forget(record)
+    line.pump() -- the room that was kept for it
+  end
+
+  function line.turn_impatient_away()
+    for _, record in ipairs(line.impatient) do
+      if not record.grant and not record.gone then
+        local all_cool = true
+        for _, number in ipairs(line.eligible_of(record)) do
+          all_cool = all_cool and line.deployment(number).cooling
+        end
+        line.turn_away(record, all_cool and "cooling" or "full")
+      end
+    end
+  end
+
+  -- Each newcomer of this call that finds no place sends away the worst of those that have had no attempt.
+  function line.turn_excess_away(homeless)
+    while homeless > 0 and line.waiting_count() > line.settings.max_waiting do
+      homeless = homeless - 1
+      local worst
+      for _, member in ipairs(redis.call("ZREVRANGE", line.key.line, 0, line.look_max - 1)) do
+        local record = line.ticket_of(line.owner_and_id(member))
+        if record and record.attempts == 0 then
+          worst = record
+          break
+        end
+      end
+      if not worst then
+        return
+      end
+      line.turn_away(worst, "full")
+    end
   end
 end
 
 -- Operations ---------------------------------------------------------------------------------------------------------
 
-local operations = {}
+local operations = setmetatable({}, made_when_named)
 
 function line.numbers(told)
   if not told then
@@ -1138,7 +1256,11 @@ end
 -- with its arrival number) takes its old place. No `eligible`: all. `now`: is granted in this call or refused.
 -- Says its arrival number.
 function operations.offer(op)
-  local record = line.ticket_of(line.caller, op.ticket)
+  local own = line.cached(line.caller)
+  local record = own[op.ticket]
+  if record == nil and not (line.heard_all and not op.arrival) then
+    record = line.ticket_of(line.caller, op.ticket)
+  end
   if record then
     if not record.grant then
       line.leave(record)
@@ -1157,7 +1279,7 @@ function operations.offer(op)
              arrival = string.format("%016d", number),
              -- Room for what it will have; a table that grows is slow.
              lined = false, is_fresh = false, grant = false, where = false, at = false, phase = false }
-  line.cached(line.caller)[op.ticket] = record
+  own[op.ticket] = record
   line.stand(record)
   if not op.arrival then
     line.newcomers[#line.newcomers + 1] = record
@@ -1168,70 +1290,72 @@ function operations.offer(op)
   return record.arrival
 end
 
--- {ticket}: its owner does not want it any more. One that was granted is settled.
-function operations.cancel(op)
-  local record = line.ticket_of(line.caller, op.ticket)
-  if not record then
-    return false
+function seldom.changes()
+  -- {ticket}: its owner does not want it any more. One that was granted is settled.
+  function operations.cancel(op)
+    local record = line.ticket_of(line.caller, op.ticket)
+    if not record then
+      return false
+    end
+    if not record.grant then
+      line.forget(record)
+    elseif record.offer then
+      line.give_back(record, false)
+    else
+      record.unwanted = true
+      line.keep(record)
+    end
+    return true
   end
-  if not record.grant then
-    line.forget(record)
-  elseif record.offer then
-    line.give_back(record, false)
-  else
-    record.unwanted = true
-    line.keep(record)
+
+  -- Changes a ticket that waits; false if it does not.
+  function line.change(record, field, value)
+    if not record or record.grant then
+      return false
+    end
+    line.leave(record)
+    record[field] = value
+    line.stand(record)
+    return true
   end
-  return true
-end
 
--- Changes a ticket that waits; false if it does not.
-function line.change(record, field, value)
-  if not record or record.grant then
-    return false
+  -- {ticket, priority}
+  function operations.move(op)
+    return line.change(line.ticket_of(line.caller, op.ticket), "priority", op.priority)
   end
-  line.leave(record)
-  record[field] = value
-  line.stand(record)
-  return true
-end
 
--- {ticket, priority}
-function operations.move(op)
-  return line.change(line.ticket_of(line.caller, op.ticket), "priority", op.priority)
-end
-
--- {ticket, eligible}: back-offs begin and end, deployments refuse: what the ticket may use changes.
-function operations.eligible(op)
-  return line.change(line.ticket_of(line.caller, op.ticket), "eligible", line.numbers(op.eligible))
-end
-
--- {grant}: an offer is taken; true if it is in force.
-function operations.confirm(op)
-  local record = line.holder(line.caller, op.grant)
-  if record and record.offer then
-    line.take_offer_back(record)
-    line.keep(record)
+  -- {ticket, eligible}: back-offs begin and end, deployments refuse: what the ticket may use changes.
+  function operations.eligible(op)
+    return line.change(line.ticket_of(line.caller, op.ticket), "eligible", line.numbers(op.eligible))
   end
-  return record ~= nil
-end
 
--- {grant}: its 2xx head arrived.
-function operations.head(op)
-  local record = line.holder(line.caller, op.grant)
-  if record then
-    line.heal(record.where, record)
-    line.keep(record)
+  -- {grant}: an offer is taken; true if it is in force.
+  function operations.confirm(op)
+    local record = line.holder(line.caller, op.grant)
+    if record and record.offer then
+      line.take_offer_back(record)
+      line.keep(record)
+    end
+    return record ~= nil
   end
-  return record ~= nil
+
+  -- {grant}: its 2xx head arrived.
+  function operations.head(op)
+    local record = line.holder(line.caller, op.grant)
+    if record then
+      line.heal(record.where, record)
+      line.keep(record)
+    end
+    return record ~= nil
+  end
 end
 
--- {grant, kind, status, retry_after, sent, tokens, took, counted, allowed, again, eligible, priority}: the attempt is
+-- {grant, ticket, kind, status, retry_after, sent, tokens, took, counted, allowed, again, eligible, priority}: the attempt is
 -- over. `kind`: success, rate_limited, refused, rejected, failed, not_sent, cancelled. `tokens` used in all, `took`
 -- how long (µs). `counted`, `allowed`: the kind of failure in the caller's policy (0: any), and how many of it are
 -- allowed in a minute. With `again` the ticket goes back to its place, to wait for `eligible`.
 function operations.settle(op)
-  local record = line.holder(line.caller, op.grant)
+  local record = line.holder(line.caller, op.grant, op.ticket)
   if not record then
     return false
   end
@@ -1267,219 +1391,242 @@ function operations.settle(op)
   return true
 end
 
--- {}: the grants that the caller holds, as in the reply that it may have missed.
-function operations.mine()
-  local result = {}
-  for _, id in ipairs(redis.call("HKEYS", line.grants_of(line.caller))) do
-    local record = line.ticket_of(line.caller, id)
-    if record and record.grant and not record.offer then
-      result[#result + 1] = line.grant_told(record)
+function seldom.announcing()
+  -- {}: the grants that the caller holds, as in the reply that it may have missed.
+  function operations.mine()
+    local result = {}
+    for _, id in ipairs(redis.call("HKEYS", line.grants_of(line.caller))) do
+      local record = id ~= line.no_ticket and line.ticket_of(line.caller, id)
+      if record and record.grant and not record.offer then
+        result[#result + 1] = line.grant_told(record)
+      end
     end
+    return result
   end
-  return result
-end
 
--- {grant, ticket, deployment, at, tokens, priority, arrival, attempts}: a call that runs on, though its grant was given
--- away (frozen, cut off) or lost with the line. It takes its slot again; beyond the limit it is an overrun. True if
--- the grant was there.
-function operations.hold(op)
-  local record = line.ticket_of(line.caller, op.ticket)
-  if record and record.grant == op.grant then
-    return true
-  end
-  if record and record.offer then
-    line.give_back(record, true)
-  elseif record and record.grant then
-    line.judge(record.where, record, { kind = "cancelled" })
-    line.close_grant(record)
-  end
-  if record then
-    line.leave(record)
-    line.dirty[record] = nil
-  end
-  local number = line.own_numbers[op.deployment]
-  local of = line.deployment(number)
-  of.n = of.n + 1
-  line.save(number)
-  if line.limits_of(number).slots and of.n > line.limits_of(number).slots then
-    line.state.overruns = line.state.overruns + 1
-  end
-  record = { owner = line.caller, id = op.ticket, kept = record and record.kept, priority = op.priority,
-             tokens = op.tokens or 0, attempts = op.attempts or 1,
-             arrival = string.format("%016d", tonumber(op.arrival)), grant = op.grant, where = number,
-             at = tonumber(op.at), phase = of.phase }
-  if line.is_counted(number) then
-    -- What it has used is there, or comes with `used`.
-    record.dated, record.entry = record.at, op.grant
-  end
-  line.cached(line.caller)[op.ticket] = record
-  line.keep(record)
-  return false
-end
-
--- {deployment, entries: [{grant, at, tokens, requests}…]}: what the caller has used in the last 60 s of a lost line.
-function operations.used(op)
-  local number = line.own_numbers[op.deployment]
-  if not line.is_counted(number) then
-    return true
-  end
-  for _, each in ipairs(op.entries) do
-    local at = tonumber(each.at)
-    if at + line.window > line.now and not line.find_entry(number, at, each.grant) then
-      line.use(number, each.grant, math.min(at, line.now), each.tokens, each.requests)
+  -- {grant, ticket, deployment, at, tokens, priority, arrival, attempts}: a call that runs on, though its grant was given
+  -- away (frozen, cut off) or lost with the line. It takes its slot again; beyond the limit it is an overrun. True if
+  -- the grant was there.
+  function operations.hold(op)
+    local record = line.ticket_of(line.caller, op.ticket)
+    if record and record.grant == op.grant then
+      return true
     end
-  end
-  return true
-end
-
--- {deployment, ends, asked, refused}: a cooldown that the caller knows of a lost line.
-function operations.cools(op)
-  local number = line.own_numbers[op.deployment]
-  local of = line.deployment(number)
-  if tonumber(op.ends) > line.now and line.cooldown_of(number) > 0 then
-    line.cool(number, nil, not op.refused)
-    of.ends = math.max(of.ends == line.now + line.cooldown_of(number) and 0 or of.ends, tonumber(op.ends))
-    if op.asked and tonumber(op.asked) > line.now then
-      of.asked = math.max(of.asked, tonumber(op.asked))
-      of.no_probe = math.max(of.no_probe, of.asked)
+    if record and record.offer then
+      line.give_back(record, true)
+    elseif record and record.grant then
+      line.judge(record.where, record, { kind = "cancelled" })
+      line.close_grant(record)
     end
+    if record then
+      line.leave(record)
+      line.dirty[record] = nil
+    end
+    local number = line.own_numbers[op.deployment]
+    local of = line.deployment(number)
+    of.n = of.n + 1
     line.save(number)
-  end
-  return true
-end
-
--- {}: the caller has announced all that it knew of a lost line.
-function operations.ready()
-  line.me.ready = true
-  return true
-end
-
--- {}: it goes for good.
-function operations.leave()
-  line.bury(line.caller)
-  return true
-end
-
--- {ticket}: its place in line, 1 for the head; 0 if it does not wait.
-function operations.place(op)
-  local record = line.ticket_of(line.caller, op.ticket)
-  if not record or record.grant then
-    return 0
-  end
-  line.line_up()
-  local member = line.member_of(record)
-  local rank = redis.call("ZRANK", line.key.line, member)
-  if rank then
-    return rank + 1 + redis.call("ZCOUNT", line.key.resting, "-inf", "(" .. record.priority)
-  end
-  return redis.call("ZRANK", line.key.resting, member) + 1
-    + redis.call("ZCOUNT", line.key.line, "-inf", "(" .. record.priority)
-end
-
--- {offset, limit}: a page of the line, in order.
-function operations.show(op)
-  line.line_up()
-  local page, from, to = {}, op.offset, op.offset + op.limit - 1
-  local all = {}
-  for _, name in ipairs({ "line", "resting" }) do
-    local found = redis.call("ZRANGE", line.key[name], 0, to, "WITHSCORES")
-    for i = 1, #found, 2 do
-      all[#all + 1] = { member = found[i], priority = tonumber(found[i + 1]), rests = name == "resting" }
+    if line.limits_of(number).slots and of.n > line.limits_of(number).slots then
+      line.state.overruns = line.state.overruns + 1
     end
-  end
-  table.sort(all, function(a, b)
-    if a.priority ~= b.priority then
-      return a.priority < b.priority
+    record = { owner = line.caller, id = op.ticket, kept = record and record.kept, priority = op.priority,
+               tokens = op.tokens or 0, attempts = op.attempts or 1,
+               arrival = string.format("%016d", tonumber(op.arrival)), grant = op.grant, where = number,
+               at = tonumber(op.at), phase = of.phase }
+    if line.is_counted(number) then
+      -- What it has used is there, or comes with `used`.
+      record.dated, record.entry = record.at, op.grant
     end
-    return a.member < b.member
-  end)
-  for i = from + 1, math.min(to + 1, #all) do
-    local owner, id = line.owner_and_id(all[i].member)
-    local record = line.ticket_of(owner, id)
-    page[#page + 1] = { instance = owner, ticket = id, priority = all[i].priority,
-                        arrival = string.sub(all[i].member, 1, 16), attempts = record and record.attempts or 0,
-                        rests = all[i].rests, quiet = not line.is_heard(owner) }
-  end
-  return { total = line.waiting_count(), tickets = page }
-end
-
--- The ticket of this name that another instance has in line.
-function line.ticket_elsewhere(id)
-  for name in pairs(line.members) do
-    local record = name ~= line.caller and line.ticket_of(name, id)
-    if record and not record.grant then
-      return record
-    end
-  end
-end
-
--- {ticket, priority}: the operator moves a ticket of another instance, which is told.
-function operations.move_other(op)
-  local record = line.ticket_elsewhere(op.ticket)
-  if not line.change(record, "priority", op.priority) then
+    line.cached(line.caller)[op.ticket] = record
+    line.keep(record)
     return false
   end
-  line.tell(record.owner, { "moved", { ticket = op.ticket, priority = op.priority } })
-  return true
+
+  -- {deployment, entries: [{grant, at, tokens, requests}…]}: what the caller has used in the last 60 s of a lost line.
+  function operations.used(op)
+    local number = line.own_numbers[op.deployment]
+    if not line.is_counted(number) then
+      return true
+    end
+    for _, each in ipairs(op.entries) do
+      local at = tonumber(each.at)
+      if at + line.window > line.now and not line.find_entry(number, at, each.grant) then
+        line.use(number, each.grant, math.min(at, line.now), each.tokens, each.requests)
+      end
+    end
+    return true
+  end
+
+  -- {deployment, ends, asked, refused}: a cooldown that the caller knows of a lost line.
+  function operations.cools(op)
+    local number = line.own_numbers[op.deployment]
+    local of = line.deployment(number)
+    if tonumber(op.ends) > line.now and line.cooldown_of(number) > 0 then
+      line.cool(number, nil, not op.refused)
+      of.ends = math.max(of.ends == line.now + line.cooldown_of(number) and 0 or of.ends, tonumber(op.ends))
+      if op.asked and tonumber(op.asked) > line.now then
+        of.asked = math.max(of.asked, tonumber(op.asked))
+        of.no_probe = math.max(of.no_probe, of.asked)
+      end
+      line.save(number)
+    end
+    return true
+  end
+
+  -- {}: the caller has announced all that it knew of a lost line.
+  function operations.ready()
+    line.me.ready = true
+    return true
+  end
+
+  -- {}: it goes for good.
+  function operations.leave()
+    line.bury(line.caller)
+    return true
+  end
 end
 
--- {ticket}: the operator ends one.
-function operations.end_other(op)
-  local record = line.ticket_elsewhere(op.ticket)
-  if not record then
-    return false
+function seldom.operator()
+  -- {ticket}: its place in line, 1 for the head; 0 if it does not wait.
+  function operations.place(op)
+    local record = line.ticket_of(line.caller, op.ticket)
+    if not record or record.grant then
+      return 0
+    end
+    line.line_up()
+    local member = line.member_of(record)
+    local rank = redis.call("ZRANK", line.key.line, member)
+    if rank then
+      return rank + 1 + redis.call("ZCOUNT", line.key.resting, "-inf", "(" .. record.priority)
+    end
+    return redis.call("ZRANK", line.key.resting, member) + 1
+      + redis.call("ZCOUNT", line.key.line, "-inf", "(" .. record.priority)
   end
-  line.forget(record)
-  line.tell(record.owner, { "ended", { ticket = op.ticket } })
-  return true
+
+  -- {offset, limit}: a page of the line, in order.
+  function operations.show(op)
+    line.line_up()
+    local page, from, to = {}, op.offset, op.offset + op.limit - 1
+    local all = {}
+    for _, name in ipairs({ "line", "resting" }) do
+      local found = redis.call("ZRANGE", line.key[name], 0, to, "WITHSCORES")
+      for i = 1, #found, 2 do
+        all[#all + 1] = { member = found[i], priority = tonumber(found[i + 1]), rests = name == "resting" }
+      end
+    end
+    table.sort(all, function(a, b)
+      if a.priority ~= b.priority then
+        return a.priority < b.priority
+      end
+      return a.member < b.member
+    end)
+    for i = from + 1, math.min(to + 1, #all) do
+      local owner, id = line.owner_and_id(all[i].member)
+      local record = line.ticket_of(owner, id)
+      page[#page + 1] = { instance = owner, ticket = id, priority = all[i].priority,
+                          arrival = string.sub(all[i].member, 1, 16), attempts = record and record.attempts or 0,
+                          rests = all[i].rests, quiet = not line.is_heard(owner) }
+    end
+    return { total = line.waiting_count(), tickets = page }
+  end
+
+  -- The ticket of this name that another instance has in line.
+  function line.ticket_elsewhere(id)
+    for name in pairs(line.members) do
+      local record = name ~= line.caller and line.ticket_of(name, id)
+      if record and not record.grant then
+        return record
+      end
+    end
+  end
+
+  -- {ticket, priority}: the operator moves a ticket of another instance, which is told.
+  function operations.move_other(op)
+    local record = line.ticket_elsewhere(op.ticket)
+    if not line.change(record, "priority", op.priority) then
+      return false
+    end
+    line.tell(record.owner, { "moved", { ticket = op.ticket, priority = op.priority } })
+    return true
+  end
+
+  -- {ticket}: the operator ends one.
+  function operations.end_other(op)
+    local record = line.ticket_elsewhere(op.ticket)
+    if not record then
+      return false
+    end
+    line.forget(record)
+    line.tell(record.owner, { "ended", { ticket = op.ticket } })
+    return true
+  end
 end
 
 -- The call -----------------------------------------------------------------------------------------------------------
 
 for number = 1, #line.names do
-  line.tick(number)
-  age(number)
+  local of = line.tick(number)
+  if of.entries > 0 and of.oldest + line.window <= line.now then
+    line.age(number)
+  end
 end
-look_at_offers()
+if line.state.offers > 0 then
+  line.look_at_offers()
+end
 for name, member in pairs(line.members) do
   if name ~= line.caller and not is_live(member) then
     line.bury(name)
   end
 end
 local said, ids = {}, {}
-for i = 4, #ARGV do
+for i = 8, #ARGV do
   local op = cjson.decode(ARGV[i])
   said[#said + 1] = op
-  ids[#ids + 1] = op.ticket or op.grant and line.ticket_in(op.grant)
+  if not (line.heard_all and op.op == "offer" and not op.arrival) then -- such a one is not there
+    ids[#ids + 1] = op.ticket or op.grant and line.ticket_in(op.grant)
+  end
 end
 line.fetch(line.caller, ids)
 local answers = {}
 for i, op in ipairs(said) do
   answers[i] = operations[op.op](op)
 end
-local live, ready = 0, 0
-for _, member in pairs(line.members) do
+local live, rank, ready = 0, 0, 0
+for name, member in pairs(line.members) do
   if is_live(member) then
     live = live + 1
+    rank = rank + (name < line.caller and 1 or 0)
     ready = ready + (member.ready and 1 or 0)
   end
 end
 if line.state.opening and (line.now >= line.state.opening or ready >= state.expected) then
   line.state.opening = nil
   for _, member in pairs(line.members) do
-    member.ready = true
+    member.ready = nil
   end
 end
-take_own_offers()
+if next(line.offers) then
+  line.take_own_offers()
+end
 line.pump()
-turn_impatient_away()
-turn_excess_away()
+if line.impatient[1] then
+  line.turn_impatient_away()
+end
+if line.settings.max_waiting then
+  local homeless = 0
+  for _, record in ipairs(line.newcomers) do
+    homeless = homeless + (record.lined and 1 or 0)
+  end
+  if homeless > 0 then
+    line.turn_excess_away(homeless)
+  end
+end
 
 -- When something happens by time alone -------------------------------------------------------------------------------
 
 local next_event = line.state.opening or math.huge
 line.line_up()
-if not line.state.opening and redis.call("EXISTS", line.key.line) == 1 then
+if not line.state.opening and not line.is_empty and redis.call("EXISTS", line.key.line) == 1 then
   for number = 1, #line.names do
     local of = line.deployment(number)
     if of.cooling then
@@ -1522,13 +1669,15 @@ for name, what in pairs(hashes) do
     redis.call("HDEL", name, unpack(what[2]))
   end
   if #what[1] > 0 then
-    line.touched[name] = true
     redis.call("HSET", name, unpack(what[1]))
   end
 end
+for _, instance in ipairs(line.gone or {}) do
+  redis.call("DEL", line.tickets_of(instance), line.grants_of(instance))
+end
 local keep_all = line.now - state.refreshed > 3600 * second
 state.refreshed = keep_all and line.now or state.refreshed
-local written = { "now", line.now_text, "state", cmsgpack.pack(state) }
+local written = { "now", line.now_text, "state", pack_state(state) }
 local function write(name, value)
   written[#written + 1] = name
   written[#written + 1] = value
@@ -1539,6 +1688,9 @@ end
 if line.names_changed then
   write("names", cmsgpack.pack(line.names))
 end
+local function some(number) -- what is 0 is not said
+  return number ~= 0 and number or nil
+end
 local rooms = {}
 for number = 1, #line.names do
   if line.changed[number] then
@@ -1548,11 +1700,11 @@ for number = 1, #line.names do
     end
     write(number, cmsgpack.pack(line.loaded[number]))
   end
-  if line.changed[number] or line.known.all then
+  if line.changed[number] or ARGV[7] == "all" then
     local of, left, tokens = line.deployment(number), line.slots_left(number), line.tokens_left(number)
     rooms[#rooms + 1] = {
-      id = line.names[number], n = of.n, requests = of.requests, tokens = of.tokens, phase = of.phase,
-      latency = of.latency, status = of.status, slots = left ~= math.huge and math.max(left, 0) or nil,
+      id = line.names[number], n = some(of.n), requests = some(of.requests), tokens = some(of.tokens),
+      phase = some(of.phase), latency = some(of.latency), status = some(of.status), slots = left ~= math.huge and math.max(left, 0) or nil,
       left = tokens ~= math.huge and tokens or nil, cooling = of.cooling or nil,
       ends = of.cooling and line.whole(of.ends) or nil, asked = of.cooling and line.whole(of.asked) or nil,
       probe = of.cooling and not of.probing and of.no_probe < of.ends
@@ -1584,27 +1736,20 @@ if line.cooled or was_away then
   end
 end
 
-local rank = 0
-for name, member in pairs(line.members) do
-  if is_live(member) and name < line.caller then
-    rank = rank + 1
-  end
-end
-
 return cjson.encode({
   now = line.now_text,
   epoch = line.state.epoch,
   seq = state.seq,
-  results = answers, -- one for each operation
-  grants = line.own_grants, -- the caller's own: {grant, ticket, deployment, reason, at}
-  refused = line.refused, -- its tickets that were turned away: {ticket, why, retry_after (s)}
-  rooms = rooms, -- deployments that have changed, or all
-  next = next_event == math.huge and "0" or line.whole(next_event), -- call again then, whatever happens; 0: never
+  results = #answers > 0 and answers or nil, -- one for each operation
+  grants = #line.own_grants > 0 and line.own_grants or nil, -- the caller's: {grant, ticket, deployment, reason, at}
+  refused = #line.refused > 0 and line.refused or nil, -- its tickets turned away: {ticket, why, retry_after (s)}
+  rooms = #rooms > 0 and rooms or nil, -- deployments that have changed, or all
+  next = next_event ~= math.huge and line.whole(next_event) or nil, -- call again then, whatever happens
   members = live, -- instances that live, and the place of the caller's name among them, from 0
-  rank = rank,
+  rank = some(rank),
   forgotten = forgotten or nil, -- the caller was given up: it announces what it has
   opening = line.state.opening and true or nil, -- a new line: nothing is granted yet
   mismatch = mismatch or nil, -- others have other settings; the lowest limits hold
-  overruns = line.state.overruns,
-  inversions = line.state.inversions,
+  overruns = some(line.state.overruns),
+  inversions = some(line.state.inversions),
 })

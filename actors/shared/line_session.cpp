@@ -64,6 +64,13 @@ std::optional<line_call> line_session::turn(time_point now) {
   return call;
 }
 
+std::optional<line_call> line_session::leave() {
+  if (failing_)
+    return std::nullopt;
+  line_.collect();
+  return line_.last_call();
+}
+
 time_point line_session::next_event() const {
   // A call that is out is answered in any case.
   auto next = line_.is_out() ? never : look_at_;

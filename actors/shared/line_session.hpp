@@ -23,6 +23,8 @@ public:
 
   /// At the end of each turn, after the queue's serve().
   std::optional<line_call> turn(time_point now);
+  /// What is said when this instance goes for good; nothing if nobody would hear it.
+  std::optional<line_call> leave();
   /// When turn() has something to do if nothing else happens.
   time_point next_event() const;
 

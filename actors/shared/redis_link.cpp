@@ -5,6 +5,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl/context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <hiredis/hiredis.h>
 #include <openssl/evp.h>
 
@@ -21,6 +22,9 @@ namespace asio = boost::asio;
 bool begins(std::string_view text, std::string_view with) {
   return text.substr(0, with.size()) == with;
 }
+
+/// So long an end waits for the answers that are still to come.
+constexpr auto farewell_max = std::chrono::milliseconds(500);
 
 /// By which the server knows the script.
 std::string sha1_of(std::string_view text) {
@@ -91,12 +95,11 @@ public:
 
   ~worker() {
     asio::post(io_, [this] {
-      for (auto& [name, node] : nodes_)
-        node->end();
-      ears_->end();
-      for (auto& [number, node] : asking_)
-        node->end();
-      stay_.reset();
+      is_ending_ = true;
+      if (calls_out_ == 0 || !is_up)
+        return end();
+      last_moment_.expires_after(farewell_max);
+      last_moment_.async_wait([this](const boost::system::error_code&) { end(); });
     });
     thread_.join();
   }
@@ -107,7 +110,15 @@ public:
   }
 
   void call(const std::shared_ptr<line_call>& what, const std::function<void(line_answer)>& then) {
-    send(home_of(what->key), what, then, false, false);
+    ++calls_out_;
+    const auto told = [this, then](line_answer answer) {
+      --calls_out_;
+      if (!is_ending_)
+        then(std::move(answer));
+      else if (calls_out_ == 0)
+        last_moment_.cancel();
+    };
+    send(home_of(what->key), what, told, false, false);
   }
 
   void listen(const std::string& channel, std::function<void(std::string)>&& heard) {
@@ -127,6 +138,15 @@ private:
   using then_told = std::function<void(std::optional<redis_address>, const std::string&)>;
 
   // --- Servers
+
+  void end() {
+    for (auto& [name, node] : nodes_)
+      node->end();
+    ears_->end();
+    for (auto& [number, node] : asking_)
+      node->end();
+    stay_.reset();
+  }
 
   redis_node& open_node(const std::string& name, redis_node::locator where) {
     auto& node = nodes_[name];
@@ -310,6 +330,9 @@ private:
   asio::io_context io_;
   std::optional<asio::executor_work_guard<asio::io_context::executor_type>> stay_{
       asio::make_work_guard(io_)};
+  asio::steady_timer last_moment_{io_};
+  std::size_t calls_out_ = 0;
+  bool is_ending_ = false;
   std::optional<asio::ssl::context> tls_;
   /// By address; "" is the one that the settings name.
   std::map<std::string, std::unique_ptr<redis_node>> nodes_;

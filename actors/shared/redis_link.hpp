@@ -18,7 +18,8 @@ public:
   using reporter = std::function<void(bool up, const std::string& what)>;
 
   redis_link(redis_settings settings, reporter report);
-  /// Calls that are out are not answered any more.
+  /// Calls that are out are not answered any more, but may still reach a server that answers: it is
+  /// waited for, for half a second at most.
   ~redis_link() override;
 
   void call(line_call what, std::function<void(line_answer)> then) override;

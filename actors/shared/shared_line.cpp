@@ -248,21 +248,26 @@ void shared_line::attempt_over(time_point now, deployment_index where,
 
   const auto& group = queue_.settings();
   const auto& here = group.deployments[where];
-  json text{{"op", "settle"}, {"grant", over.name}, {"kind", name_of(said)}};
-  if (said.status != 0)
-    text["status"] = said.status;
-  if (said.retry_after)
-    text["retry_after"] = micros(*said.retry_after);
+  json text{{"op", "settle"},
+            {"grant", over.name},
+            {"ticket", hex(over.ticket)},
+            {"kind", name_of(said)}};
   if (!said.sent)
     text["sent"] = false;
   if (tokens)
     text["tokens"] = *tokens;
-  if (said.kind == outcome_kind::success)
+  if (said.kind == outcome_kind::success) {
     text["took"] = std::max<std::int64_t>(micros(now - over.at), 1);
-  const auto counted = count_failure(here.fails.value_or(group.fails), said);
-  if (counted.limit)
-    text["counted"] = static_cast<int>(counted.kind);
-  text["allowed"] = counted.limit.value_or(here.allowed_fails.value_or(group.allowed_fails));
+  } else { // what only a failure is judged by
+    if (said.status != 0)
+      text["status"] = said.status;
+    if (said.retry_after)
+      text["retry_after"] = micros(*said.retry_after);
+    const auto counted = count_failure(here.fails.value_or(group.fails), said);
+    if (counted.limit)
+      text["counted"] = static_cast<int>(counted.kind);
+    text["allowed"] = counted.limit.value_or(here.allowed_fails.value_or(group.allowed_fails));
+  }
   const auto how = queue_.standing_of(over.ticket);
   const auto record = told_.find(over.ticket);
   if (how && how->waits && record != told_.end()) {
@@ -386,17 +391,10 @@ void shared_line::announce(time_point now) {
 std::optional<line_call> shared_line::next_call() {
   if (is_out_ || (waiting_.empty() && !renew_))
     return std::nullopt;
-  line_call result{key_, {instance_, settings_, {}}};
-  json known{{"digest", digest_}};
-  if (!epoch_.empty()) {
-    known["epoch"] = epoch_;
-    known["seq"] = seq_;
-    known["members"] = members_max_;
-  }
-  if (renew_ || !is_current())
-    known["all"] = true;
-  result.arguments[2] = known.dump();
-  renew_ = false;
+  const bool all_rooms = std::exchange(renew_, false) || !is_current();
+  line_call result{key_,
+                   {instance_, settings_, digest_, epoch_, std::to_string(seq_),
+                    std::to_string(members_max_), all_rooms ? "all" : ""}};
   out_.clear();
   while (!waiting_.empty() && out_.size() < operations_max) {
     result.arguments.push_back(std::move(waiting_.front().text));
@@ -407,6 +405,14 @@ std::optional<line_call> shared_line::next_call() {
     waiting_.pop_front();
   }
   is_out_ = true;
+  return result;
+}
+
+line_call shared_line::last_call() {
+  renew_ = true; // there is something to say in any case
+  is_out_ = false;
+  auto result = next_call().value();
+  result.arguments.push_back(json{{"op", "leave"}}.dump());
   return result;
 }
 

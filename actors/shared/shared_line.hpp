@@ -59,6 +59,9 @@ public:
 
   /// What there is to say; nothing if a call is out, or there is nothing.
   std::optional<line_call> next_call();
+  /// The last call, whose reply nobody waits for: what is still to be said, and that this instance
+  /// goes. The line then counts on it no more, and gives back what it holds.
+  line_call last_call();
 
   // --- What the line said. The queue's serve() follows.
 

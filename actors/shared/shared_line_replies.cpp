@@ -10,9 +10,26 @@ using json = nlohmann::json;
 using line_json::number_in;
 using line_json::ticket_in;
 
+namespace {
+
+/// A list of the reply; one that is empty is not said.
+const json& list_in(const json& said, const char* name) {
+  static const json none = json::array();
+  const auto found = said.find(name);
+  return found == said.end() ? none : *found;
+}
+
+} // namespace
+
 bool shared_line::replied(time_point now, std::string_view text) {
   try {
-    take_reply(now, json::parse(text));
+    const auto said = json::parse(text);
+    for (const char* field : {"epoch", "now", "seq", "members"})
+      if (!said.contains(field))
+        return false;
+    if (list_in(said, "results").size() != out_.size())
+      return false;
+    take_reply(now, said);
     return true;
   } catch (const std::exception&) { // not the script's: somebody else's key, or another release's
     return false;
@@ -38,14 +55,14 @@ void shared_line::take_reply(time_point now, const json& said) {
   next_look_ = look == 0 ? never : local_time(now, look);
 
   const auto said_operations = std::exchange(out_, {});
-  const auto& results = said.at("results");
-  for (std::size_t i = 0; i < said_operations.size() && i < results.size(); ++i)
+  const auto& results = list_in(said, "results");
+  for (std::size_t i = 0; i < said_operations.size(); ++i)
     heard(now, said_operations[i], results[i]);
-  for (const auto& each : said.at("grants"))
+  for (const auto& each : list_in(said, "grants"))
     granted(now, each);
-  for (const auto& each : said.at("refused"))
+  for (const auto& each : list_in(said, "refused"))
     refused(now, each);
-  set_rooms(now, said.at("rooms"));
+  set_rooms(now, list_in(said, "rooms"));
   if (!opening_)
     said_ready_ = false;
   else if (is_current() && !std::exchange(said_ready_, true))

@@ -32,7 +32,9 @@ struct scene {
   time_point now = start;
   line_session session{now, queue, "me", "vorrang", false};
   json said = json::array(); ///< the operations of the last call
-  json known;
+  std::string epoch_known;
+  std::string members_known;
+  bool all_rooms = false;
   std::vector<verdict> verdicts;
   std::uint64_t seq = 0;
   ticket_id next = 1;
@@ -47,11 +49,13 @@ struct scene {
     if (!call)
       return false;
     CHECK(call->key == "vorrang:{m%7b1%7d}:line");
-    REQUIRE(call->arguments.size() >= 3);
+    REQUIRE(call->arguments.size() >= 7);
     CHECK(call->arguments[0] == "me");
-    known = json::parse(call->arguments[2]);
+    epoch_known = call->arguments[3];
+    members_known = call->arguments[5];
+    all_rooms = call->arguments[6] == "all";
     said = json::array();
-    for (std::size_t i = 3; i < call->arguments.size(); ++i)
+    for (std::size_t i = 7; i < call->arguments.size(); ++i)
       said.push_back(json::parse(call->arguments[i]));
     return true;
   }
@@ -383,12 +387,42 @@ TEST_CASE("shared line: one that has begun anew, or has given this instance up, 
   s.now += 2s;
   REQUIRE(s.calls());
   CHECK(s.said.empty()); // a look
-  CHECK(s.known["epoch"] == "e1");
-  CHECK(s.known["members"] == 2);
+  CHECK(s.epoch_known == "e1");
+  CHECK(s.members_known == "2");
   s.answer(another ? json{{"epoch", "e2"}} : json{{"forgotten", true}});
   REQUIRE(s.calls());
   CHECK(s.verbs() == words{"offer", "mine", "ready"});
   CHECK(s.queue.mode() == line_mode::held);
+}
+
+TEST_CASE("shared line: one that stops says what is left to say, and that it leaves") {
+  scene s;
+  s.settle_in();
+  s.offer();
+  REQUIRE(s.calls());
+  s.answer({{"grants", json::array({grant_of("1")})}}, s.results_for_all());
+  s.calls();
+  s.offer();
+  REQUIRE(s.calls()); // it is out, and another one waits to be said
+  attempt_result done;
+  done.ticket = 1;
+  done.id = s.grants()[0].id;
+  done.result.kind = outcome_kind::success;
+  s.session.line().attempt_over(s.now, s.grants()[0].deployment, done);
+  const auto last = s.session.leave();
+  REQUIRE(last);
+  REQUIRE(last->arguments.size() == 9);
+  CHECK(json::parse(last->arguments[7])["op"] == "settle");
+  CHECK(json::parse(last->arguments[8]) == json{{"op", "leave"}});
+}
+
+TEST_CASE("shared line: one that stops while the line is away says nothing") {
+  scene s;
+  s.settle_in();
+  s.offer();
+  REQUIRE(s.calls());
+  s.session.answered(s.now, {false, "gone"});
+  CHECK_FALSE(s.session.leave());
 }
 
 TEST_CASE("shared line: nonsense on the wire changes nothing") {

@@ -169,12 +169,14 @@ class SharedLine:
         self.base = base
         self.known = {"digest": hashlib.sha1(self.settings.encode()).hexdigest()}
 
-    def call(self, *operations, ready=True):
-        """What the script says, with times as numbers. `ready`: whatever was known of another line has been told."""
+    def call(self, *operations, ready=True, all_rooms=False, lost=False):
+        """What the script says, with times as numbers. `ready`: whatever was known of another line has been told.
+        `lost`: the reply does not reach the instance."""
         if ready:
             operations += ({"op": "ready"},)
         texts = (json.dumps({name: value for name, value in each.items() if value is not None}) for each in operations)
-        arguments = (1, self.base, self.instance, self.settings, json.dumps(self.known), *texts)
+        known = (self.known.get(name, "") for name in ("digest", "epoch", "seq", "members"))
+        arguments = (1, self.base, self.instance, self.settings, *known, "all" if all_rooms else "", *texts)
         try:
             text = self.client.call("EVALSHA", self.digest, *arguments)
         except RedisError as error:
@@ -182,13 +184,15 @@ class SharedLine:
                 raise
             text = self.client.call("EVAL", self.script, *arguments)
         said = json.loads(text)
-        said["now"], said["next"] = int(said["now"]), int(said["next"])
-        # An empty list of Lua's is an object here.
+        said["now"], said["next"] = int(said["now"]), int(said.get("next", 0))
         for name in ("results", "grants", "refused", "rooms"):
-            said[name] = list(said[name]) if said[name] else []
+            said.setdefault(name, [])
+        for name in ("rank", "overruns", "inversions"):
+            said.setdefault(name, 0)
         if ready:
             said["results"].pop()
-        self.known.update(epoch=said["epoch"], seq=said["seq"], members=said["members"])
+        if not lost:
+            self.known.update(epoch=said["epoch"], seq=said["seq"], members=said["members"])
         return said
 
     def set_time(self, now):

@@ -315,6 +315,46 @@ class Instances(LineTest):
         for name in ("tickets", "grants"):
             self.assertEqual(self.client.call("SCARD", f"vorrang:{{m}}:line:{name}:b"), 0)
 
+    def test_who_says_that_it_leaves_gives_everything_back_at_once(self):
+        a, b = self.line("a"), self.line("b")
+        b.call(offer("x"), offer("y"))
+        self.assertEqual(a.call(offer("z", 300))["grants"], [])
+        b.call({"op": "leave"}, ready=False)
+        self.assertEqual(self.client.call("KEYS", "*:b"), [])
+        said = a.call()
+        self.assertEqual([each["ticket"] for each in said["grants"]], ["z"])
+        self.assertEqual(said["members"], 1)
+
+    def test_of_who_is_gone_nothing_stays_however_much_it_was(self):
+        a, b = self.line("a"), self.line("b")
+        b.call(*[offer(f"{n}") for n in range(800)])
+        self.keep_calling(a, 15)
+        for _ in range(20):
+            a.call()
+        self.assertEqual(self.client.call("KEYS", "*:b"), [])
+        self.assertEqual(self.client.call("ZCARD", "vorrang:{m}:line:waiting"), 0)
+        self.assertEqual(len(a.call(offer("z"))["grants"]), 1)
+
+    def test_a_call_whose_reply_was_lost_may_be_made_again(self):
+        line = self.line("a", {"slots": 2, "rpm": 9})
+        line.call()
+        calls = [[offer("x"), offer("y"), offer("z")]]
+        for _ in range(2):
+            line.call(*calls[-1], lost=True)
+        again = line.call(*calls[-1], {"op": "mine"}, all_rooms=True)
+        self.assertEqual(again["grants"], [], "they are granted, and held")
+        self.assertCountEqual([each["ticket"] for each in again["results"][3]], ["x", "y"])
+        room = again["rooms"][0]
+        self.assertEqual((room["n"], room["requests"]), (2, 2), "once each")
+        self.assertEqual(self.client.call("ZCARD", "vorrang:{m}:line:waiting"), 1)
+        # What is said of them afterwards counts once, too.
+        ends = [settle(each["grant"], ticket=each["ticket"]) for each in again["results"][3]]
+        line.call(*ends, lost=True)
+        said = line.call(*ends, {"op": "mine"})
+        self.assertEqual(said["results"][:2], [False, False])
+        self.assertEqual([each["ticket"] for each in said["results"][2]], ["z"])
+        self.assertEqual(line.call(all_rooms=True)["rooms"][0]["n"], 1)
+
     def test_the_lower_of_two_limits(self):
         a, b = self.line("a", {"slots": 3}), self.line("b", {"slots": 1})
         b.call()
@@ -331,7 +371,7 @@ class Instances(LineTest):
         said = line.call(ready=False)
         self.assertNotEqual(said["epoch"], epoch)
         self.assertTrue(said["opening"])
-        self.assertEqual(self.client.call("KEYS", "*:grants:*"), [])
+        self.assertEqual(self.client.call("HKEYS", "vorrang:{m}:line:grants:a"), [""])
 
     def test_a_server_that_was_away_gives_nobodys_slots_away(self):
         a, b = self.line("a", {"slots": 1}), self.line("b", {"slots": 1})

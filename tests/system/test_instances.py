@@ -211,6 +211,18 @@ class Together(Instances):
 
 
 class LostInstances(Instances):
+    def test_one_that_stops_leaves_at_once(self):
+        first, second = self.gateway(), self.gateway()
+        blocker = self.block(first)
+        waiting = self.send_in_turns([second], [1])
+        first.terminate(signal.SIGTERM)
+        self.provider.release()
+        client.gather([blocker, *waiting], 20)
+        self.assertEqual(first.wait(), 0)
+        self.assertEqual(len(self.redis.call("KEYS", f"{LINE}:tickets:*")), 1, "the second's")
+        self.assertEqual(len(self.redis.call("KEYS", f"{LINE}:grants:*")), 1)
+        self.assertEqual(second.chat("more").status, 200)
+
     def test_killed_while_its_tickets_wait(self):
         first, second = self.gateway(), self.gateway()
         blocker = self.block(second)
@@ -501,25 +513,11 @@ class Topologies(unittest.TestCase):
     def test_a_cluster_of_three(self):
         """Groups live where their slots are; one that moves is followed."""
         with contextlib.ExitStack() as running:
-            ports = [free_port() for _ in range(3)]
-            servers = [
-                running.enter_context(
-                    RedisServer("--port", str(port), "--cluster-enabled", "yes", "--cluster-port", str(free_port()))
-                )
-                for port in ports
-            ]
-            addresses = [f"127.0.0.1:{port}" for port in ports]
-            subprocess.run(["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"], check=True, timeout=60,
-                           stdout=subprocess.DEVNULL)  # fmt: skip
+            servers, addresses = self.cluster(running)
+            ports = [int(each.rpartition(":")[2]) for each in addresses]
             provider = running.enter_context(Provider(Reply(delay_s=0.02)))
-            model = """
-  - model_name: {name}
-    litellm_params: {{model: openai/x, api_base: "{base}", api_key: k, max_parallel_requests: 1}}
-    model_info: {{id: {name}-1}}"""
             names = [f"m{number}" for number in range(8)]
-            config = "model_list:" + "".join(model.format(name=name, base=provider.base) for name in names) + (
-                f'\nrouter_settings:\n  redis_url: "redis://{addresses[0]}"\n')  # fmt: skip
-            gateways = [running.enter_context(Gateway(config)) for _ in range(2)]
+            gateways = [running.enter_context(Gateway(self.config(provider, names, addresses))) for _ in range(2)]
             for each in gateways:
                 wait_until(lambda: each.admin_get("/health/readiness").json["queue"] == "shared")
             connections = [gateway.send_chat(f"{name}", name) for name in names for gateway in gateways for _ in range(3)]
@@ -540,6 +538,56 @@ class Topologies(unittest.TestCase):
             for gateway in gateways:
                 self.assertEqual(gateway.chat("after", name).status, 200)
             self.assertEqual(servers[1].call("EXISTS", f"vorrang:{{{name}}}:line"), 1)
+
+    def test_a_cluster_that_lost_a_master(self):
+        """Its groups go on by themselves, the others share as before; when it is back, all share."""
+        with contextlib.ExitStack() as running:
+            servers, addresses = self.cluster(running, "--cluster-require-full-coverage", "no",
+                                              "--cluster-node-timeout", "1000")  # fmt: skip
+            provider = running.enter_context(Provider(Reply(delay_s=0.02)))
+            names = [f"m{number}" for number in range(8)]
+            gateways = [running.enter_context(Gateway(self.config(provider, names, addresses))) for _ in range(2)]
+            for each in gateways:
+                wait_until(lambda: each.admin_get("/health/readiness").json["queue"] == "shared")
+            for name in names:
+                self.assertEqual(gateways[0].chat("before", name).status, 200)
+            homes = {name: next(server for server in servers if any(f"{{{name}}}:line" in key for key in server.call("KEYS", "*")))
+                     for name in names}  # fmt: skip
+            lost = homes[names[0]]
+            self.assertNotEqual({id(home) for home in homes.values()}, {id(lost)}, "all in one")
+            lost.kill()
+            for each in gateways:
+                wait_until(lambda: each.admin_get("/health/readiness").json["queue"] == "local", what=lambda: each.output)
+                connections = [each.send_chat("without", name) for name in names]
+                self.assertEqual({each.status for each in client.gather(connections, 30)}, {200})
+            kept = next(name for name in names if homes[name] is not lost)
+            self.assertEqual(homes[kept].call("EXISTS", f"vorrang:{{{kept}}}:line"), 1)
+            self.assertNotIn(f"queue of {kept} is not shared", gateways[0].output + gateways[1].output)
+            lost.start()
+            for each in gateways:
+                wait_until(lambda: each.admin_get("/health/readiness").json["queue"] == "shared", timeout_s=30,
+                           what=lambda: each.output)  # fmt: skip
+            self.assertEqual(gateways[1].chat("after", names[0]).status, 200)
+            self.assertEqual(lost.call("EXISTS", f"vorrang:{{{names[0]}}}:line"), 1)
+
+    def cluster(self, running, *more):
+        """Three masters, and their addresses."""
+        ports = [free_port() for _ in range(3)]
+        servers = [running.enter_context(RedisServer("--port", str(port), "--cluster-enabled", "yes", "--cluster-port",
+                                                     str(free_port()), *more)) for port in ports]  # fmt: skip
+        addresses = [f"127.0.0.1:{port}" for port in ports]
+        subprocess.run(["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"], check=True, timeout=60,
+                       stdout=subprocess.DEVNULL)  # fmt: skip
+        return servers, addresses
+
+    def config(self, provider, names, addresses):
+        """A group of two slots for each name: one for each of two gateways that are alone."""
+        model = """
+  - model_name: {name}
+    litellm_params: {{model: openai/x, api_base: "{base}", api_key: k, max_parallel_requests: 2}}
+    model_info: {{id: {name}-1}}"""
+        return "model_list:" + "".join(model.format(name=name, base=provider.base) for name in names) + (
+            f'\nrouter_settings:\n  redis_url: "redis://{addresses[0]}"\n')  # fmt: skip
 
     def test_sentinels_say_who_is_master(self):
         ports = [free_port() for _ in range(3)]
