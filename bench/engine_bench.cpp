@@ -1,5 +1,6 @@
 // The engine through its actors: offer → grant → settle, and what a waiting ticket keeps in memory.
 #include "actors/engine_actors.hpp"
+#include "bench/finish_line.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -8,31 +9,11 @@
 #include <caf/send.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
-#include <condition_variable>
 #include <malloc.h>
-#include <mutex>
 
 namespace {
 
 using namespace vorrang;
-
-/// Lets the benchmark's thread wait for the actors.
-struct finish_line {
-  std::mutex mutex;
-  std::condition_variable changed;
-  bool crossed = false;
-
-  void cross() {
-    std::lock_guard lock(mutex);
-    crossed = true;
-    changed.notify_one();
-  }
-  void await() {
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return crossed; });
-    crossed = false;
-  }
-};
 
 /// A request actor that offers and settles in batches until `wanted` grants have been made. It
 /// keeps the last ones in hand, so that all slots are taken between two runs and nobody else goes.
