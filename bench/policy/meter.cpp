@@ -38,9 +38,10 @@ void meter::served(time_point now, request_index which) {
   leave(now, which);
 }
 
-void meter::answered(request_index which) {
+void meter::answered(request_index which, double slot_seconds) {
   auto& told = of(which).result;
   ++told.answered;
+  told.slot_seconds += slot_seconds;
   told.tokens += plan_.requests[which].tokens;
 }
 

@@ -19,6 +19,8 @@ struct class_result {
   std::uint64_t refusals = 0;
   /// Of the answered.
   std::uint64_t tokens = 0;
+  /// Seconds of slots that its answers took, from the first arrival to the last one.
+  double slot_seconds = 0;
   /// Answers that began while a more urgent request waited.
   std::uint64_t inversions = 0;
   /// Answers that began while an equal waited that had come earlier.
@@ -40,7 +42,8 @@ public:
   void refused(request_index which);
   /// An answer begins that will be whole if its client stays. With that it waits no longer.
   void served(time_point now, request_index which);
-  void answered(request_index which);
+  /// It is whole, and took a slot for so long between the first arrival and the last one.
+  void answered(request_index which, double slot_seconds);
   /// The client has hung up.
   void missed(time_point now, request_index which);
 

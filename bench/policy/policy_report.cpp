@@ -23,6 +23,7 @@ nlohmann::json to_json(const scenario& plan, const class_result& of) {
           {"missed", of.missed},
           {"refusals", of.refusals},
           {"tokens", of.tokens},
+          {"slot_s", of.slot_seconds},
           {"inversions", of.inversions},
           {"out_of_turn", of.out_of_turn},
           {"wait_p50_s", in_seconds(percentile(of.waits, 0.5))},

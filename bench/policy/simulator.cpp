@@ -199,8 +199,9 @@ private:
     const auto which = done.which;
     const std::size_t deployment = done.deployment;
     if (heard.success()) {
-      result_.useful_slot_seconds += within(done);
-      meter_.answered(which);
+      const auto seconds = within(done);
+      result_.useful_slot_seconds += seconds;
+      meter_.answered(which, seconds);
       end(which, final_state::answered);
     } else {
       requests_[which].at = whereabouts::held;

@@ -35,6 +35,7 @@ TEST_CASE("policy: fifo goes by arrival, and the meter says whom it passed over"
   CHECK(of_priority(found, 0).waits == std::vector<duration>{seconds_of(3.8)});
   CHECK(of_priority(found, 0).starved == seconds_of(3.8));
   CHECK(found.useful_slot_seconds == Approx(0.2)); // between the first and the last arrival
+  CHECK(of_priority(found, 5).slot_seconds == Approx(0.2));
 }
 
 TEST_CASE("policy: the engine and HAProxy's classes go by priority") {
