@@ -224,6 +224,27 @@ TEST_CASE("litellm: half of five calls a minute that fail cool one of several, f
   CHECK(*where.refusals.back().retry_after == seconds(5));
 }
 
+TEST_CASE("litellm: exactly half of the calls that fail do not cool") {
+  hand where(2, std::vector<request>(40, at(0, 1, 1)));
+  litellm_policy model(where);
+  std::array<int, 2> calls{};
+  for (request_index i = 0; i < 40; ++i) {
+    where.ask(model, i);
+    while (!where.sends.empty()) {
+      const auto last = where.sends.back();
+      where.sends.clear();
+      const bool fails = ++calls[last.deployment] % 2 == 0;
+      model.over(last.which, last.deployment,
+                 {fails ? std::uint16_t{503} : std::uint16_t{200}, {}});
+    }
+  }
+  // All that was refused had spent its retries; nobody was told to wait for a cooldown.
+  for (const auto& each : where.refusals)
+    CHECK(each.retry_after == std::nullopt);
+  CHECK(calls[0] >= 10);
+  CHECK(calls[1] >= 10);
+}
+
 TEST_CASE("litellm: one deployment never cools for a 429, and is tried again after it") {
   hand where(1, {at(0, 1, 1)});
   litellm_policy model(where);

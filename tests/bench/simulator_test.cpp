@@ -75,6 +75,25 @@ TEST_CASE("policy: two equals, the later one first, is out of turn") {
   CHECK(of_priority(found, 1).refusals == 1);
 }
 
+TEST_CASE("policy: starved is how long somebody waited and nobody of the class was begun") {
+  // Begun at 0, 2 and 5 s: the longest is from 2 to 5 s, not the last one's wait of 4.8 s.
+  const auto found = play(plan_of(one_slot, {at(0, 1, 2), at(0.1, 1, 3), at(0.2, 1, 1)}), "fifo");
+  CHECK(of_priority(found, 1).starved == seconds_of(3));
+  CHECK(of_priority(found, 1).waits.back() == seconds_of(4.8));
+}
+
+TEST_CASE("policy: while one waits and one is full, the other's room is counted as free") {
+  // LiteLLM's shuffle sends some of ten to a full deployment while the other has room; a line does
+  // not.
+  std::vector<request> requests;
+  for (int i = 0; i < 10; ++i)
+    requests.push_back(at(2 * i, 1, 3));
+  const auto plan = plan_of({2, 1, 0}, std::move(requests));
+  CHECK(play(plan, "fifo").idle_while_waited_seconds == 0);
+  CHECK(play(plan, "vorrang").idle_while_waited_seconds == 0);
+  CHECK(play(plan, "litellm").idle_while_waited_seconds > 0);
+}
+
 TEST_CASE("policy: calls a minute are held back by who counts them") {
   const auto plan = plan_of({1, 5, 2}, {at(0, 1, 0.5), at(1, 1, 0.5), at(2, 1, 0.5)});
   for (const auto name : {"vorrang", "fifo"}) {
