@@ -103,8 +103,8 @@ def judge(found):
 def run(options):
     found = play(options)
     facts = report.circumstances(options.policy_bench.parent.parent)
+    del facts["load before"]  # time is virtual
     facts["seed"] = options.seed
-    facts["time"] = "virtual: nothing of it depends on this machine's speed"
     first = found[0]
     facts["limits"] = (f"{first['deployments']} deployments, each {first['slots_each']} slots, "
                        f"{first['rpm_each'] or 'no'} rpm")  # fmt: skip
@@ -112,8 +112,8 @@ def run(options):
     if options.trace:
         command += (f" --trace {options.trace.name} --deployments {options.deployments} --slots {options.slots}"
                     f" --rpm {options.rpm}")  # fmt: skip
-    facts["command"] = command
     report.print_circumstances("policy", facts, command)
+    facts["command"] = command
     for scenario in found:
         print_scenario(scenario)
     name = "policy_trace" if options.trace else "policy"
