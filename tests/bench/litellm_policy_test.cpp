@@ -103,7 +103,7 @@ TEST_CASE("litellm: while one is healthy every poll is granted, whatever its pla
     CHECK(where.sends[i].which == i);
 }
 
-TEST_CASE("litellm: a 429 cools one of several; where all cool it is not tried again") {
+TEST_CASE("litellm: a 429 cools one of several, and where all cool it is not tried again") {
   hand where(2, {at(0, 1, 1)});
   litellm_policy model(where);
   cool_both(where, model);
@@ -112,7 +112,7 @@ TEST_CASE("litellm: a 429 cools one of several; where all cool it is not tried a
   CHECK(where.refusals[0].retry_after == std::nullopt);
 }
 
-TEST_CASE("litellm: while all cool the head is granted, into a 429; the others poll") {
+TEST_CASE("litellm: while all cool the head is granted, into a 429, and the others poll") {
   hand where(2, {at(0, 1, 1), at(1, 9, 1), at(1, 0, 1), at(1, 5, 1)});
   litellm_policy model(where);
   cool_both(where, model);
