@@ -39,9 +39,15 @@ def version_of(python, package):
     return report.output_of(str(python), "-c", f"import importlib.metadata as m; print(m.version({package!r}))")
 
 
-def draw(name, file):
-    """docs/NAME.svg of a bench's figures, with a Python that has matplotlib."""
+def draw(name, file, picture=None):
+    """docs/NAME.svg (or elsewhere) of a bench's figures, with a Python that has matplotlib."""
     python = _install("bench", library.python_environment, "matplotlib", here / "matplotlib.txt")
-    picture = report.root / "docs" / f"{name}.svg"
-    subprocess.run([str(python), str(here / f"{name}_picture.py"), str(file), str(picture)], check=True)
-    print(f"the picture: {picture.relative_to(report.root)}")
+    picture = picture or report.root / "docs" / f"{name}.svg"
+    done = subprocess.run([str(python), "-B", str(here / f"{name}_picture.py"), str(file), str(picture)], check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{name}_picture.py failed")
+    try:
+        shown = picture.resolve().relative_to(report.root)
+    except ValueError:
+        shown = picture
+    print(f"the picture: {shown}")
