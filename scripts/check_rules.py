@@ -9,6 +9,7 @@ error; warnings (sizes) do not fail.
   co_await         GCC 12 destroys some temporaries of an expression with co_await twice: no
                    aggregate, braces or capturing lambda (other than [&]) in it, and no ?:
   sleep            tests and actors wait for conditions, never for time
+  test-name        no semicolon: CMake takes it for two names, and ctest runs neither
   size             headers about 150 lines, sources about 350: a warning at twice that
 """
 import re
@@ -33,6 +34,9 @@ LINES_MAX = {".hpp": 300, ".cpp": 700}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 SLEEP = re.compile(r"\b(std::this_thread::)?sleep_(for|until)\s*\(|\b(u|nano)?sleep\s*\(")
+
+
+TEST_NAME = re.compile(r'\bTEST_CASE\(\s*((?:"[^"]*"\s*)+)')
 
 
 def blank_comments_and_strings(text: str) -> str:
@@ -220,6 +224,10 @@ def check(path: str, text: str):
     if room in ("tests", "actors", "http", "config"):
         for match in SLEEP.finditer(code):
             yield code.count("\n", 0, match.start()) + 1, "sleep", "wait for a condition instead"
+    for match in TEST_NAME.finditer(text):
+        if ";" in match.group(1):
+            yield text.count("\n", 0, match.start()) + 1, "test-name", (
+                "no semicolon: CMake takes it for two names, and ctest runs neither")
     for position, sentence in co_await_faults(code):
         yield code.count("\n", 0, position) + 1, "co_await", sentence
     lines = text.count("\n")

@@ -13,6 +13,13 @@ def faults(statement: str) -> int:
     return rules("http/f.cpp", body).count("co_await")
 
 
+class TestNames(unittest.TestCase):
+    def test_a_semicolon_is_two_names(self):
+        self.assertEqual(rules("tests/x_test.cpp", 'TEST_CASE("a; b") {}\n'), ["test-name"])
+        self.assertEqual(rules("tests/x_test.cpp", 'TEST_CASE(\n    "a "\n    "b; c") {}\n'), ["test-name"])
+        self.assertEqual(rules("tests/x_test.cpp", 'TEST_CASE("a, b") { SECTION("c; d") {} }\n'), [])
+
+
 class CoAwait(unittest.TestCase):
     def test_wrong(self):
         for statement in [

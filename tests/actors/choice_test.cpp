@@ -64,7 +64,7 @@ TEST_CASE("choice: even without weights and limits") {
     CHECK(near_share(count, 0.25));
 }
 
-TEST_CASE("choice: by weight if a candidate has one; a missing one is 0") {
+TEST_CASE("choice: by weight if a candidate has one, a missing one is 0") {
   field f(4);
   f.settings[0].weight = 1;
   f.settings[1].weight = 3;

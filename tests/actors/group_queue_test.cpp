@@ -515,7 +515,7 @@ TEST_CASE("queue: among several it probes the one whose cooldown ends first") {
   CHECK(s.granted(head)->deployment == 1);
 }
 
-TEST_CASE("queue: no probe under a Retry-After; then one grant, then two") {
+TEST_CASE("queue: no probe under a Retry-After, then one grant, then two") {
   stage s(plain_group(1));
   s.finish(s.offer(0), rate_limited(seconds(4)));
   s.queue.cancel(1);
@@ -879,7 +879,7 @@ TEST_CASE("queue: a second deployment without a Retry-After gives hope") {
   CHECK_FALSE(s.end_of(waits));
 }
 
-TEST_CASE("queue: all cool and a fallback is healthy: it goes there; merely full is not failed") {
+TEST_CASE("queue: all cool and a fallback is healthy: it goes there, merely full is not failed") {
   const auto with_fallback = [](stage& s) {
     const auto id = s.put(ask{}, {1});
     s.serve();

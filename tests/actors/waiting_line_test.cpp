@@ -38,7 +38,7 @@ slot_index best_for(const waiting_line& line, deployment_index which) {
 
 } // namespace
 
-TEST_CASE("line: priority first, then arrival; any 32-bit integer") {
+TEST_CASE("line: priority first, then arrival, of any 32-bit integer") {
   waiting_line line;
   const auto b = line.add(5, never, everywhere);
   const auto c = line.add(5, never, everywhere);

@@ -290,7 +290,7 @@ TEST_CASE("model_list: what is missing") {
   CHECK(has_line(found, "config.yaml:3:5: model_list[1]: expected `litellm_params`"));
 }
 
-TEST_CASE("mocks: the text, the errors, delay and timeout; an empty text is none") {
+TEST_CASE("mocks: the text, the errors, delay and timeout, an empty text is none") {
   CHECK(only(with_mock("")).mock->text == "hello");
   const auto mocked = [](const std::string& params) {
     return only(with_params(params)).mock;

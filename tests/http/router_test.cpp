@@ -81,7 +81,7 @@ std::string all_of(const std::vector<std::string>& problems) {
 
 } // namespace
 
-TEST_CASE("one call with rpm 1 answers at once; what comes after it waits for its deadline") {
+TEST_CASE("one call with rpm 1 answers at once, what comes after it waits for its deadline") {
   auto entry = mock_entry();
   entry.litellm_params.rpm = 1;
   router_options options;
