@@ -34,6 +34,7 @@ round_trip_actor::behavior_type go_round(round_trip_actor::pointer self,
     batch.owner = request_actor{self};
     auto& ticket = batch.tickets.emplace_back();
     ticket.id = state->next++;
+    ticket.wanted.group = state->group;
     ticket.since = std::chrono::steady_clock::now();
     ticket.wanted.deadline = ticket.since + std::chrono::hours(1);
     self->send(state->engine->queues[state->group], offer_atom_v, std::move(batch));

@@ -1,38 +1,11 @@
 """The engine without any socket: the waiting line, grants through the actors, memory of a ticket."""
-import json
-import subprocess
-
-from harness import report
+from harness import google, report
 
 # What the engine is to reach on one core.
 grants_one_by_one_min = 500_000
 grants_in_batches_min = 2_000_000
 share_with_waiting_min = 0.80
 ticket_bytes_max = 256
-
-
-def measure(options):
-    done = subprocess.run(
-        [options.engine_bench, "--benchmark_format=json",
-         f"--benchmark_repetitions={options.rounds}",
-         "--benchmark_enable_random_interleaving=true"],
-        capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{options.engine_bench} failed:\n{done.stderr}")
-    return json.loads(done.stdout)["benchmarks"]
-
-
-def gather(runs):
-    """Each benchmark's figures: {name: {figure: [one for each repetition]}}."""
-    gathered = {}
-    for one in runs:
-        if one["run_type"] != "iteration":
-            continue
-        figures = gathered.setdefault(one["run_name"], {})
-        for key in ("items_per_second", "bytes_per_ticket", "waiting"):
-            if key in one:
-                figures.setdefault(key, []).append(one[key])
-    return gathered
 
 
 def grant_rate(gathered, batch, waiting):
@@ -72,8 +45,7 @@ def rows_of_others(gathered):
                          f"≤ {ticket_bytes_max}",
                          report.reached(bytes_, ticket_bytes_max, at_least=False)])
         else:
-            times = [1e9 / each for each in figures["items_per_second"]]
-            middle, spread = report.median_and_mad(times)
+            middle, spread = google.nanoseconds(figures)
             what, _, count = name.partition("/")
             rows.append([f"{what.replace('_', ' ')}, {int(count):,} waiting",
                          f"{middle:.1f} ns", f"{spread:.1f} ns", "", ""])
@@ -84,7 +56,7 @@ def run(options):
     facts = report.circumstances(options.engine_bench.parent.parent)
     facts["repetitions"] = options.rounds
     report.print_circumstances("engine", facts, "./dev bench engine")
-    gathered = gather(measure(options))
+    gathered = google.measure(options.engine_bench, options.rounds, "-^scale/")
     report.print_table(["engine, one core", "median", "MAD", "aim", ""],
                        rows_of_grants(gathered) + rows_of_others(gathered))
     report.save(options.results, "engine", facts, gathered)
