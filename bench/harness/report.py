@@ -79,7 +79,7 @@ def print_circumstances(name, facts, command):
     print(f"\n{name}: {command}")
     for key, value in facts.items():
         print(f"  {key}: {value}")
-    if float(facts["load before"]) > 0.5:
+    if float(facts.get("load before", 0)) > 0.5:
         print("  NOT QUIET: something else runs on this machine; do not quote these figures")
     print()
 
