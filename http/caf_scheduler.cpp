@@ -77,6 +77,22 @@ private:
 
   void drain() {
     draining_ = true;
+    try {
+      run_jobs();
+    } catch (...) {
+      end_drain(); // or none would come after it
+      throw;
+    }
+    end_drain();
+  }
+
+  void end_drain() {
+    draining_ = false;
+    if (!jobs_.empty())
+      runs_.post([this] { runs_.run_soon(drain_); }); // sockets have their turn first
+  }
+
+  void run_jobs() {
     for (std::size_t count = 0; !jobs_.empty() && count < actors_in_a_go_max; ++count) {
       caf::resumable* const job = jobs_.front();
       jobs_.pop_front();
@@ -91,9 +107,6 @@ private:
         break;
       }
     }
-    draining_ = false;
-    if (!jobs_.empty())
-      runs_.post([this] { runs_.run_soon(drain_); }); // sockets have their turn first
   }
 
   loop& runs_;
