@@ -290,7 +290,10 @@ int getsockopt(int descriptor, int level, int name, void* __restrict value,
   return real(descriptor, level, name, value, size);
 }
 
-int ioctl(int descriptor, unsigned long request, void* argument) noexcept {
+// Declared with "..." by libc, as syscall is.
+int any_ioctl(int descriptor, unsigned long request, void* argument) asm("ioctl");
+
+int any_ioctl(int descriptor, unsigned long request, void* argument) {
   static constinit next<int(int, unsigned long, void*)> real("ioctl");
   count(&page::sockets);
   return real(descriptor, request, argument);
