@@ -117,7 +117,7 @@ bool request_book::begin_sending(time_point now, ticket_id ticket) {
 }
 
 void request_book::head_arrived(ticket_id ticket) {
-  if (const auto* found = find(ticket); found && found->at == stage::granted)
+  if (const auto* found = find(ticket); found && found->at == stage::granted && found->probe)
     output_.heads.push_back({found->group, found->deployment, found->held});
 }
 
@@ -181,6 +181,7 @@ void request_book::on_grant(time_point now, const grant& given) {
   found->held = given.id;
   found->deployment = given.deployment;
   found->sent = false;
+  found->probe = given.reason == grant_reason::head_of_line;
   if (unsent_max_ != duration::max()) {
     // Two out for one in: the list holds little more than what is really unsent.
     for (int i = 0; i < 2 && !unsent_.empty() && !still_unsent(unsent_.front()); ++i)

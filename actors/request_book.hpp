@@ -56,6 +56,7 @@ public:
   ticket_id open(time_point now, ask wanted, request_listener& listener);
   void cancel(ticket_id ticket);
   bool begin_sending(time_point now, ticket_id ticket);
+  /// Tells the deployment of a probe's head, its success; to any other it says nothing.
   void head_arrived(ticket_id ticket);
   void settle(ticket_id ticket, const outcome& result);
   bool settle_and_hear(ticket_id ticket, const outcome& result);
@@ -108,6 +109,7 @@ private:
     std::uint32_t fallbacks = 0;
     stage at = stage::free;
     bool sent = false;
+    bool probe = false;
   };
   struct unsent {
     time_point granted_at;

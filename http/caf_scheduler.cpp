@@ -33,7 +33,8 @@ public:
   /// From the loop's own thread.
   void exec_later(caf::resumable* job) override {
     jobs_.push_back(job);
-    runs_.run_soon(drain_);
+    if (!draining_)
+      runs_.run_soon(drain_);
   }
 
   /// From any other thread. One post carries all that gathers until the loop comes to it. False
@@ -75,6 +76,23 @@ private:
   }
 
   void drain() {
+    draining_ = true;
+    try {
+      run_jobs();
+    } catch (...) {
+      end_drain(); // or none would come after it
+      throw;
+    }
+    end_drain();
+  }
+
+  void end_drain() {
+    draining_ = false;
+    if (!jobs_.empty())
+      runs_.post([this] { runs_.run_soon(drain_); }); // sockets have their turn first
+  }
+
+  void run_jobs() {
     for (std::size_t count = 0; !jobs_.empty() && count < actors_in_a_go_max; ++count) {
       caf::resumable* const job = jobs_.front();
       jobs_.pop_front();
@@ -89,14 +107,13 @@ private:
         break;
       }
     }
-    if (!jobs_.empty())
-      runs_.run_soon(drain_);
   }
 
   loop& runs_;
   waiting_call drain_;
   std::deque<caf::resumable*> jobs_;   // of the loop's thread
   std::vector<caf::resumable*> taken_; // of the loop's thread
+  bool draining_ = false;              // of the loop's thread
   std::mutex mutex_;
   std::vector<caf::resumable*> foreign_; // guarded
   bool closed_ = false;                  // guarded

@@ -56,7 +56,8 @@ public:
   void post(std::function<void()> work);
 
   /// Runs `call` once the handlers that are ready now have run: what they have gathered can go out
-  /// at once. A call that is already waiting stays where it is.
+  /// at once. A call that is already waiting stays where it is. What such a call puts off itself
+  /// runs right after it, a few times, before sockets are looked at.
   void run_soon(waiting_call& call);
 
   /// Runs `call` unless it is unlinked or watched anew within the time of `kind`, up to one tick

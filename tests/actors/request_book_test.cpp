@@ -87,8 +87,10 @@ struct desk {
     result.at = now;
     return result;
   }
-  grant_id give(ticket_id ticket, group_index group = 0) {
-    const auto result = given(ticket, group);
+  grant_id give(ticket_id ticket, group_index group = 0,
+                grant_reason reason = grant_reason::healthy_deployment) {
+    auto result = given(ticket, group);
+    result.reason = reason;
     hear(result);
     return result.id;
   }
@@ -283,10 +285,15 @@ TEST_CASE("book: the end is told once, with what the queue said") {
   CHECK(d.told.ends.size() == 1);
 }
 
-TEST_CASE("book: a head is told of a held grant alone") {
+TEST_CASE("book: a head is told of a probe that is held, and of no other grant") {
   desk d;
+  const auto plain = d.open();
+  d.give(plain);
+  d.book.head_arrived(plain);
+  CHECK(d.book.output().heads.empty());
+
   const auto id = d.open();
-  const auto held = d.give(id);
+  const auto held = d.give(id, 0, grant_reason::head_of_line);
   d.book.head_arrived(id);
   REQUIRE(d.book.output().heads.size() == 1);
   CHECK(d.book.output().heads[0].grant == held);

@@ -24,6 +24,7 @@ def main():
     parser.add_argument(
         "--failing-socket", metavar="FILE", help="what test_fault_loop.py preloads (default: as built with the binary)"
     )
+    parser.add_argument("--counting", metavar="FILE", help="what test_counts.py preloads (likewise)")
     parser.add_argument("-k", dest="patterns", action="append", help="only tests whose name matches")
     parser.add_argument("-q", "--quiet", action="store_true", help="only failures and the summary")
     parser.add_argument("-f", "--failfast", action="store_true", help="stop at the first failure")
@@ -35,9 +36,9 @@ def main():
         if not os.access(options.binary, os.X_OK):
             parser.error(f"{options.binary} cannot be run")
         os.environ["VORRANG_BINARY"] = os.path.abspath(options.binary)
-        os.environ["VORRANG_FAILING_SOCKET"] = options.failing_socket or str(
-            pathlib.Path(options.binary).resolve().parent / "tests" / "system" / "libfailing_socket.so"
-        )
+        built = pathlib.Path(options.binary).resolve().parent / "tests" / "system"
+        os.environ["VORRANG_FAILING_SOCKET"] = options.failing_socket or str(built / "libfailing_socket.so")
+        os.environ["VORRANG_COUNTING"] = options.counting or str(built / "libcounting.so")
     os.environ["VORRANG_SYSTEM_WORK"] = os.path.abspath(
         options.work or here.parent.parent / "build" / "system-tests"
     )
