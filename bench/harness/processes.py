@@ -15,20 +15,20 @@ def free_ports(count):
     return ports
 
 
-def ask(port, method, path, body=None):
+def ask(port, method, path, body=None, headers=()):
     """Status and body of one request; ConnectionError and the like if nobody answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request(method, path, body, {"Content-Type": "application/json"})
+        connection.request(method, path, body, {"Content-Type": "application/json", **dict(headers)})
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:
         connection.close()
 
 
-def listens(port, process):
-    """Waits until something does; False if the process ends before, or takes 20 s."""
-    until = time.monotonic() + 20
+def listens(port, process, seconds):
+    """Waits until something does; False if the process ends before, or takes longer."""
+    until = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < until:
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -38,14 +38,14 @@ def listens(port, process):
 
 
 @contextlib.contextmanager
-def server(command, ports, log):
-    """Runs a command until the block ends; begins once something listens on each port."""
+def server(command, ports, log, environment=None, seconds=20):
+    """Runs a command until the block ends; begins once something listens on each port, which may take that long."""
     with open(log, "wb") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
-                                   stderr=subprocess.STDOUT)
+                                   stderr=subprocess.STDOUT, env=environment)
     try:
         for port in ports:
-            if not listens(port, process):
+            if not listens(port, process, seconds):
                 raise RuntimeError(f"{command[0]} does not serve port {port}:\n"
                                    + log.read_text(errors="replace")[-2000:])
         yield process

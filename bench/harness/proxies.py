@@ -71,13 +71,15 @@ upstream_inside = """
 
 proxy_inside = """
   upstream models {
-    server 127.0.0.1:%d;
-    keepalive 128;
+    server 127.0.0.1:%(upstream)d;
+    keepalive 1024;
     keepalive_requests 1000000000;
   }
+  %(zone)s
   server {
-    listen 127.0.0.1:%d backlog=4096;
+    listen 127.0.0.1:%(port)d backlog=4096;
     location / {
+      %(more)s
       proxy_pass http://models;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
@@ -87,7 +89,7 @@ proxy_inside = """
 
 haproxy_text = """
 global
-  nbthread %d
+  nbthread %(threads)d
   maxconn 4096
 defaults
   mode http
@@ -97,10 +99,11 @@ defaults
   timeout client 60s
   timeout server 60s
 frontend front
-  bind 127.0.0.1:%d
+  bind 127.0.0.1:%(port)d
+  %(more)s
   default_backend models
 backend models
-  server one 127.0.0.1:%d
+  server one 127.0.0.1:%(upstream)d %(server)s
 """
 
 vorrang_text = """
@@ -108,8 +111,9 @@ model_list:
   - model_name: small-chat
     litellm_params:
       model: openai/small-chat
-      api_base: http://127.0.0.1:%d/v1
+      api_base: http://127.0.0.1:%(upstream)d/v1
       api_key: sk-bench
+      %(more)s
 vorrang_settings:
   admin_port: 0
 """
@@ -130,21 +134,34 @@ def nginx(folder, name, threads, inside):
     return [tool("nginx"), "-p", str(folder), "-c", str(file), "-e", str(folder / f"{name}.early.log")]
 
 
+def nginx_text(port, upstream, zone="", more=""):
+    """What stands in the `http` block of one that passes everything on."""
+    return proxy_inside % {"port": port, "upstream": upstream, "zone": zone, "more": more}
+
+
+def haproxy(folder, port, upstream, threads, more="", of_server=""):
+    file = folder / "haproxy.cfg"
+    file.write_text(haproxy_text % {"threads": threads, "port": port, "upstream": upstream, "more": more,
+                                    "server": of_server})
+    return [tool("haproxy"), "-db", "-f", str(file)]
+
+
+def vorrang(folder, port, upstream, options, more=""):
+    file = folder / "vorrang.yaml"
+    file.write_text(vorrang_text % {"upstream": upstream, "more": more})
+    return [str(options.gateway), "--config", str(file), "--port", str(port), "--threads", str(options.threads),
+            "--log-level", "warning"]
+
+
 def start_all(stack, folder, options):
     """Name → port. All stand before the first measurement; the idle ones cost nothing."""
     upstream, by_nginx, by_haproxy, by_vorrang = free_ports(4)
-    haproxy_file = folder / "haproxy.cfg"
-    haproxy_file.write_text(haproxy_text % (options.threads, by_haproxy, upstream))
-    vorrang_file = folder / "vorrang.yaml"
-    vorrang_file.write_text(vorrang_text % upstream)
     commands = [
         ("upstream", upstream,
          nginx(folder, "upstream", options.threads, upstream_inside % (upstream, answer))),
-        ("nginx", by_nginx, nginx(folder, "nginx", options.threads, proxy_inside % (upstream, by_nginx))),
-        ("haproxy", by_haproxy, [tool("haproxy"), "-db", "-f", str(haproxy_file)]),
-        ("vorrang", by_vorrang,
-         [str(options.gateway), "--config", str(vorrang_file), "--port", str(by_vorrang),
-          "--threads", str(options.threads), "--log-level", "warning"]),
+        ("nginx", by_nginx, nginx(folder, "nginx", options.threads, nginx_text(by_nginx, upstream))),
+        ("haproxy", by_haproxy, haproxy(folder, by_haproxy, upstream, options.threads)),
+        ("vorrang", by_vorrang, vorrang(folder, by_vorrang, upstream, options)),
     ]
     for name, port, command in commands:
         stack.enter_context(server(command, [port], folder / f"{name}.log"))
@@ -154,18 +171,25 @@ def start_all(stack, folder, options):
     return {"no proxy": upstream, "nginx": by_nginx, "haproxy": by_haproxy, "vorrang": by_vorrang}
 
 
-def load(script, port, options, seconds):
+def wrk(script, port, threads, connections, seconds):
+    """What one run of it counted. An answer that takes longer than the run lasts is no error: it is not counted."""
     done = subprocess.run(
-        [tool("wrk"), f"-t{options.threads}", f"-c{options.connections}", f"-d{seconds:g}s",
-         "-s", str(script), f"http://127.0.0.1:{port}{path}"],
+        [tool("wrk"), f"-t{min(threads, connections)}", f"-c{connections}", f"-d{seconds:g}s",
+         "--timeout", f"{seconds + 10:g}s", "-s", str(script), f"http://127.0.0.1:{port}{path}"],
         capture_output=True, text=True, check=False)
     for line in done.stdout.splitlines():
         if line.startswith("RESULT "):
             requests, microseconds, p50, p99, errors = map(int, line.split()[1:])
-            if errors:
-                raise RuntimeError(f"port {port}: {errors} of {requests} requests failed")
-            return {"per_second": requests / microseconds * 1e6, "p50_us": p50, "p99_us": p99}
+            return {"requests": requests, "errors": errors, "per_second": requests / microseconds * 1e6,
+                    "p50_us": p50, "p99_us": p99}
     raise RuntimeError("wrk failed:\n" + done.stdout + done.stderr)
+
+
+def load(script, port, options, seconds):
+    counted = wrk(script, port, options.threads, options.connections, seconds)
+    if counted["errors"]:
+        raise RuntimeError(f"port {port}: {counted['errors']} of {counted['requests']} requests failed")
+    return counted
 
 
 def versions():

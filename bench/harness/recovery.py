@@ -8,17 +8,14 @@ import http.client
 import json
 import os
 import random
-import subprocess
 import sys
 import threading
 import time
-import unittest
 
-from harness import report
+from harness import installed, report
 from harness.processes import ask
 
 sys.path[:0] = [str(report.root / "tests" / name) for name in (".", "system")]
-import library  # noqa: E402
 from gateway import Gateway, wait_until  # noqa: E402
 from provider import Provider, Reply  # noqa: E402
 from shared.redis_server import RedisServer  # noqa: E402
@@ -199,19 +196,6 @@ def at_once(found, moment):
     return sum(each["begin"] <= moment < each["end"] for each in found["calls"])
 
 
-def draw(options, file):
-    """With a Python that has matplotlib, in a folder of its own."""
-    os.environ["VORRANG_SYSTEM_WORK"] = str(report.root / "build" / "bench")
-    here = report.root / "bench" / "harness"
-    try:
-        python = library.python_environment("matplotlib", here / "matplotlib.txt")
-    except (unittest.SkipTest, AssertionError) as reason:
-        raise RuntimeError(str(reason)) from None
-    picture = report.root / "docs" / "recovery.svg"
-    subprocess.run([str(python), str(here / "recovery_picture.py"), str(file), str(picture)], check=True)
-    print(f"the picture: {picture.relative_to(report.root)}")
-
-
 def run(options):
     os.environ["VORRANG_BINARY"] = str(options.gateway.resolve())
     facts = report.circumstances(options.gateway.parent)
@@ -223,4 +207,4 @@ def run(options):
         found = play(stack)
     report.print_table(["three gateways, one is killed", ""], told(found))
     report.save(options.results, "recovery", facts, found)
-    draw(options, options.results / "recovery.json")
+    installed.draw("recovery", options.results / "recovery.json")

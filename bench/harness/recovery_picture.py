@@ -1,6 +1,5 @@
 """Draws what recovery.py found: `recovery_picture.py FOUND.json PICTURE.svg`. Needs matplotlib."""
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import matplotlib
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt  # noqa: E402
+import svg  # noqa: E402
 
 step_seconds = 0.1
 names = {0: "first", 1: "second (killed)", 2: "third", 3: "its replacement"}
@@ -33,7 +33,7 @@ def mark(axes, found):
 
 
 def draw(found):
-    matplotlib.rcParams.update({"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10, "svg.hashsalt": "v"})
+    svg.use_words()
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(9, 5.6), sharex=True, height_ratios=(1, 1), facecolor="white")
     count = round((found["to"] - found["from"]) / step_seconds)
     times = [found["from"] + number * step_seconds for number in range(count)]
@@ -67,30 +67,10 @@ def draw(found):
     return figure
 
 
-def shorter(path):
-    """Steps as H and V, of which those that go on in the same direction are one."""
-    made = []  # (letter, x, y)
-    for letter, x, y in re.findall(r"([MLz]) ?([-\d.]*) ?([-\d.]*)", path.group(1)):
-        if letter == "L" and made and made[-1][0] != "z":
-            letter = "H" if y == made[-1][2] else "V" if x == made[-1][1] else "L"
-            if letter == made[-1][0] != "L":
-                made.pop()
-        made.append((letter, x, y))
-    words = {"M": "M{0} {1}", "L": "L{0} {1}", "H": "H{0}", "V": "V{1}", "z": "z"}
-    return ' d="' + "".join(words[letter].format(x, y) for letter, x, y in made) + '"'
-
-
-def smaller(text):
-    """Points to a tenth of a point, and no more of them than there are corners."""
-    text = re.sub(r"(\d+\.\d)\d+", r"\1", text)
-    return re.sub(r' d="([MLz\d\s.-]*)"', shorter, text)
-
-
 def main():
     found = json.loads(Path(sys.argv[1]).read_text())["results"]
     picture = Path(sys.argv[2])
-    draw(found).savefig(picture, metadata={"Date": None, "Creator": None})
-    picture.write_text(smaller(picture.read_text()))
+    svg.save(draw(found), picture)
 
 
 if __name__ == "__main__":

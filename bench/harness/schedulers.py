@@ -9,12 +9,10 @@ import subprocess
 import sys
 import threading
 import time
-import unittest
 
-from harness import report
+from harness import installed, report
 
 sys.path[:0] = [str(report.root / "tests" / name) for name in (".", "system", "compare")]
-import library  # noqa: E402
 import sides  # noqa: E402
 from client import gather  # noqa: E402
 from gateway import Gateway, wait_until  # noqa: E402
@@ -78,12 +76,8 @@ class LiteLLM:
     """Instances that have imported litellm, and the slot that they share. Use as a context manager."""
 
     def __enter__(self):
-        os.environ["VORRANG_SYSTEM_WORK"] = str(report.root / "build" / "compare")
-        try:
-            python = library.python_environment("litellm", report.root / "tests" / "compare" / "litellm.txt")
-        except (unittest.SkipTest, AssertionError) as reason:
-            raise RuntimeError(str(reason)) from None
-        self.version = report.output_of(str(python), "-c", "import importlib.metadata as m; print(m.version('litellm'))")
+        python = installed.litellm()
+        self.version = installed.version_of(python, "litellm")
         self._slot = os.pipe()
         os.set_blocking(self._slot[0], False)
         environment = {**os.environ, **sides.LITELLM_VARIABLES}

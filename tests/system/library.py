@@ -50,24 +50,29 @@ def python_environment(name, requirements):
 
 def node_command(driver):
     """The same with the libraries for Node."""
-    folder = _work_folder("clients-node")
-    node = shutil.which("node")
-    if node is None or shutil.which("npm") is None:
+    folder = node_environment("clients-node", HERE)
+    for file in HERE.glob("*.mjs"):  # Node looks for libraries beside the file that imports them
+        if not (folder / file.name).exists() or not filecmp.cmp(file, folder / file.name, shallow=False):
+            shutil.copy(file, folder)
+    return [shutil.which("node"), str(folder / driver)]
+
+
+def node_environment(name, source):
+    """A folder in the work folder with what the package files in `source` name in its node_modules."""
+    folder = _work_folder(name)
+    if shutil.which("node") is None or shutil.which("npm") is None:
         _cannot("node or npm is missing")
-    lock = (HERE / "package-lock.json").read_text(encoding="ascii")
+    lock = (source / "package-lock.json").read_text(encoding="ascii")
 
     def install():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / name, folder)
+        for file in ("package.json", "package-lock.json"):
+            shutil.copy(source / file, folder)
         _run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"], cwd=folder)
 
     _install_once(folder, lock, install)
-    for file in HERE.glob("*.mjs"):  # Node looks for libraries beside the file that imports them
-        if not (folder / file.name).exists() or not filecmp.cmp(file, folder / file.name, shallow=False):
-            shutil.copy(file, folder)
-    return [node, str(folder / driver)]
+    return folder
 
 
 def _work_folder(name):
