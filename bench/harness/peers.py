@@ -90,12 +90,18 @@ def measure_speed(peers, folder, options):
         ports, pids, scripts, results = {base: upstream}, {base: None}, {}, {}
         for name, (_peer, process, port) in running.items():
             ports[name], pids[name] = port, process.pid
+
+        def note_memory(name, when):
+            with contextlib.suppress(OSError):  # it has ended, which its load will tell
+                results[name]["memory_mb"][when] = peers_load.resident_mb(pids[name])
+
         for name in ports:
             scripts[name] = own / f"{name.replace(' ', '-')}.lua"
             scripts[name].write_text(peers_load.script(running[name][0].headers(upstream) if name in running else {}))
             results[name] = {"load": {count: [] for count in peers_load.connections}}
             if name in running:
-                results[name]["memory_mb"] = {"idle": peers_load.resident_mb(pids[name])}
+                results[name]["memory_mb"] = {}
+                note_memory(name, "idle")
 
         def one(name, count, seconds):
             return peers_load.speed(pids[name], scripts[name], ports[name], upstream, options.threads, count, seconds)
@@ -108,8 +114,7 @@ def measure_speed(peers, folder, options):
 
         in_turns(options.rounds, list(ports), measure, failed)
         for name in running:
-            with contextlib.suppress(OSError):
-                results[name]["memory_mb"]["after"] = peers_load.resident_mb(pids[name])
+            note_memory(name, "after")
     return {name: found for name, found in results.items() if name not in failed}, failed
 
 

@@ -33,7 +33,7 @@ class Record:
     priority: int
     sent_at: float
     started_at: float | None = None  # its first call came to the upstream
-    status: int | None = None  # None: no answer
+    status: int | str | None = None  # `closed`: the connection, before a whole answer; None: no answer in time
     answered_at: float | None = None
 
 
@@ -65,7 +65,8 @@ def outcome(records, spans):
     refused = {}
     for each in records:
         if each.status != 200:
-            refused[str(each.status)] = refused.get(str(each.status), 0) + 1
+            status = "no answer" if each.status is None else str(each.status)
+            refused[status] = refused.get(status, 0) + 1
     waits = {priority: sorted(1000 * (each.answered_at - each.sent_at) for each in answered if each.priority == priority)
              for priority in priorities}  # fmt: skip
     wrong, pairs = inversions(records)
@@ -120,8 +121,10 @@ class Burst:
                 length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
                 await (reader.readexactly(int(length[1])) if length else reader.read())  # it closes after the answer
             record.status, record.answered_at = int(head.split()[1]), time.monotonic()
-        except (OSError, TimeoutError, asyncio.IncompleteReadError):
-            pass  # no answer
+        except TimeoutError:
+            pass
+        except (OSError, asyncio.IncompleteReadError):
+            record.status = "closed"
         finally:
             if writer is not None:
                 writer.close()

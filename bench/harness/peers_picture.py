@@ -12,7 +12,8 @@ import svg  # noqa: E402
 
 base = "no proxy"
 colours = {"1": "#88ccee", "64": "#4477aa", "512": "#223355"}
-good, bad, none = "#4477aa", "#cc6677", "#dddddd"
+good, bad = "#4477aa", "#cc6677"
+floor_ms = 0.01  # less than this is not told apart from nothing
 
 
 def later(found, name, count):
@@ -27,9 +28,10 @@ def bars_of_latency(axes, found):
     for place, count in enumerate(colours):
         values = [later(found, name, count) for name in names]
         at = [number + (place - 1) * 0.27 for number in range(len(names))]
-        shown = [(x, max(y, 0.01)) for x, y in zip(at, values) if y is not None]
-        axes.bar([x for x, _ in shown], [y for _, y in shown], 0.25, color=colours[count], label=f"{count} connections")
+        shown = [(x, max(y, floor_ms)) for x, y in zip(at, values) if y is not None]
+        axes.bar([x for x, _ in shown], [y for _, y in shown], 0.25, color=colours[count], label=f"{count} connection" + "s" * (count != "1"))
     axes.set_yscale("log")
+    axes.set_ylim(floor_ms)
     axes.set_xticks(range(len(names)), names)
     axes.set_ylabel("later by, ms (median)")
     axes.legend(frameon=False, fontsize=9, loc="upper left")
@@ -39,13 +41,13 @@ def bars_of_slot(axes, found):
     names = list(found)
     for number, name in enumerate(names):
         rounds = found[name]["rounds"]
-        answered, refused, wrong, pairs, most = (statistics.median(value(each) for each in rounds) for value in (
-            lambda each: each["answered"], lambda each: sum(each["refused"].values()),
-            lambda each: each["inversions"], lambda each: each["pairs"], lambda each: each["at_once"]))  # fmt: skip
-        share = f"{wrong / pairs:.0%}" if pairs else "–"
+        answered, most = (statistics.median(each[what] for each in rounds) for what in ("answered", "at_once"))
+        refused = statistics.median(sum(each["refused"].values()) for each in rounds)
+        wrong, pairs = (sum(each[what] for each in rounds) for what in ("inversions", "pairs"))
+        order = f"{wrong / pairs:.1%} of the pairs wrong" if pairs else "nobody waited"
         axes.barh(number, answered, color=good, label="answered" if number == 0 else None)
         axes.barh(number, refused, left=answered, color=bad, label="refused" if number == 0 else None)
-        axes.text(answered + refused + 2, number, f"{most:.0f} at once, {share} of the pairs wrong", va="center", fontsize=9)
+        axes.text(answered + refused + 2, number, f"{most:.0f} at once, {order}", va="center", fontsize=9)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set_xlim(0, 185)
@@ -54,8 +56,13 @@ def bars_of_slot(axes, found):
     axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(0, 1.13), ncols=2)
 
 
-def caption(facts):
+def caption(document):
+    facts = document["circumstances"]
     versions = "; ".join(facts[name] for name in ("nginx", "haproxy", "smg", "litellm", "portkey", "vorrang") if name in facts)
+    versions = versions.replace(" - https://haproxy.org/", "").replace("nginx version: ", "")
+    absent = {name: reason for what in document["results"].values() for name, reason in what["missing"].items()}
+    if absent:
+        versions += "\nnot measured, or not all of it: " + ", ".join(absent)
     return (f"./dev bench peers, commit {facts['commit']}, {facts['date']}, load before {facts['load before']}\n"
             f"{facts['cores']} cores, {facts['processor']}; {facts['system']}\n{facts['load']}\n{versions}")  # fmt: skip
 
@@ -68,8 +75,8 @@ def draw(document):
     for axes in (top, bottom):
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-    figure.text(0.01, 0.01, caption(document["circumstances"]), fontsize=7, va="bottom", linespacing=1.4)
-    figure.tight_layout(rect=(0, 0.09, 1, 1))
+    figure.text(0.01, 0.01, caption(document), fontsize=7, va="bottom", linespacing=1.4)
+    figure.tight_layout(rect=(0, 0.1, 1, 1))
     return figure
 
 

@@ -78,8 +78,7 @@ def slot_table(results, reasons):
         for each in rounds:
             for status, count in each["refused"].items():
                 statuses[status] = statuses.get(status, 0) + count
-        told = ", ".join(f"{status if status != 'None' else 'none'}: {count / len(rounds):.0f}"
-                         for status, count in sorted(statuses.items()))  # fmt: skip
+        told = ", ".join(f"{status}: {count / len(rounds):.0f}" for status, count in sorted(statuses.items()))
         waits = [middle([each["wait_p50_ms"][priority] for each in rounds]) for priority in (priorities[0], priorities[-1])]
         refused = middle([sum(each["refused"].values()) for each in rounds])
         rows.append([name, found["one_slot"], middle([each["answered"] for each in rounds]), " ".join(shares),
@@ -87,6 +86,6 @@ def slot_table(results, reasons):
                      middle([each["inversions"] for each in rounds]), f"{wrong / pairs:.1%}" if pairs else "nobody waited",
                      *waits])  # fmt: skip
     head = [f"one slot, {requests} requests, calls of {call_seconds * 1000:.0f} ms", "told by", "answered",
-            "of priority " + " ".join(map(str, priorities)), "refused (status: a round)", "at once", "inversions",
+            "of priority " + " ".join(map(str, priorities)), "refused (status: in a round)", "at once", "inversions",
             "of pairs", f"wait p50, ms: priority {priorities[0]}", f"priority {priorities[-1]}"]  # fmt: skip
     return head, with_reasons(rows, reasons, len(head))

@@ -74,7 +74,7 @@ class Outcome(unittest.TestCase):
                               record(4, 0.0, None, None), record(4, 0.0, 0.5, 503)], [(0, 1), (1, 2)])  # fmt: skip
 
     def test_everybody_is_counted_once(self):
-        self.assertEqual((self.found["answered"], self.found["refused"]), (2, {"429": 1, "None": 1, "503": 1}))
+        self.assertEqual((self.found["answered"], self.found["refused"]), (2, {"429": 1, "no answer": 1, "503": 1}))
         self.assertEqual(self.found["requests"], 2 + sum(self.found["refused"].values()))
 
     def test_by_priority(self):
@@ -243,16 +243,30 @@ class Measured(unittest.TestCase):
         self.assertEqual(lines, 301)  # with [DONE]
         self.assertGreater(first, 0)
 
-    def test_without_a_gateway_nobody_waits(self):
+    def burst(self, answer):
         peer = SimpleNamespace(name="none", headers=lambda _port, _priority: {})
         with contextlib.ExitStack() as stack:
-            for name, value in (("requests", 12), ("early", 6), ("quiet_seconds", 0.2)):
+            for name, value in (("requests", 12), ("early", 6), ("quiet_seconds", 0.2), ("answer_seconds_max", 1)):
                 stack.enter_context(mock.patch.object(peers_contention, name, value))
-            provider = stack.enter_context(Provider(peers_contention.answer))
-            found = peers_contention.burst(peer, provider.port, provider, 0)
+            provider = stack.enter_context(Provider(answer))
+            return peers_contention.burst(peer, provider.port, provider, 0)
+
+    def test_without_a_gateway_nobody_waits(self):
+        found = self.burst(peers_contention.answer)
         self.assertEqual((found["answered"], found["refused"], found["calls"], found["holder_status"]), (12, {}, 13, 200))
         self.assertGreater(found["at_once"], 1)
         self.assertTrue(all(each["started_at"] is not None for each in found["records"]))
+
+    def test_who_gets_no_answer_or_half_of_one_is_told_apart(self):
+        ends = {"0": "close", "1": "half-close", "2": "reset", "3": "hang", "4": "head-hang"}
+
+        def answer(call):
+            reply = peers_contention.answer(call)
+            reply.then = ends.get(call.prompt, "answer")
+            return reply
+
+        found = self.burst(answer)
+        self.assertEqual((found["answered"], found["refused"]), (7, {"closed": 3, "no answer": 2}))
 
 
 if __name__ == "__main__":
