@@ -18,7 +18,7 @@ floor_ms = 0.01  # less than this is not told apart from nothing
 
 def later(found, name, count):
     """The median over the rounds of how much later the median answer was."""
-    pairs = zip(found[name]["load"][count], found[base]["load"][count])
+    pairs = zip(found[name]["load"][count], found[base]["load"][count]) if base in found else ()
     values = [(one["p50_us"] - other["p50_us"]) / 1000 for one, other in pairs if one["requests"] and other["requests"]]
     return statistics.median(values) if values else None
 
@@ -29,7 +29,8 @@ def bars_of_latency(axes, found):
         values = [later(found, name, count) for name in names]
         at = [number + (place - 1) * 0.27 for number in range(len(names))]
         shown = [(x, max(y, floor_ms)) for x, y in zip(at, values) if y is not None]
-        axes.bar([x for x, _ in shown], [y for _, y in shown], 0.25, color=colours[count], label=f"{count} connection" + "s" * (count != "1"))
+        label = f"{count} connection" + "s" * (count != "1")
+        axes.bar([x for x, _ in shown], [y for _, y in shown], 0.25, color=colours[count], label=label)
     axes.set_yscale("log")
     axes.set_ylim(floor_ms)
     axes.set_xticks(range(len(names)), names)

@@ -29,6 +29,17 @@ router_settings:
   timeout: 60
 """
 
+upstream_inside = """
+  default_type application/json;
+  server {
+    listen 127.0.0.1:%(port)d backlog=4096;
+%(places)s
+    location = /version { return 404; }
+    location = /status { stub_status; }
+    location / { return 200 '%(answer)s'; }
+  }
+"""
+
 
 def about_the_model(path, slots):
     """What an upstream answers when SMG asks what it is (as SGLang does, which tells its slots); None: 404."""
@@ -43,8 +54,7 @@ def upstream_text(port):
     """An nginx that answers a small chat completion and SMG's questions, and counts."""
     places = "".join(f"    location = {path} {{ return 200 '{json.dumps(about_the_model(path, slots_many))}'; }}\n"
                      for path in ("/health", "/v1/models", "/server_info", "/get_server_info", "/model_info"))  # fmt: skip
-    return (f"  default_type application/json;\n  server {{\n    listen 127.0.0.1:{port} backlog=4096;\n{places}"
-            f"    location = /version {{ return 404; }}\n    location = /status {{ stub_status; }}\n    location / {{ return 200 '{proxies.answer}'; }}\n  }}\n")  # fmt: skip
+    return upstream_inside % {"port": port, "places": places, "answer": proxies.answer}
 
 
 class Peer:

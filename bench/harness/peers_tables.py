@@ -43,7 +43,7 @@ def speed_table(results, reasons):
 
 def latency_table(results, reasons):
     rows = []
-    for name in results:
+    for name in results if base in results else ():
         if name == base:
             here = [[each[figure] / 1000 for each in results[name]["load"][count] if each["requests"]]
                     for count in connections for figure in ("p50_us", "p99_us")]  # fmt: skip

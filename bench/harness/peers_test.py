@@ -112,14 +112,18 @@ class Tables(unittest.TestCase):
         silent = {**self.speed, "one": {"load": {count: [run_of(0, 0, requests=0)] for count in peers_load.connections}}}
         self.assertEqual(peers_tables.latency_table(silent, {})[1][1], ["one", *["–"] * 6])
 
+    def test_without_a_base_nobody_is_later(self):
+        self.assertEqual(peers_tables.latency_table({"one": self.speed["one"]}, {})[1], [])
+
     def test_who_is_missing_has_the_reason(self):
         for table in (peers_tables.speed_table, peers_tables.latency_table, peers_tables.stream_table, peers_tables.slot_table):
             head, rows = table({}, {"two": "not installed:\n  no   network"})
             self.assertEqual(rows, [["two", "not installed: no network", *[""] * (len(head) - 2)]])
 
     def test_streams(self):
-        rounds = [{"first_p50_ms": 1.0, "first_p99_ms": 2.0, "events_per_second": 1000.0, "whole": 35, "streams": 36},
-                  {"first_p50_ms": 3.0, "first_p99_ms": None, "events_per_second": 1000.0, "whole": 36, "streams": 36}]  # fmt: skip
+        same = {"events_per_second": 1000.0, "streams": 36}
+        rounds = [{"first_p50_ms": 1.0, "first_p99_ms": 2.0, "whole": 35, **same},
+                  {"first_p50_ms": 3.0, "first_p99_ms": None, "whole": 36, **same}]  # fmt: skip
         rows = peers_tables.stream_table({"one": rounds}, {})[1]
         self.assertEqual(rows, [["one", "2.00 ± 1.00", "2.00 ± 0.00", "1,000 ± 0", "71 of 72"]])
 
