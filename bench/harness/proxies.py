@@ -7,11 +7,14 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from harness import report
+from harness import installed, report
 from harness.processes import ask, free_ports, server
 
 # Vorrang's share of nginx's `proxy_pass`, which looks into no body and keeps no queue.
 share_of_nginx_min = 0.85
+# Of Vorrang's own peak: the load under which lateness is compared, and how much later than nginx it may be at p99.
+share_of_peak = 0.7
+times_nginx_max = 1.2
 
 path = "/v1/chat/completions"
 question = json.dumps({
@@ -192,6 +195,29 @@ def load(script, port, options, seconds):
     return counted
 
 
+def open_load(file, port, options, rate, seed):
+    """Requests that are due at drawn times, each timed from when it was due."""
+    done = subprocess.run(
+        [str(options.open_bench), str(port), path, str(file), f"{rate:.0f}", f"{options.seconds:g}", "512", str(seed)],
+        capture_output=True, text=True, check=False, timeout=options.seconds + 60)  # fmt: skip
+    if done.returncode != 0:
+        raise RuntimeError(f"the open load ended with {done.returncode}: {done.stderr}")
+    counted = json.loads(done.stdout)
+    if counted["failed"]:
+        raise RuntimeError(f"port {port}: {counted['failed']} of {counted['due']} requests failed")
+    return counted
+
+
+def in_turns(names, rounds, measure):
+    """name → what `measure(name, round)` said in each round; another one is first each time."""
+    results = {name: [] for name in names}
+    for turn in range(rounds):
+        for i in range(len(names)):
+            each = names[(turn + i) % len(names)]
+            results[each].append(measure(each, turn))
+    return results
+
+
 def versions():
     return {
         "nginx": report.output_of(tool("nginx"), "-v"),
@@ -205,7 +231,6 @@ def run(options):
     facts["load"] = (f"wrk, {options.connections} connections, {options.rounds} rounds of "
                      f"{options.seconds:g} s in turns, {options.threads} thread(s) for each program")
     report.print_circumstances("http", facts, "./dev bench http")
-    results = {}
     with tempfile.TemporaryDirectory(prefix="vorrang-bench-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         script = folder / "chat.lua"
@@ -214,12 +239,17 @@ def run(options):
         names = list(ports)
         for each in names:
             load(script, ports[each], options, 1)  # pools fill, pages are touched
-        for turn in range(options.rounds):
-            for i in range(len(names)):
-                each = names[(turn + i) % len(names)]
-                results.setdefault(each, []).append(load(script, ports[each], options, options.seconds))
+        results = in_turns(names, options.rounds, lambda name, _: load(script, ports[name], options, options.seconds))
+        rate = share_of_peak * report.median_and_mad([each["per_second"] for each in results["vorrang"]])[0]
+        body = folder / "body.json"
+        body.write_text(json.dumps({key: value for key, value in json.loads(question).items() if key != "priority"}))
+        opened = in_turns(names, options.rounds, lambda name, turn: open_load(body, ports[name], options, rate,
+                                                                              options.seed + turn))  # fmt: skip
     print_results(results)
-    report.save(options.results, "http", facts, results)
+    print(f"\nAn open load of {rate:,.0f} requests/s, {share_of_peak:.0%} of Vorrang's peak, each timed from when it was due:\n")
+    print_open(opened)
+    report.save(options.results, "http", facts, {**results, "open": opened})
+    installed.draw("http", options.results / "http.json")
 
 
 def print_results(results):
@@ -237,3 +267,21 @@ def print_results(results):
                      f"≥ {share_of_nginx_min}" if is_ours else "",
                      report.reached(share, share_of_nginx_min) if is_ours else ""])
     report.print_table(["gateway", "requests/s", "MAD", "p50", "p99", "of nginx", "aim", ""], rows)
+
+
+def print_open(opened):
+    def middle(name, which, figure):
+        return report.median_and_mad([each[which][figure] for each in opened[name]])[0] / 1000
+
+    by_nginx = middle("nginx", "all", "p99")
+    rows = []
+    for name in opened:
+        share = middle(name, "all", "p99") / by_nginx
+        is_ours = name == "vorrang"
+        rows.append([name, *(f"{middle(name, 'all', figure):.2f} ms" for figure in ("p50", "p99", "p999")),
+                     " · ".join(f"{middle(name, priority, 'p99'):.2f}" for priority in ("1", "5", "9")),
+                     f"{share:.2f}", f"≤ {times_nginx_max}" if is_ours else "",
+                     report.reached(share, times_nginx_max, at_least=False) if is_ours else "",
+                     f"{middle(name, 'late', 'p99'):.2f} ms"])  # fmt: skip
+    report.print_table(["gateway", "p50", "p99", "p99.9", "p99 by priority 1 · 5 · 9", "p99 of nginx's", "aim", "",
+                        "the load itself late, p99"], rows)  # fmt: skip
