@@ -34,7 +34,7 @@ local seldom = {}
 local seldom_names = " numbers_for settings_of merge_settings =settings" ..
   " reopen cooldown_of cool succeed fail heal =cooling" ..
   " age find_entry use correct =windows" ..
-  " tell drop_offer take_offer_back give_back ids_in bury look_at_offers take_own_offers offer_grant =offers" ..
+  " tell drop_offer take_offer_back give_back ids_in bury_one bury look_at_offers take_own_offers offer_grant =offers" ..
   " draw least choose count_inversions =choice" ..
   " waiting_count retry_after turn_away turn_impatient_away turn_excess_away =turning_away" ..
   " cancel change move eligible confirm head =changes" ..
@@ -186,9 +186,9 @@ end
 state.called = line.now
 line.state, line.members = state, state.members
 line.me = line.members[line.caller] or false
-local forgotten = not is_new and not line.me and line.known.epoch == state.epoch
 -- The caller had the reply to its last call: nothing in this one was said before.
 line.heard_all = line.me ~= false and line.known.epoch == state.epoch and line.me.seq == line.known.seq
+local forgotten = not is_new and line.known.epoch == state.epoch and not line.heard_all
 state.seq = state.seq + 1
 if state.opening and line.known.epoch and line.known.epoch ~= state.epoch then
   state.expected = math.max(state.expected, line.known.members or 1)
@@ -278,6 +278,7 @@ end
 if not line.me then
   line.me = {}
   line.members[line.caller] = line.me
+  redis.call("DEL", line.tickets_of(line.caller), line.grants_of(line.caller)) -- left of a lost line
   make_hash(line.tickets_of(line.caller))
   make_hash(line.grants_of(line.caller))
 end
@@ -821,6 +822,18 @@ function seldom.offers()
     return ids
   end
 
+  function line.bury_one(record)
+    if record.offer then
+      line.give_back(record, false)
+    else
+      if record.grant then -- else it waits, or its offer has gone back in this call
+        line.judge(record.where, record, { kind = "cancelled" })
+        line.close_grant(record)
+      end
+      line.forget(record)
+    end
+  end
+
   -- Everything of an instance that is gone, a bit in each call: its tickets leave, its slots come back; what it
   -- may have sent stays used.
   function line.bury(instance)
@@ -828,14 +841,8 @@ function seldom.offers()
     local granted = line.ids_in(line.grants_of(instance), left)
     for _, id in ipairs(granted) do
       local record = line.ticket_of(instance, id)
-      if record and record.offer then
-        line.give_back(record, false)
-      elseif record and record.grant then
-        line.judge(record.where, record, { kind = "cancelled" })
-        line.close_grant(record)
-        line.forget(record)
-      elseif record then -- its offer has gone back in this call
-        line.forget(record)
+      if record then
+        line.bury_one(record)
       end
     end
     left = left - #granted
@@ -850,6 +857,8 @@ function seldom.offers()
       line.members[instance] = nil
       line.gone = line.gone or {}
       table.insert(line.gone, instance)
+    else
+      line.members[instance].seq = line.state.seq -- no reply of its own: if it comes back it is told
     end
   end
 
@@ -1090,6 +1099,9 @@ function line.walk()
         local record = line.is_heard(owner) and line.cached(owner)[id]
         if not line.is_heard(owner) then
           stored = { false, priority, member }
+          if not line.members[owner] then
+            line.leavers[#line.leavers + 1] = member -- nobody's
+          end
         elseif record and record.lined == "line" then
           stored = { record, priority, member }
         elseif record == false then
@@ -1109,7 +1121,7 @@ function line.walk()
       or newest.priority == stored[2] and line.member_of(newest) < stored[3])
     if is_first then
       next_fresh = next_fresh + 1
-      return line.is_heard(newest.owner) and newest
+      return line.is_heard(newest.owner) and newest or false
     end
     local found = stored and stored[1]
     stored = nil
@@ -1481,6 +1493,12 @@ function seldom.announcing()
 
   -- {}: it goes for good.
   function operations.leave()
+    for _, record in pairs(line.cached(line.caller)) do -- also what came in this call, and is in no hash yet
+      if record then
+        line.bury_one(record)
+      end
+    end
+    line.me.heard = line.now - line.lease -- what is too much for one call the others bury; nothing is granted to it
     line.bury(line.caller)
     return true
   end

@@ -409,6 +409,8 @@ std::optional<line_call> shared_line::next_call() {
 }
 
 line_call shared_line::last_call() {
+  // What waits and what runs ends with it; what is over it must say.
+  std::erase_if(waiting_, [](const operation& each) { return each.what != verb::settle; });
   renew_ = true; // there is something to say in any case
   is_out_ = false;
   auto result = next_call().value();

@@ -325,6 +325,36 @@ class Instances(LineTest):
         self.assertEqual([each["ticket"] for each in said["grants"]], ["z"])
         self.assertEqual(said["members"], 1)
 
+    def test_who_leaves_takes_along_what_came_in_the_same_call(self):
+        a, b = self.line("a"), self.line("b")
+        grant = a.call(offer("held"))["grants"][0]["grant"]
+        b.call(offer("b1"))
+        a.call(settle(grant), offer("x", 0), {"op": "leave"}, ready=False)
+        self.assertEqual([each["ticket"] for each in b.call()["grants"]], ["b1"])
+        self.assertEqual(self.client.call("ZCARD", "vorrang:{m}:line:waiting"), 0)
+        self.assertEqual(self.client.call("KEYS", "*:a"), [])
+
+    def test_who_leaves_with_more_than_one_call_ends_is_granted_nothing(self):
+        a, b = self.line("a", {"slots": 2}), self.line("b", {"slots": 2})
+        a.call(*[offer(f"{n}") for n in range(250)])
+        b.call(offer("b1"))
+        said = a.call({"op": "leave"}, ready=False)
+        self.assertEqual(said["grants"], [])
+        for _ in range(10):
+            self.pass_time(b, 0.5)
+            granted = [each["ticket"] for each in b.call()["grants"]]
+            if granted:
+                break
+        self.assertEqual(granted, ["b1"])
+
+    def test_who_wakes_in_the_middle_of_its_burial_is_told(self):
+        a, b = self.line("a"), self.line("b")
+        a.call(*[offer(f"{n}") for n in range(250)])
+        self.keep_calling(b, 15.1)
+        b.call()
+        self.assertTrue(a.call(ready=False)["forgotten"])
+        self.assertFalse(a.call(ready=False).get("forgotten"))
+
     def test_of_who_is_gone_nothing_stays_however_much_it_was(self):
         a, b = self.line("a"), self.line("b")
         b.call(*[offer(f"{n}") for n in range(800)])

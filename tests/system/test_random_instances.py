@@ -81,7 +81,7 @@ class LastingRedis(RedisServer):
             if what in ("waiting", "resting", "offers"):
                 counts[name] = self.call("ZCARD", name)
             elif what in ("tickets", "grants"):
-                counts[name] = self.call("HLEN", name)
+                counts[name] = self.call("HLEN", name) - self.call("HEXISTS", name, "")  # "" is no ticket
         return {name: count for name, count in counts.items() if count}
 
 
