@@ -107,7 +107,7 @@ void wire::fail() noexcept {
 
 void wire::consume(std::size_t count) noexcept {
   begin_ += count;
-  if (begin_ == end_)
+  if (begin_ == end_ && !reading_) // a read that is pending goes to where the end is now
     begin_ = end_ = 0;
 }
 
@@ -115,6 +115,8 @@ void wire::keep_reading(std::size_t bytes_min) {
   if (reading_ || input_ended_ || connecting_ || !open_)
     return;
   const std::size_t used = end_ - begin_;
+  if (used == 0)
+    begin_ = end_ = 0;
   // A full buffer grows: a read into no room would complete at once, and without a pending read
   // nobody sees the end of the connection.
   std::size_t wanted = std::max(bytes_min, capacity_);
