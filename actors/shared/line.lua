@@ -838,22 +838,17 @@ function seldom.offers()
   -- may have sent stays used.
   function line.bury(instance)
     local left = line.clean_max
-    local granted = line.ids_in(line.grants_of(instance), left)
-    for _, id in ipairs(granted) do
-      local record = line.ticket_of(instance, id)
-      if record then
-        line.bury_one(record)
+    for _, hash in ipairs({ line.grants_of(instance), line.tickets_of(instance) }) do
+      local ids = left > 0 and line.ids_in(hash, left) or {}
+      for _, id in ipairs(ids) do
+        local record = line.ticket_of(instance, id)
+        if record then
+          line.bury_one(record)
+        end
       end
+      left = left - #ids
     end
-    left = left - #granted
-    local waiting = left > 0 and line.ids_in(line.tickets_of(instance), left) or {}
-    for _, id in ipairs(waiting) do
-      local record = line.ticket_of(instance, id)
-      if record then
-        line.forget(record)
-      end
-    end
-    if #waiting < left then
+    if left > 0 then
       line.members[instance] = nil
       line.gone = line.gone or {}
       table.insert(line.gone, instance)
