@@ -2,8 +2,13 @@
 
 #include "http/head_fields.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
+
+#if defined(__SSE2__)
+#  include <emmintrin.h>
+#endif
 
 namespace vorrang::http {
 
@@ -30,6 +35,23 @@ constexpr auto value_table = [] {
   return table;
 }();
 
+/// How many bytes from the beginning on are surely ASCII that can be printed, 16 at a time.
+std::size_t printable_size(std::string_view text) noexcept {
+  std::size_t at = 0;
+#if defined(__SSE2__)
+  const auto space = _mm_set1_epi8(0x20);
+  const auto deleted = _mm_set1_epi8(0x7F);
+  for (; text.size() - at >= 16; at += 16) {
+    const auto bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at));
+    // As signed numbers, control characters and all bytes from 0x80 are below a space.
+    if (_mm_movemask_epi8(
+            _mm_or_si128(_mm_cmplt_epi8(bytes, space), _mm_cmpeq_epi8(bytes, deleted))) != 0)
+      break;
+  }
+#endif
+  return at;
+}
+
 } // namespace
 
 bool is_field_name(std::string_view name) noexcept {
@@ -42,7 +64,8 @@ bool is_field_name(std::string_view name) noexcept {
 }
 
 bool is_field_value(std::string_view value) noexcept {
-  for (const char each : value) {
+  // Most are ASCII that can be printed.
+  for (const char each : value.substr(printable_size(value))) {
     if (!value_table[static_cast<unsigned char>(each)])
       return false;
   }
@@ -116,6 +139,21 @@ std::string_view reason_phrase(unsigned status) noexcept {
   return {};
 }
 
+void append_field_line(std::string& to, std::string_view prefix, std::string_view name,
+                       std::string_view value) {
+  // In one go: an append of each part costs more than the bytes do.
+  const std::size_t before = to.size();
+  to.resize(before + prefix.size() + name.size() + value.size() + 4);
+  char* at = to.data() + before;
+  at = std::copy(prefix.begin(), prefix.end(), at);
+  at = std::copy(name.begin(), name.end(), at);
+  *at++ = ':';
+  *at++ = ' ';
+  at = std::copy(value.begin(), value.end(), at);
+  *at++ = '\r';
+  *at = '\n';
+}
+
 head_text head_text::of_answer(unsigned status) {
   if (status < 100 || status > 999) {
     status = 500;
@@ -154,7 +192,7 @@ bool head_text::add(std::string_view name, std::string_view value) {
 }
 
 void head_text::add_known(std::string_view name, std::string_view value) {
-  text_.append(name).append(": ").append(value).append("\r\n");
+  append_field_line(text_, {}, name, value);
 }
 
 void head_text::add_known(std::string_view name, std::uint64_t value) {

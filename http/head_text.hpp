@@ -14,6 +14,10 @@ bool is_field_value(std::string_view value) noexcept;
 /// Ends with the connection it came by: neither way is it passed on.
 bool is_hop_by_hop(std::string_view name) noexcept;
 
+/// Appends `<prefix><name>: <value>` and the line's end, as they are.
+void append_field_line(std::string& to, std::string_view prefix, std::string_view name,
+                       std::string_view value);
+
 /// Writes one head. Fields that break the rules are left out: a head is never malformed.
 class head_text {
 public:

@@ -103,12 +103,8 @@ std::uint64_t unescaped_size(std::string_view quoted) noexcept {
   return size;
 }
 
-bool string_is(std::string_view quoted, std::string_view name) {
-  const auto inner = quoted.substr(1, quoted.size() - 2);
-  // An escape is longer than what it stands for.
-  if (inner.size() <= name.size() || inner.find('\\') == inner.npos)
-    return inner == name;
-  return unescaped(quoted) == name;
+bool escaped_string_is(std::string_view quoted, std::string_view name) {
+  return quoted.find('\\') != quoted.npos && unescaped(quoted) == name;
 }
 
 bool is_utf8(std::string_view text) noexcept {

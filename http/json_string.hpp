@@ -12,8 +12,17 @@ namespace vorrang::http {
 std::string unescaped(std::string_view quoted);
 /// Bytes of that text, without building it.
 std::uint64_t unescaped_size(std::string_view quoted) noexcept;
+/// The same as string_is(), of one that is longer than `name`: only with escapes can it be equal.
+bool escaped_string_is(std::string_view quoted, std::string_view name);
 /// Whether a valid string (with its quotes) is `name` once unescaped.
-bool string_is(std::string_view quoted, std::string_view name);
+inline bool string_is(std::string_view quoted, std::string_view name) {
+  const std::size_t size = quoted.size() - 2;
+  if (size == name.size()) // an escape is longer than what it stands for
+    return quoted.substr(1, size) == name;
+  if (size < name.size() || name.empty() || (quoted[1] != name[0] && quoted[1] != '\\'))
+    return false;
+  return escaped_string_is(quoted, name);
+}
 /// `text` as a JSON string with its quotes, in ASCII but for valid UTF-8; invalid bytes become
 /// U+FFFD.
 std::string json_quoted(std::string_view text);

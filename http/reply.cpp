@@ -35,7 +35,7 @@ void header_fields::add_read(std::string_view prefix, std::string_view name,
                              std::string_view value) {
   if (lines_.empty())
     lines_.reserve(lines_reserved);
-  lines_.append(prefix).append(name).append(": ").append(value).append("\r\n");
+  append_field_line(lines_, prefix, name, value);
 }
 
 header_field header_fields::iterator::operator*() const noexcept {
