@@ -1,14 +1,13 @@
 """Speed and streams of one gateway, and what its processes take."""
 import asyncio
 import json
-import os
 import statistics
 import time
 from pathlib import Path
 
 from harness import proxies
 from harness.peers_setups import model
-from harness.processes import ask
+from harness.processes import ask, family, processor_times
 
 connections = (1, 64, 512)
 streams_alone, events_alone = 20, 20
@@ -22,21 +21,6 @@ settle_share = 0.2  # of a core; what LiteLLM does of its own accord is less
 # Processes ------------------------------------------------------------------------------------
 
 
-def family(pid):
-    """The process and all below it."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue  # it has ended
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found
-
-
 def resident_mb(pid):
     """Proportional, so that what several processes share counts once."""
     total = 0
@@ -48,11 +32,7 @@ def resident_mb(pid):
 
 
 def processor_seconds(pid):
-    ticks = 0
-    for each in family(pid):
-        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return sum(processor_times(pid))
 
 
 # Speed ----------------------------------------------------------------------------------------

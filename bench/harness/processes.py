@@ -1,9 +1,11 @@
 """Servers on free loopback ports, stopped by the process that started them."""
 import contextlib
 import http.client
+import os
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 
 def free_ports(count):
@@ -56,3 +58,28 @@ def server(command, ports, log, environment=None, seconds=20):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def family(pid):
+    """The process and all below it."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue  # it has ended
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def processor_times(pid):
+    """(seconds of its own code, seconds of the kernel for it), with all below it."""
+    own = system = 0
+    for each in family(pid):
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        own += int(fields[11])
+        system += int(fields[12])
+    return own / os.sysconf("SC_CLK_TCK"), system / os.sysconf("SC_CLK_TCK")
