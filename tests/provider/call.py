@@ -16,6 +16,7 @@ class Call:
         self.body = body
         self.arrived_at = time.monotonic()
         self.at_once = 0  # calls that ran when this one arrived, itself included
+        self.last_write_at = None  # right before the last bytes so far went to the kernel
         self.finished_at = None  # the answer was handed to the kernel
         self.closed_at = None  # the other side closed before that
         self.reply = None

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+import time
 
 from provider.call import RequestReader
 
@@ -139,6 +140,8 @@ class Connection(asyncio.Protocol):
 
     async def _send(self, data):
         if data:
+            if self.call is not None:
+                self.call.last_write_at = time.monotonic()
             self.transport.write(data)
             await self._may_write.wait()
 

@@ -178,7 +178,9 @@ class Play:
             for call in provider.calls:
                 retry_after = float(dict(call.reply.headers).get("Retry-After", 0))
                 status = call.reply.status if call.finished_at is not None else 0
-                ended = call.finished_at or call.closed_at or time.monotonic()
+                # The gateway may have read the answer, and asked another provider, before this one's thread has
+                # noted that it is written.
+                ended = call.last_write_at if status else call.closed_at or time.monotonic()
                 self.history.calls.append(
                     Call(int(call.prompt.split()[0]), name, call.arrived_at, ended, status, retry_after)
                 )
