@@ -1,5 +1,6 @@
 #include "actors/shared/redis_link.hpp"
 
+#include "actors/shared/line_program.hpp"
 #include "actors/shared/redis_node.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -7,11 +8,11 @@
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <hiredis/hiredis.h>
-#include <openssl/evp.h>
 
 #include <atomic>
 #include <charconv>
 #include <map>
+#include <set>
 #include <thread>
 
 namespace vorrang {
@@ -25,19 +26,6 @@ bool begins(std::string_view text, std::string_view with) {
 
 /// So long an end waits for the answers that are still to come.
 constexpr auto farewell_max = std::chrono::milliseconds(500);
-
-/// By which the server knows the script.
-std::string sha1_of(std::string_view text) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int length = 0;
-  EVP_Digest(text.data(), text.size(), digest, &length, EVP_sha1(), nullptr);
-  std::string result;
-  for (unsigned int i = 0; i < length; ++i) {
-    result += "0123456789abcdef"[digest[i] >> 4];
-    result += "0123456789abcdef"[digest[i] & 15];
-  }
-  return result;
-}
 
 /// What only another server, or the same one later, can answer better.
 bool is_unfit(std::string_view error) {
@@ -118,7 +106,7 @@ public:
       else if (calls_out_ == 0)
         last_moment_.cancel();
     };
-    send(home_of(what->key), what, told, false, false);
+    send(home_of(what->key), what, told, false);
   }
 
   void listen(const std::string& channel, std::function<void(std::string)>&& heard) {
@@ -160,6 +148,7 @@ private:
   }
 
   void node_ready(const std::string& name) {
+    without_functions_.erase(nodes_[name].get());
     if (name.empty() && !is_up.exchange(true))
       report_(true, "Redis answers");
     if (ears_)
@@ -244,29 +233,37 @@ private:
   // --- Calls
 
   void send(redis_node& node, const std::shared_ptr<line_call>& what,
-            const std::function<void(line_answer)>& then, bool whole, bool asking) {
-    std::vector<std::string> words{whole ? "EVAL" : "EVALSHA", whole ? line_script : script_name_,
-                                   "1", what->key};
-    words.insert(words.end(), what->arguments.begin(), what->arguments.end());
-    if (asking)
+            const std::function<void(line_answer)>& then, bool asking) {
+    send_as(node, without_functions_.contains(&node) ? line_form::script : line_form::function,
+            what, then, asking);
+  }
+
+  void send_as(redis_node& node, line_form form, const std::shared_ptr<line_call>& what,
+               const std::function<void(line_answer)>& then, bool asking) {
+    if (asking && form != line_form::load)
       node.command({"ASKING"}, [](const redisReply*, const std::string&) {});
-    node.command(words, [this, to = &node, what, then, whole, asking](const redisReply* reply,
-                                                                      const std::string& why) {
+    const auto heard = [this, to = &node, form, what, then, asking](const redisReply* reply,
+                                                                    const std::string& why) {
       if (!reply)
         return then({false, why});
+      const bool is_good = reply->type == REDIS_REPLY_STRING;
       const auto text = text_of(*reply);
-      if (reply->type == REDIS_REPLY_STRING) {
+      if (is_good)
         to->is_well();
+      if (is_good && form != line_form::load)
         return then({true, text});
+      if (const auto next = line_program::next(form, is_good ? std::string_view() : text)) {
+        if (*next == line_form::script)
+          without_functions_.insert(to);
+        return send_as(*to, *next, what, then, asking);
       }
-      if (begins(text, "NOSCRIPT") && !whole)
-        return send(*to, what, then, true, asking);
       if (begins(text, "MOVED ") || begins(text, "ASK "))
         return follow(text, what, then);
       then({false, text});
       if (is_unfit(text))
         to->close(text);
-    });
+    };
+    node.command(program_.words(form, *what), heard);
   }
 
   void follow(const std::string& error, const std::shared_ptr<line_call>& what,
@@ -280,7 +277,7 @@ private:
     const bool asks = begins(error, "ASK ");
     if (!asks)
       homes_[what->key] = name;
-    send(*nodes_[name], what, then, false, asks);
+    send(*nodes_[name], what, then, asks);
   }
 
   // --- What is published
@@ -347,7 +344,9 @@ private:
   std::size_t ears_tried_ = 0;
   std::map<std::string, std::function<void(std::string)>> channels_;
   std::vector<std::function<void()>> ups_;
-  const std::string script_name_ = sha1_of(line_script);
+  const line_program program_;
+  /// Servers that run scripts only, as far as is known since they were last reached.
+  std::set<const redis_node*> without_functions_;
   bool told_lost_ = false;
   std::thread thread_;
 };

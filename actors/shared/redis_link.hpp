@@ -9,9 +9,9 @@
 namespace vorrang {
 
 /// Two connections (calls; what is published) on a thread of its own, and one more for each further
-/// server of a cluster. Calls that have gathered go out together; the script goes by name, and
-/// whole to a server that does not know it. See redis_node for lost connections, and for answers
-/// that do not come.
+/// server of a cluster. Calls that have gathered go out together; see line_program for what a
+/// server is told that does not know the line's function, and redis_node for lost connections, and
+/// for answers that do not come.
 class redis_link final : public line_link {
 public:
   /// Told of what an operator wants to know: connected, lost and why. On the link's thread.
@@ -31,8 +31,5 @@ private:
   class worker;
   std::unique_ptr<worker> worker_;
 };
-
-/// The script, as it is sent.
-extern const char* const line_script;
 
 } // namespace vorrang

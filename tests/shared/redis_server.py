@@ -159,8 +159,9 @@ class RedisClient:
 class SharedLine:
     """One group's line, as one instance calls it."""
 
-    script = (pathlib.Path(__file__).resolve().parents[2] / "actors" / "shared" / "line.lua").read_text()
-    digest = hashlib.sha1(script.encode()).hexdigest()
+    text = (pathlib.Path(__file__).resolve().parents[2] / "actors" / "shared" / "line.lua").read_text()
+    # As servers before Redis 7 run it; else as a function.
+    is_script = os.environ.get("VORRANG_LINE_AS") == "script"
 
     def __init__(self, client, instance, settings, base="vorrang:{m}:line"):
         self.client = client
@@ -177,13 +178,7 @@ class SharedLine:
         texts = (json.dumps({name: value for name, value in each.items() if value is not None}) for each in operations)
         known = (self.known.get(name, "") for name in ("digest", "epoch", "seq", "members"))
         arguments = (1, self.base, self.instance, self.settings, *known, "all" if all_rooms else "", *texts)
-        try:
-            text = self.client.call("EVALSHA", self.digest, *arguments)
-        except RedisError as error:
-            if not str(error).startswith("NOSCRIPT"):
-                raise
-            text = self.client.call("EVAL", self.script, *arguments)
-        said = json.loads(text)
+        said = json.loads(self._script(arguments) if self.is_script else self._function(arguments))
         said["now"], said["next"] = int(said["now"]), int(said.get("next", 0))
         for name in ("results", "grants", "refused", "rooms"):
             said.setdefault(name, [])
@@ -194,6 +189,26 @@ class SharedLine:
         if not lost:
             self.known.update(epoch=said["epoch"], seq=said["seq"], members=said["members"])
         return said
+
+    def _script(self, arguments):
+        script = f"{self.text}\nreturn call(KEYS, ARGV)\n"
+        try:
+            return self.client.call("EVALSHA", hashlib.sha1(script.encode()).hexdigest(), *arguments)
+        except RedisError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise
+            return self.client.call("EVAL", script, *arguments)
+
+    def _function(self, arguments):
+        name = "vorrang_" + hashlib.sha1(self.text.encode()).hexdigest()
+        try:
+            return self.client.call("FCALL", name, *arguments)
+        except RedisError as error:
+            if "Function not found" not in str(error):
+                raise
+            library = f"#!lua name={name}\n{self.text}\nredis.register_function('{name}', call)\n"
+            self.client.call("FUNCTION", "LOAD", library)
+            return self.client.call("FCALL", name, *arguments)
 
     def set_time(self, now):
         """The script's time never runs back: a later one than the server's stands still."""

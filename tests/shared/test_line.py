@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from redis_server import RedisClient, RedisServer, SharedLine  # noqa: E402
+from redis_server import RedisClient, RedisError, RedisServer, SharedLine
 
 SECOND = 1_000_000
 WINDOW = 60 * SECOND
@@ -402,6 +402,51 @@ class Instances(LineTest):
         self.assertNotEqual(said["epoch"], epoch)
         self.assertTrue(said["opening"])
         self.assertEqual(self.client.call("HKEYS", "vorrang:{m}:line:grants:a"), [""])
+
+    def copy_of_line(self):
+        """All of its keys, to be put back."""
+        raw = RedisClient(self.server.path, raw=True)
+        self.addCleanup(raw.close)
+        keys = [key.decode() for key in raw.call("KEYS", "vorrang:{m}:*")]
+        copy = {key: raw.call("DUMP", key) for key in keys}
+
+        def put_back():
+            self.client.call("DEL", *self.client.call("KEYS", "vorrang:{m}:*"))
+            for key, value in copy.items():
+                raw.call("RESTORE", key, 0, value)
+
+        return put_back
+
+    def test_what_is_remembered_gives_way_to_an_older_copy(self):
+        line = self.line("a", {"slots": 2})
+        line.call(offer("x"))
+        put_back = self.copy_of_line()
+        line.call(offer("y"))
+        put_back()
+        self.pass_time(line, 0.001)
+        self.assertTrue(line.call(ready=False)["opening"], "the copy has not given the last reply")
+
+    def test_a_deployment_that_is_remembered_gives_way_to_what_is_there(self):
+        line = self.line("a", {"slots": 3})
+        line.call(offer("x"))
+        number = self.client.call("HKEYS", line.base)
+        self.assertIn("1", number)
+        raw = RedisClient(self.server.path, raw=True)
+        self.addCleanup(raw.close)
+        one_in_flight = raw.call("HGET", line.base, "1")
+        line.call(offer("y"))
+        self.client.call("HSET", line.base, "1", one_in_flight)
+        self.assertEqual(line.call(offer("z"))["rooms"][0]["n"], 2, "counted from what stands in Redis")
+
+    def test_a_call_that_fails_leaves_nothing_behind(self):
+        line = self.line("a", {"slots": 3})
+        seq = line.call(offer("x"))["seq"]
+        for _ in range(2):
+            with self.assertRaises(RedisError):
+                line.call({"op": "no such"})
+        said = line.call(offer("y"))
+        self.assertEqual((said["seq"], said.get("forgotten")), (seq + 1, None))
+        self.assertEqual(said["rooms"][0]["n"], 2)
 
     def test_a_server_that_was_away_gives_nobodys_slots_away(self):
         a, b = self.line("a", {"slots": 1}), self.line("b", {"slots": 1})

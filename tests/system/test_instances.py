@@ -316,6 +316,15 @@ class LostRedis(Instances):
         self.wait_until_in_line(5)
         self.finish(gateways, blocker, connections, priorities)
 
+    def test_functions_and_scripts_flushed(self):
+        gateways = self.pair()
+        blocker = self.block(gateways[0])
+        priorities = [5, 0, 9]
+        connections = self.send_in_turns(gateways, priorities)
+        self.redis.call("FUNCTION", "FLUSH")
+        self.redis.call("SCRIPT", "FLUSH")
+        self.finish(gateways, blocker, connections, priorities)
+
     def test_restarted_with_old_data(self):
         gateways = self.pair()
         old = gateways[0].chat("before")
@@ -578,6 +587,8 @@ class Topologies(unittest.TestCase):
         addresses = [f"127.0.0.1:{port}" for port in ports]
         subprocess.run(["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"], check=True, timeout=60,
                        stdout=subprocess.DEVNULL)  # fmt: skip
+        for server in servers:
+            wait_until(lambda: "cluster_state:ok" in server.call("CLUSTER", "INFO"), what="the cluster is not up")
         return servers, addresses
 
     def config(self, provider, names, addresses):
@@ -642,6 +653,23 @@ class Doors(unittest.TestCase):
         port = free_port()
         with RedisServer("--port", str(port), "--user", *"vorrang on >pw ~vorrang:* &vorrang:* +@all".split()):
             self.check(f"redis_host: localhost\n  redis_port: {port}\n  redis_username: vorrang\n  redis_password: pw")
+
+    def calls_of(self, server, command):
+        """How often the server has run it, and how often it failed."""
+        counted = dict(line.split(":", 1) for line in server.call("INFO", "commandstats").split("\r\n") if ":" in line)
+        figures = dict(each.split("=") for each in counted.get(f"cmdstat_{command}", "calls=0,failed_calls=0").split(","))
+        return int(figures["calls"]), int(figures["failed_calls"])
+
+    def test_a_user_who_may_have_no_functions(self):
+        """The line runs as a script then, as on servers before Redis 7."""
+        port = free_port()
+        rights = "vorrang on >pw ~vorrang:* &vorrang:* +@all -fcall -function"
+        with RedisServer("--port", str(port), "--user", *rights.split()) as server:
+            self.check(f"redis_host: localhost\n  redis_port: {port}\n  redis_username: vorrang\n  redis_password: pw")
+            calls, failed = self.calls_of(server, "evalsha")
+            self.assertGreater(calls, 1)
+            self.assertEqual(failed, 1, "only the first, which did not know the script")
+            self.assertEqual(self.calls_of(server, "eval"), (1, 0))
 
     def test_tls(self):
         port = free_port()
