@@ -152,10 +152,9 @@ void grants(benchmark::State& state) {
 }
 BENCHMARK(grants)
     ->ArgNames({"batch", "waiting"})
-    ->Args({1, 0})
-    ->Args({1, 10'000})
+    ->ArgsProduct({{1, 64}, {0, 10, 1'000, 100'000}})
     ->Args({8, 0})
-    ->Args({8, 10'000})
+    ->Args({1, 10'000})
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
