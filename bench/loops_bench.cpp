@@ -203,6 +203,7 @@ asking_actor::behavior_type ask_on(asking_actor::pointer self, std::shared_ptr<a
   return {
       [=](verdict_atom, const verdict_batch& heard) {
         settle_batch settles;
+        settles.settles.reserve(heard.verdicts.size());
         for (const auto& what : heard.verdicts)
           if (const auto* given = std::get_if<grant>(&what))
             settles.settles.push_back({given->id, success()});
