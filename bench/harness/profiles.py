@@ -1,6 +1,7 @@
 """Where the processor's time goes: `perf` on the gateway and on the engine's grants, as tables and flame graphs."""
 import asyncio
 import contextlib
+import os
 import re
 import shutil
 import subprocess
@@ -13,8 +14,8 @@ from pathlib import Path
 
 from harness import peers_load, proxies, report
 from harness.processes import free_ports, server
-from harness.profiles_rooms import place_of
-from harness.profiles_stacks import collapsed, is_whole, itself, read_samples
+from harness.profiles_rooms import colour_of, place_of
+from harness.profiles_stacks import Frame, collapsed, is_whole, itself, read_samples
 
 frequency = 997  # samples a second of processor time; prime, so that it keeps in step with nothing
 # Of the stack, copied with each sample and unwound afterwards: Debian's libraries keep no frame pointers.
@@ -37,8 +38,17 @@ subjects = {
 # perf -----------------------------------------------------------------------------------------
 
 
+not_permitted = ("perf may not record here: it takes root (in a container also the right to perf_event_open), or a "
+                 "kernel.perf_event_paranoid of 1 or less")  # fmt: skip
+
+
 def event_to_sample():
     """The processor's cycles, or where a container or virtual machine counts none, the kernel's own clock."""
+    paranoid = Path("/proc/sys/kernel/perf_event_paranoid")
+    if not paranoid.exists():
+        raise RuntimeError("this kernel has no perf events")
+    if os.geteuid() != 0 and int(paranoid.read_text()) > 1:
+        raise RuntimeError(not_permitted)  # perf would leave out the kernel without a word
     counted = subprocess.run([proxies.tool("perf"), "stat", "-x", ",", "-e", "cycles", "true"],
                              capture_output=True, text=True, check=False)  # fmt: skip
     has_cycles = counted.returncode == 0 and counted.stderr.partition(",")[0].strip().isdigit()
@@ -51,8 +61,7 @@ def record(file, event, what):
                "-m", "4M", "-o", str(file), *what]  # fmt: skip
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0 or not file.exists():
-        raise RuntimeError("perf could not record here (in a container it may not be allowed to; elsewhere it takes root, or "
-                           "a kernel.perf_event_paranoid of 1 or less):\n" + (done.stderr or done.stdout)[-2000:])  # fmt: skip
+        raise RuntimeError(f"{not_permitted}:\n" + (done.stderr or done.stdout)[-2000:])
 
 
 def record_process(file, event, pid, seconds):
@@ -222,12 +231,22 @@ def flamegraph():
     return ["perl", str(script)]
 
 
-def draw(stacks, title, picture):
+def palette(samples):
+    """The file by which flamegraph colours names."""
+    frames = {frame.name: frame for stack in samples for frame in stack if "->" not in frame.name}
+    frames[""] = Frame("", "", False)  # all together
+    return "".join(f"{name}->{colour_of(frame)}\n" for name, frame in sorted(frames.items()))
+
+
+def draw(samples, title, picture):
     """Frames that are too narrow are left out, until the picture is small enough to be kept."""
+    stacks = "\n".join(collapsed(samples)) + "\n"
     for narrowest in (0.3, 0.5, 1, 2, 4, 8):
-        done = subprocess.run([*flamegraph(), "--title", title, "--countname", "samples", "--width", "1200", "--minwidth",
-                               str(narrowest), "--colors", "java", "--hash"],
-                              input="\n".join(stacks) + "\n", capture_output=True, text=True, check=False)  # fmt: skip
+        with tempfile.TemporaryDirectory(prefix="vorrang-bench-") as folder:
+            (Path(folder) / "palette.map").write_text(palette(samples))
+            done = subprocess.run([*flamegraph(), "--title", title, "--countname", "samples", "--width", "1200", "--minwidth",
+                                   str(narrowest), "--cp"],
+                                  input=stacks, cwd=folder, capture_output=True, text=True, check=False)  # fmt: skip
         if done.returncode != 0 or "<svg" not in done.stdout:
             raise RuntimeError(f"flamegraph failed:\n{done.stderr[-2000:]}")
         if len(done.stdout.encode()) <= picture_bytes_max:
@@ -255,7 +274,7 @@ def run(options):
             shutil.rmtree(folder)
             profiles[subject] = profile_of(samples, lost, made)
             title = f"{facts['command']} ({what.format(connections=options.connections)})"
-            draw(collapsed(samples), title, report.root / "docs" / "performance" / f"{subject}.svg")
+            draw(samples, title, report.root / "docs" / "performance" / f"{subject}.svg")
     print_profiles(profiles)
     report.save(options.results, "profile", facts, profiles)
     print("the pictures: docs/performance/")

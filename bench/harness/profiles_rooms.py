@@ -6,6 +6,7 @@ names count to who called them. Names are as `profiles_stacks.short_name` makes 
 in, in brackets; the first rule that matches a function decides.
 """
 import re
+import zlib
 
 other = "other"
 
@@ -74,6 +75,11 @@ kernel_others = (
     ("ways in and out", re.compile(r"^(entry_|do_syscall_64|syscall_|exit_to_user|ret_from)")),
 )
 
+# In the flame graphs: red, green, blue.
+colours = {"kernel": (232, 125, 50), "gateway": (218, 206, 72), "engine": (110, 196, 96), "CAF": (96, 190, 214),
+           "libraries": (196, 196, 196)}  # fmt: skip
+shade = 12  # neighbours differ by up to twice as much
+
 
 def room_of(stack):
     """Of a sample in user code; a stack is from the outermost function to the innermost."""
@@ -102,3 +108,17 @@ def place_of(stack):
     if stack[-1].is_kernel:
         return "kernel", system_call_of(stack)
     return "user", room_of(stack)
+
+
+def owner_of(frame):
+    if frame.is_kernel:
+        return "kernel"
+    if frame.name.startswith("vorrang::"):
+        return "gateway" if frame.name.startswith("vorrang::http::") else "engine"
+    return "CAF" if frame.name.startswith("caf::") or frame.file.startswith("libcaf_core") else "libraries"
+
+
+def colour_of(frame):
+    """As SVG has it; the same for each name."""
+    light = zlib.crc32(frame.name.encode()) % (2 * shade + 1) - shade
+    return "rgb(%d,%d,%d)" % tuple(part + light for part in colours[owner_of(frame)])

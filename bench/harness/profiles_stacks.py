@@ -98,11 +98,8 @@ def is_whole(stack):
 
 
 def collapsed(samples):
-    """`outer;inner count` for each different stack: what flamegraph reads. The kernel is marked for its colour."""
-    counts = Counter(
-        ";".join(frame.name.replace(";", ":") + ("_[k]" if frame.is_kernel else "") for frame in stack)
-        for stack in samples
-    )
+    """`outer;inner count` for each different stack: what flamegraph reads."""
+    counts = Counter(";".join(frame.name.replace(";", ":") for frame in stack) for stack in samples)
     return [f"{stack} {count}" for stack, count in sorted(counts.items())]
 
 

@@ -10,7 +10,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness import profiles  # noqa: E402
-from harness.profiles_rooms import other, place_of  # noqa: E402
+from harness.profiles_rooms import other, owner_of, place_of  # noqa: E402
 from harness.profiles_stacks import Frame, collapsed, is_whole, itself, read_samples, short_name  # noqa: E402
 
 printed = """\
@@ -86,7 +86,7 @@ class Reading(unittest.TestCase):
     def test_equal_stacks_are_one_line(self):
         self.assertEqual(collapsed(self.samples + self.samples[1:]), [
             "[vdso];vorrang::http::add_lines;std::vector::push_back 2",
-            "__clone3;vorrang::http::wire::write_now;__libc_sendmsg;do_syscall_64_[k];__x64_sys_sendmsg_[k];tcp_sendmsg_[k] 1",
+            "__clone3;vorrang::http::wire::write_now;__libc_sendmsg;do_syscall_64;__x64_sys_sendmsg;tcp_sendmsg 1",
         ])  # fmt: skip
 
 
@@ -162,8 +162,14 @@ class Pictures(unittest.TestCase):
 
         with tempfile.TemporaryDirectory() as name, mock.patch.object(subprocess, "run", flamegraph), \
                 mock.patch.object(profiles, "flamegraph", lambda: ["flamegraph"]):  # fmt: skip
-            profiles.draw(["a;b 1"], "a title", Path(name) / "new" / "a.svg")
+            profiles.draw([stack_of("main", "a::operator->")], "a title", Path(name) / "new" / "a.svg")
             return asked, (Path(name) / "new" / "a.svg").stat().st_size
+
+    def test_colours(self):
+        stack = stack_of("malloc", "a::operator->", "vorrang::http::f", "vorrang::f", "caf::f", kernel=["f"])
+        self.assertEqual([owner_of(frame) for frame in stack], ["libraries"] * 2 + ["gateway", "engine", "CAF", "kernel"])
+        self.assertEqual(len(profiles.palette([stack]).splitlines()), 6)
+        self.assertRegex(profiles.palette([stack_of("f")]), r"\nf->rgb\(\d+,\d+,\d+\)\n$")
 
     def test_narrow_frames_are_left_out_until_it_is_small(self):
         self.assertEqual(self.drawn([10**6, 10**6, 1000]), (["0.3", "0.5", "1"], 1004))
