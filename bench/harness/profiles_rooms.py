@@ -32,7 +32,7 @@ rules = [(room, re.compile(pattern)) for room, pattern in (
                               r"|socket|shutdown|ioctl|[gs]etsockopt|sched_yield|syscall\w*|pthread_(en|dis)able_asynccancel"
                               r"|internal_syscall_cancel)( |$)"),
     # The load of the engine's bench.
-    ("the load itself", r"^(run|runner|stage|grants|ask_on|asking)(::|\(| |$)|^vorrang::finish_line|^benchmark::"),
+    ("the load itself", r"^(run|runner|stage|grants|ask_on|asking|crowd)(::|\(| |$)|^vorrang::finish_line|^benchmark::"),
     # A request's way through the gateway.
     ("loops and their coroutines", ours("loop", "loop_pool", "call_list", "waiting_call", "timed_call*", "awaitable*",
                                         "parking", "worker", "loop_scheduler", "caf_clock", "coroutine*", "pause")),
@@ -68,9 +68,10 @@ rules = [(room, re.compile(pattern)) for room, pattern in (
     ("Asio", r"^boost::asio::|^boost::system::"),
 )]  # fmt: skip
 
-system_call = re.compile(r"^_*(?:x64_|arm64_|se_|do_)*sys_(\w+)$")
+system_call = re.compile(r"^_*(?:x64_|arm64_|se_|do_)*sys_(?!call$)(\w+)$")  # not the dispatcher, x64_sys_call
 kernel_others = (
     ("page faults", re.compile(r"exc_page_fault|do_user_addr_fault|do_page_fault")),
+    ("another process' turn", re.compile(r"^(__)?schedule$|finish_task_switch")),  # on the way back to user code
     ("interrupts", re.compile(r"interrupt|sysvec|_irq|softirq")),
     ("ways in and out", re.compile(r"^(entry_|do_syscall_64|syscall_|exit_to_user|ret_from)")),
 )

@@ -128,8 +128,10 @@ class Sorting(unittest.TestCase):
             ("openat", "el0_svc", "__arm64_sys_openat", "do_sys_openat2"),
             ("page faults", "asm_exc_page_fault", "handle_mm_fault", "_raw_spin_unlock_irqrestore"),
             ("interrupts", "asm_sysvec_apic_timer_interrupt", "__irq_exit_rcu"),
-            ("ways in and out", "entry_SYSCALL_64_after_hwframe"),
-            (other, "finish_task_switch"),
+            ("ways in and out", "entry_SYSCALL_64_after_hwframe", "do_syscall_64", "x64_sys_call"),
+            ("another process' turn", "do_syscall_64", "exit_to_user_mode_loop", "schedule", "__schedule"),
+            ("futex", "do_syscall_64", "__x64_sys_futex", "futex_wait", "schedule", "finish_task_switch"),
+            (other, "native_write_msr"),
         ):
             with self.subTest(call):
                 self.assertEqual(place_of(stack_of("main", kernel=kernel)), ("kernel", call))
