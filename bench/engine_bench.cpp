@@ -1,6 +1,8 @@
 // The engine through its actors: offer → grant → settle, and what a waiting ticket keeps in memory.
 #include "actors/engine_actors.hpp"
 #include "bench/finish_line.hpp"
+#include "http/caf_scheduler.hpp"
+#include "http/loop_pool.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -10,6 +12,8 @@
 #include <caf/typed_event_based_actor.hpp>
 
 #include <malloc.h>
+
+#include <optional>
 
 namespace {
 
@@ -53,6 +57,7 @@ runner_actor::behavior_type run(runner_actor::pointer self, std::shared_ptr<runn
   return {
       [=](verdict_atom, const verdict_batch& heard) {
         settle_batch settles;
+        settles.settles.reserve(heard.verdicts.size());
         for (const auto& what : heard.verdicts)
           if (const auto* given = std::get_if<grant>(&what))
             settles.settles.push_back({given->id, success});
@@ -79,10 +84,15 @@ runner_actor::behavior_type run(runner_actor::pointer self, std::shared_ptr<runn
   };
 }
 
-/// One worker thread, one group, one deployment with `slots` slots.
+enum class runs_on { worker_of_caf, loop_of_gateway };
+
+/// One thread, one group, one deployment with `slots` slots.
 struct stage {
-  explicit stage(std::uint32_t slots, std::size_t batch) {
-    config.set("scheduler.policy", caf::atom("sharing")).set("scheduler.max-threads", 1);
+  explicit stage(std::uint32_t slots, std::size_t batch, runs_on where = runs_on::worker_of_caf) {
+    if (where == runs_on::loop_of_gateway)
+      http::use_loops(config, loops.emplace(1));
+    else
+      config.set("scheduler.policy", caf::atom("sharing")).set("scheduler.max-threads", 1);
     system = std::make_unique<caf::actor_system>(config);
     engine_settings settings;
     auto& group = settings.groups.emplace_back();
@@ -128,6 +138,7 @@ struct stage {
     done.await();
   }
 
+  std::optional<http::loop_pool> loops;
   caf::actor_system_config config;
   std::unique_ptr<caf::actor_system> system;
   finish_line done;
@@ -152,11 +163,28 @@ void grants(benchmark::State& state) {
 }
 BENCHMARK(grants)
     ->ArgNames({"batch", "waiting"})
-    ->Args({1, 0})
-    ->Args({1, 10'000})
+    ->ArgsProduct({{1, 64}, {0, 10, 1'000, 100'000}})
     ->Args({8, 0})
-    ->Args({8, 10'000})
+    ->Args({1, 10'000})
     ->UseRealTime()
+    ->MeasureProcessCPUTime()
+    ->Unit(benchmark::kMillisecond);
+
+/// Argument: batch (= slots). As `grants`, by the scheduler that the gateway has.
+void grants_on_a_loop(benchmark::State& state) {
+  const auto batch = static_cast<std::size_t>(state.range(0));
+  stage stage(static_cast<std::uint32_t>(batch), batch, runs_on::loop_of_gateway);
+  for (auto _ : state)
+    stage.go(grants_per_iteration);
+  state.SetItemsProcessed(state.iterations() * grants_per_iteration);
+}
+BENCHMARK(grants_on_a_loop)
+    ->ArgName("batch")
+    ->Arg(1)
+    ->Arg(8)
+    ->Arg(64)
+    ->UseRealTime()
+    ->MeasureProcessCPUTime()
     ->Unit(benchmark::kMillisecond);
 
 /// Bytes that a waiting ticket adds to the process' heap.

@@ -22,6 +22,9 @@ def measure(program, rounds, only="."):
         for key in ("items_per_second", "bytes_per_second", "bytes_per_ticket", "waiting"):
             if key in one:
                 figures.setdefault(key, []).append(one[key])
+        if "/process_time" in one["run_name"]:  # of all threads, for each item
+            share = one["cpu_time"] / one["real_time"]
+            figures.setdefault("processor_ns", []).append(share * 1e9 / one["items_per_second"])
     return gathered
 
 

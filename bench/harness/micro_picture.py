@@ -19,7 +19,7 @@ bars = {
     "push_and_pop/100000": "into line and out, 100,000 wait",
     "head": "read a head of 18 fields",
     "body/1000": "check a body of 1 KB",
-    "grants/batch:1/waiting:0/real_time": "one grant by messages",
+    "grants/batch:1/waiting:0/process_time/real_time": "one grant by messages",
     "body/100000": "check a body of 100 KB",
     "body/1000000": "check a body of 1 MB",
 }
