@@ -229,10 +229,10 @@ class Checker:
 
     def rpm(self):
         for name, limit in self.history.rpm.items():
-            calls, reports = self.by_deployment[name], 0
-            for index, call in enumerate(calls):
-                counted = [each for each in calls[: index + 1]
-                           if call.begun - self.granted(each) < WINDOW_S and not self.forgotten(each, call.begun)]
+            calls, reports = [(each, self.granted(each)) for each in self.by_deployment[name]], 0
+            for index, (call, _) in enumerate(calls):
+                counted = [each for each, granted in calls[: index + 1]
+                           if call.begun - granted < WINDOW_S and not self.forgotten(each, call.begun)]
                 if len(counted) > limit:
                     self.report("rpm", f"{name} has {limit}: {call} is number {len(counted)} since {counted[0]}")
                     reports += 1
