@@ -230,10 +230,12 @@ class Gone(Record):
         self.request.status = self.request.answered = self.request.wait_s = None
 
     def test_called_soon_after(self):
-        self.request.left = 4.05
-        checker = self.check()
-        self.assertEqual(checker.figures["calls_after_left"], 1)
-        self.assertAlmostEqual(checker.figures["call_after_left_s_max"], 0.05)
+        for left, granted, late in ((4.05, 0, 0), (3.8, 1, 0.1)):  # the slot was free at 3.9
+            self.call(2).ended = self.call(2).closed = 3.9
+            self.request.left = left
+            figures = self.check().figures
+            self.assertEqual((figures["called after left"], figures["granted after left"]), (1, granted))
+            self.assertAlmostEqual(figures["granted after left, s"], late)
 
     def test_called_long_after(self):
         self.move(3, 9.1)

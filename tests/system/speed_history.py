@@ -116,7 +116,8 @@ class Checker(any_history.Checker):
         self.check()
         self.echoes()
         self.waits()
-        self.figures = {"calls_after_left": 0, "call_after_left_s_max": 0.0, "closed_after_left_s_max": 0.0}
+        self.figures = {"called after left": 0, "granted after left": 0, "granted after left, s": 0.0,
+                        "open after left, s": 0.0}  # fmt: skip
         self.gone()
         self.gaps_s = sorted(self._gaps())
 
@@ -248,13 +249,16 @@ class Checker(any_history.Checker):
                 if too_late(request.left, look.asked):
                     self.report("gone", f"still in line at {look.asked:.6f}: {request}")
             for call in calls:
+                since = self.since[id(call)]
+                if since > request.left:
+                    self.figures["granted after left"] += 1
+                    self._raise_figure("granted after left, s", since - request.left)
                 if call.begun > request.left:
-                    self.figures["calls_after_left"] += 1
-                    self._raise_figure("call_after_left_s_max", call.begun - request.left)
-                    if too_late(request.left, self.since[id(call)]):
+                    self.figures["called after left"] += 1
+                    if too_late(request.left, since):
                         self.report("gone", f"nobody wanted it any more: {call} of {request}")
                 else:
-                    self._raise_figure("closed_after_left_s_max", call.closed - request.left)
+                    self._raise_figure("open after left, s", call.closed - request.left)
                     if too_late(request.left, call.closed):
                         self.report("gone", f"still open at {call.closed:.6f}: {call} of {request}")
 

@@ -10,7 +10,7 @@ import speed_history
 SLOTS = {"d1": 8, "d2": 12, "d3": 4}
 RPM = {"d3": 600}
 RETRIES = 2
-FAILING = 0.001  # of the calls, with 429 or 500
+FAILING = 0.005  # of the calls, with 429 or 500
 SHOWN = 20
 
 CONFIG = """
