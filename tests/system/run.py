@@ -25,6 +25,7 @@ def main():
         "--failing-socket", metavar="FILE", help="what test_fault_loop.py preloads (default: as built with the binary)"
     )
     parser.add_argument("--counting", metavar="FILE", help="what test_counts.py preloads (likewise)")
+    parser.add_argument("--checked-load", metavar="FILE", help="what test_speed.py runs (likewise)")
     parser.add_argument("-k", dest="patterns", action="append", help="only tests whose name matches")
     parser.add_argument("-q", "--quiet", action="store_true", help="only failures and the summary")
     parser.add_argument("-f", "--failfast", action="store_true", help="stop at the first failure")
@@ -38,6 +39,8 @@ def main():
         os.environ["VORRANG_BINARY"] = os.path.abspath(options.binary)
         built = pathlib.Path(options.binary).resolve().parent / "tests" / "system"
         os.environ["VORRANG_FAILING_SOCKET"] = options.failing_socket or str(built / "libfailing_socket.so")
+        bench = pathlib.Path(options.binary).resolve().parent / "bench" / "vorrang_bench_checked"
+        os.environ["VORRANG_CHECKED_LOAD"] = options.checked_load or str(bench)
         os.environ["VORRANG_COUNTING"] = options.counting or str(built / "libcounting.so")
     os.environ["VORRANG_SYSTEM_WORK"] = os.path.abspath(
         options.work or here.parent.parent / "build" / "system-tests"

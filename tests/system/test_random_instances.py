@@ -26,8 +26,9 @@ from functools import partial
 
 import client
 from gateway import Gateway, wait_until
+from history import Call, Look, Request
 from provider import Provider, Reply, error
-from shared_history import Call, Checker, Fault, History, Look, Request
+from shared_history import Checker, Fault, History
 from wire import Wire
 
 from shared.redis_server import RedisServer
