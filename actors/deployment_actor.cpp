@@ -48,6 +48,7 @@ deployment_actor::behavior_type deployment_keeper(pointer self, directory_ptr di
       [=](settle_atom, const settle_batch& batch) {
         forget_caf_logger();
         const auto now = self->clock().now();
+        self->state.report.results.reserve(batch.settles.size());
         for (const auto& over : batch.settles)
           if (auto result = self->state.books->settle(now, over.grant, over.result))
             self->state.report.results.push_back(*result);

@@ -51,8 +51,12 @@ void send_takes(pointer self, time_point now, queue_output& output) {
 
 void send_verdicts(pointer self, queue_output& output) {
   auto& owners = self->state.owners;
-  for (auto& [owner, what] : output.verdicts)
-    owners[owner].outbox.verdicts.push_back(std::move(what));
+  for (auto& [owner, what] : output.verdicts) {
+    auto& outbox = owners[owner].outbox.verdicts;
+    if (outbox.empty())
+      outbox.reserve(output.verdicts.size()); // growing costs more than room that is not used
+    outbox.push_back(std::move(what));
+  }
   for (auto& owner : owners) {
     if (owner.outbox.verdicts.empty())
       continue;
@@ -185,11 +189,6 @@ queue_actor::behavior_type queue(pointer self, directory_ptr directory, group_in
           self->state.line->offer(now, owner, std::move(ticket));
         serve(self, now);
       },
-      [=](cancel_atom, const cancel_batch& batch) {
-        for (const auto ticket : batch.tickets)
-          self->state.line->cancel(ticket);
-        serve(self);
-      },
       [=](room_atom, const room_report& report) {
         forget_caf_logger();
         const auto now = self->clock().now();
@@ -201,6 +200,12 @@ queue_actor::behavior_type queue(pointer self, directory_ptr directory, group_in
             session->line().attempt_over(now, report.deployment, result);
         }
         serve(self, now);
+      },
+      // CAF tries one handler after the other: what is rare stands below what is frequent.
+      [=](cancel_atom, const cancel_batch& batch) {
+        for (const auto ticket : batch.tickets)
+          self->state.line->cancel(ticket);
+        serve(self);
       },
       [=](tick_atom, std::uint64_t generation) {
         if (self->state.tick.fired(generation))

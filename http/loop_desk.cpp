@@ -13,28 +13,44 @@ namespace {
 
 /// Where the request actor, which runs on any loop, leaves what the queues said for its own loop.
 struct inbox {
+  explicit inbox(loop& at_home) : home(at_home) {}
+
+  loop& home; ///< outlives all actors
+  /// Of the desk, and to be used on its loop's thread alone, while this is open.
+  waiting_call* deliver_soon = nullptr;
   std::mutex mutex;
-  std::vector<verdict> verdicts;
-  bool announced = false;
-  /// Null once the desk is gone. Read and called under the mutex.
-  loop* home = nullptr;
-  std::function<void()> arrived;
+  std::vector<verdict> verdicts; ///< guarded
+  bool announced = false;        ///< guarded
+  bool is_open = true;           ///< guarded; changed on the loop's thread alone
 };
 
-/// Keeps the order of batches; tells the loop once for all that have gathered.
-void put(inbox& box, const verdict_batch& batch) {
-  std::lock_guard lock(box.mutex);
-  if (!box.home)
-    return;
-  box.verdicts.insert(box.verdicts.end(), batch.verdicts.begin(), batch.verdicts.end());
-  if (!std::exchange(box.announced, true))
-    box.arrived();
+/// On the loop's thread.
+void announce(inbox& box) {
+  if (box.is_open)
+    box.home.run_soon(*box.deliver_soon);
+}
+
+/// Keeps the order of batches; tells the loop once for all that have gathered, and when it has let
+/// go of the mutex: the loop takes that at once.
+void put(const std::shared_ptr<inbox>& box, const verdict_batch& batch) {
+  {
+    const std::lock_guard lock(box->mutex);
+    if (!box->is_open)
+      return;
+    box->verdicts.insert(box->verdicts.end(), batch.verdicts.begin(), batch.verdicts.end());
+    if (std::exchange(box->announced, true))
+      return;
+  }
+  if (loop::current() == &box->home)
+    announce(*box);
+  else
+    box->home.post([box] { announce(*box); });
 }
 
 request_actor::behavior_type request_keeper(request_actor::pointer,
                                             const std::shared_ptr<inbox>& box) {
   return {[box](verdict_atom, const verdict_batch& batch) {
-    put(*box, batch);
+    put(box, batch);
   }};
 }
 
@@ -43,34 +59,19 @@ request_actor::behavior_type request_keeper(request_actor::pointer,
 struct loop_desk::parts {
   parts(loop& at_home, caf::actor_system& system, directory_ptr told, std::uint16_t tag)
       : home(at_home), engine(std::move(told)), book(engine->settings, tag, unsent_grant_max) {
-    box->home = &home;
-    box->arrived = [this, box = std::weak_ptr(box)] {
-      if (loop::current() == &home)
-        home.run_soon(deliver_soon);
-      else
-        home.post([this, box] {
-          if (const auto still = box.lock(); still && is_open(*still))
-            deliver();
-        });
-    };
+    box->deliver_soon = &deliver_soon;
     self = system.spawn(request_keeper, box);
   }
 
   ~parts() {
     {
       std::lock_guard lock(box->mutex);
-      box->home = nullptr;
-      box->arrived = {};
+      box->is_open = false;
     }
     book.close();
     send();
     // Grants that are on their way are given back by the queues, which see the actor go.
     caf::anon_send_exit(self, caf::exit_reason::user_shutdown);
-  }
-
-  static bool is_open(inbox& box) {
-    std::lock_guard lock(box.mutex);
-    return box.home != nullptr;
   }
 
   void send() { send_book(book.output(), self, *engine); }
@@ -99,7 +100,7 @@ struct loop_desk::parts {
   loop& home;
   directory_ptr engine;
   request_book book;
-  std::shared_ptr<inbox> box = std::make_shared<inbox>();
+  std::shared_ptr<inbox> box = std::make_shared<inbox>(home);
   request_actor self;
   std::vector<verdict> delivered;
   waiting_call send_soon{this, [](void* owner) {

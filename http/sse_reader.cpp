@@ -1,14 +1,18 @@
 #include "http/sse_reader.hpp"
 
+#if defined(__SSE2__)
+#  include <emmintrin.h>
+#endif
+
 namespace vorrang::http {
 
 namespace {
 
 /// Takes the next line off `text`, without its end.
 std::string_view take_line(std::string_view& text) {
-  const auto end = text.find_first_of("\r\n");
+  const auto end = line_size(text);
   const auto line = text.substr(0, end);
-  if (end == text.npos) {
+  if (end == text.size()) {
     text = {};
     return line;
   }
@@ -24,6 +28,24 @@ std::string_view without_mark(std::string_view name) {
 }
 
 } // namespace
+
+std::size_t line_size(std::string_view text) noexcept {
+  std::size_t at = 0;
+#if defined(__SSE2__)
+  const auto line_feed = _mm_set1_epi8('\n');
+  const auto carriage_return = _mm_set1_epi8('\r');
+  for (; text.size() - at >= 16; at += 16) {
+    const auto bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at));
+    const auto mask = static_cast<unsigned>(_mm_movemask_epi8(
+        _mm_or_si128(_mm_cmpeq_epi8(bytes, line_feed), _mm_cmpeq_epi8(bytes, carriage_return))));
+    if (mask != 0)
+      return at + static_cast<std::size_t>(__builtin_ctz(mask));
+  }
+#endif
+  while (at < text.size() && text[at] != '\r' && text[at] != '\n')
+    ++at;
+  return at;
+}
 
 void sse_reader::feed(std::string_view piece) {
   if (too_large_) {
@@ -43,8 +65,7 @@ bool sse_reader::next(sse_event& event) {
     const char byte = buffer_[scanned_];
     if (byte != '\r' && byte != '\n') {
       line_is_empty_ = false;
-      const auto end = buffer_.find_first_of("\r\n", scanned_);
-      scanned_ = end == buffer_.npos ? buffer_.size() : end;
+      scanned_ += line_size(std::string_view(buffer_).substr(scanned_));
       continue;
     }
     if (byte == '\r') {

@@ -7,6 +7,9 @@
 
 namespace vorrang::http {
 
+/// How many bytes `text` begins with that end no line: neither CR nor LF.
+std::size_t line_size(std::string_view text) noexcept;
+
 /// One event as it came.
 struct sse_event {
   std::string_view bytes;  ///< all of it, the blank line included

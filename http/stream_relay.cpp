@@ -76,9 +76,9 @@ std::string created_id(std::string_view data) {
 
 /// Takes the next line off `text`, with its end.
 std::string_view take_line(std::string_view& text) {
-  const auto at = text.find_first_of("\r\n");
-  const bool is_pair = at != text.npos && text.substr(at, 2) == "\r\n";
-  const auto line = text.substr(0, at == text.npos ? at : at + (is_pair ? 2 : 1));
+  const auto at = line_size(text);
+  const bool is_pair = text.substr(at, 2) == "\r\n";
+  const auto line = text.substr(0, at + (is_pair ? 2 : 1));
   text.remove_prefix(line.size());
   return line;
 }
