@@ -15,9 +15,12 @@ constexpr std::uint64_t breath_ns = second_ns / 10;
 constexpr std::uint64_t behind_ns_max = 2 * second_ns;
 constexpr int turn_ms = 10;
 
-constexpr std::string_view answer_head =
+/// With the first event, which models write at once: a gateway may keep a head back until there is
+/// one, because until then it may still ask somebody else.
+const std::string answer_begin =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
-    "Transfer-Encoding: chunked\r\n\r\n";
+    "Transfer-Encoding: chunked\r\n\r\n" +
+    event_chunk(R"({"role":"assistant","content":""})");
 constexpr std::string_view answer_end = "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n";
 
 std::uint64_t in_ns(double seconds) {
@@ -89,7 +92,7 @@ void paced_upstream::read(std::size_t number) {
     return;
   }
   if (from.request.feed({buffer_.data(), static_cast<std::size_t>(count)}) > 0) {
-    write(from, answer_head);
+    write(from, answer_begin);
     streams_.push_back(&from);
   }
 }

@@ -23,16 +23,19 @@ bool read_hex(std::string_view text, std::uint64_t& number) {
 
 } // namespace
 
-stamped_event::stamped_event() {
+std::string event_chunk(const std::string& delta) {
   const std::string event =
       R"(data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,)"
-      R"("model":"up","choices":[{"index":0,"delta":{"content":")" +
-      (mark + std::string(stamps_size, '-')) + R"("},"finish_reason":null}]})" + "\n\n";
+      R"("model":"up","choices":[{"index":0,"delta":)" +
+      delta + R"(,"finish_reason":null}]})" + "\n\n";
   char size[2 * sizeof(std::size_t) + 1] = {};
   std::snprintf(size, sizeof size, "%zx", event.size());
-  text_ = std::string(size) + "\r\n" + event + "\r\n";
-  place_ = text_.find(mark) + 1;
+  return std::string(size) + "\r\n" + event + "\r\n";
 }
+
+stamped_event::stamped_event()
+    : text_(event_chunk(R"({"content":")" + (mark + std::string(stamps_size, '-')) + "\"}")),
+      place_(text_.find(mark) + 1) {}
 
 std::string_view stamped_event::with(const stamps& times) {
   write_hex(text_.data() + place_, times.due_ns);

@@ -15,7 +15,10 @@ struct stamps {
   bool operator==(const stamps&) const = default;
 };
 
-/// An event as models write it, framed as a chunk of its own.
+/// An event as models write it, with this delta, framed as a chunk of its own.
+std::string event_chunk(const std::string& delta);
+
+/// The same with stamps in it.
 class stamped_event {
 public:
   stamped_event();
