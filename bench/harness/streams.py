@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness import report
 from harness.processes import free_ports, server
-from harness.waiting import descriptors, queue_of, raise_file_limit, resident_kb, until
+from harness.crowd import descriptors, queue_of, raise_file_limit, resident_kb, until
 
 provider = Path(__file__).resolve().parent.parent.parent / "tests" / "provider"
 stream_kb_max = 64
