@@ -69,6 +69,11 @@ class Waiting(unittest.TestCase):
         self.assertEqual(of("TLS", 40, resident_kb_each=8.8, core_share=0.02, all_freed_after_s=1),
                          ["reached", "missed: 2.00 times it", "reached"])  # fmt: skip
 
+    def test_every_aim_stands_in_a_row(self):
+        rows = waiting_tables.rows({"plain": crowd_found, "tls": crowd_found, "handover": handed_over(300)}, 15_000)
+        self.assertEqual([row[2] for row in rows if row[2]],
+                         ["≤ 8 KB", "< 1%", "≤ 1 s", "≤ 40 KB", "< 1%", "≤ 1 s", "0; yes", "p99 ≤ 1 ms", "0"])  # fmt: skip
+
     def test_the_order_must_be_right_and_nobody_fail(self):
         for changed, verdict in (({}, "reached"), ({"failed": 1}, "missed"), ({"in_order": False}, "missed")):
             self.assertEqual(verdicts(waiting_tables.order_rows({**crowd_found, **changed}, 1)), [verdict])
