@@ -51,7 +51,7 @@ daemon off;
 worker_processes %(threads)d;
 pid %(folder)s/%(name)s.pid;
 error_log %(folder)s/%(name)s.error.log;
-events { worker_connections 4096; }
+events { worker_connections %(connections)d; }
 http {
   access_log off;
   keepalive_timeout 75;
@@ -130,9 +130,9 @@ def tool(name):
     return found
 
 
-def nginx(folder, name, threads, inside):
+def nginx(folder, name, threads, inside, connections=4096):
     text = nginx_frame % {"user": "user root;" if os.geteuid() == 0 else "", "threads": threads,
-                          "folder": folder, "name": name, "inside": inside}
+                          "folder": folder, "name": name, "inside": inside, "connections": connections}
     file = folder / f"{name}.conf"
     file.write_text(text)
     return [tool("nginx"), "-p", str(folder), "-c", str(file), "-e", str(folder / f"{name}.early.log")]

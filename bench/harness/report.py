@@ -75,6 +75,29 @@ def reached(value, aim, at_least=True):
     return f"missed: {value / aim:.2f} of it" if at_least else f"missed: {value / aim:.2f} times it"
 
 
+def tried(measure):
+    """What `measure` found; if it fails, the reason, so that the rest is still measured and the rows say NOT."""
+    try:
+        return measure()
+    except (OSError, RuntimeError, AssertionError, ValueError, subprocess.SubprocessError) as error:
+        return {"not_measured": " ".join(str(error).split()) or type(error).__name__}
+
+
+def rows_of(found, rows):
+    """Cells of (words, what to show, aim, verdict), the second and the last asked of what was found."""
+    if "not_measured" in found:
+        reason = f"NOT measured: {found['not_measured'][:120]}"
+        return [[words, reason, aim, "NOT measured" if verdict else ""] for words, _, aim, verdict in rows]
+    return [[words, show(found), aim, verdict(found) if verdict else ""] for words, show, aim, verdict in rows]
+
+
+def complain(results):
+    """Raises if anything in there was not measured, once all else has been printed and saved."""
+    missing = [name for name, found in results.items() if "not_measured" in found]
+    if missing:
+        raise RuntimeError("not measured: " + ", ".join(f"{name} ({results[name]['not_measured']})" for name in missing))
+
+
 def print_circumstances(name, facts, command):
     print(f"\n{name}: {command}")
     for key, value in facts.items():

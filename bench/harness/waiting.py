@@ -1,103 +1,39 @@
-"""What requests cost that wait: memory, processor time, and how fast they go when nobody wants them.
-Then as many are let through, one by one: none fails, and they go in the order of their priorities."""
+"""What requests cost that wait, in plain and over TLS: memory, processor time, and how fast they go when nobody
+wants them. Then as many are let through, one by one: none fails, and they go in the order of their priorities.
+Last, how soon a slot that gets free has its next request; docs/waiting.svg."""
 import asyncio
 import contextlib
+import copy
 import json
-import os
 import random
 import re
-import resource
-import socket
+import ssl
+import sys
 import tempfile
 import time
 from pathlib import Path
 
-from harness import report
-from harness.processes import ask, free_ports, server
+from harness import handover, installed, report, waiting_tables
+from harness.crowd import (
+    clients,
+    config,
+    descriptors,
+    processor_seconds,
+    raise_file_limit_for,
+    request,
+    resident_kb,
+    until,
+    vanish,
+    waiting_now,
+)
+from harness.processes import free_ports, server
 
-core_share_max = 0.01
-resident_kb_max = 8
-freed_seconds_max = 1
+sys.path.append(str(report.root / "tests"))
+from provider.certificates import Authority  # noqa: E402
+
 watch_seconds = 10
 
-config = """
-model_list:
-  - model_name: slow
-    litellm_params:
-      model: openai/slow
-      api_base: http://127.0.0.1:%d/v1
-      api_key: sk-bench
-      max_parallel_requests: 1
-router_settings:
-  timeout: 3600
-vorrang_settings:
-  admin_port: %d
-  max_queue_size: %d
-"""
-
 answer = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}'
-
-
-def request(priority=None):
-    """Bytes of a request of 0.6 KB. Its priority also stands where the upstream can read it."""
-    body = {"model": "slow", "messages": [{"role": "user", "content": "x" * 500}], "seed": priority}
-    if priority is not None:
-        body["priority"] = priority
-    text = json.dumps(body)
-    return (
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(text)}\r\n\r\n{text}"
-    ).encode()
-
-
-def raise_file_limit(wanted):
-    """For our own side; the gateway raises its own."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY:
-        hard = wanted
-    elif hard < wanted and os.geteuid() == 0:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if hard < wanted:
-        raise RuntimeError(f"the limit on files is {hard}, {wanted} are needed: raise it with ulimit -Hn")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(wanted, resource.getrlimit(
-        resource.RLIMIT_NOFILE)[0]), hard))
-
-
-def resident_kb(pid):
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1])
-    raise RuntimeError("the gateway is gone")
-
-
-def processor_seconds(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-def queue_of(admin, model):
-    status, text = ask(admin, "GET", f"/queue/{model}?limit=1")
-    if status != 200:
-        raise RuntimeError(f"the admin port answers {status}")
-    return json.loads(text)
-
-
-def waiting_now(admin):
-    return queue_of(admin, "slow")["waiting"]
-
-
-def until(condition, seconds, what):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise RuntimeError(f"not within {seconds} s: {what}")
-        time.sleep(0.002)
 
 
 class Upstream:
@@ -131,18 +67,8 @@ class Upstream:
         writer.close()
 
 
-def clients(port, requests):
-    """Connections that have each sent one request."""
-    made = []
-    for each in requests:
-        one = socket.create_connection(("127.0.0.1", port), timeout=20)
-        one.sendall(each)
-        made.append(one)
-    return made
-
-
 def let_through(upstream, port, admin, count):
-    """(seconds, failed ones, whether the order was that of the priorities)."""
+    """As many again, with a priority each: in how many seconds, how many failed, and whether the order was theirs."""
     priorities = random.sample(range(-count, count), count)
     crowd = clients(port, [request(each) for each in priorities])
     until(lambda: waiting_now(admin) == count, 120, f"{count} waiting")
@@ -155,14 +81,14 @@ def let_through(upstream, port, admin, count):
     took = time.monotonic() - begun
     for each in crowd:
         each.close()
-    return took, failed, [each for each in upstream.seen if each is not None] == sorted(priorities)
+    in_order = [each for each in upstream.seen if each is not None] == sorted(priorities)
+    return {"let_through_s": took, "failed": failed, "in_order": in_order}
 
 
-def measure(gateway, upstream, port, admin, count):
+def measure(pid, upstream, port, admin, count, tls=None):
     """Blocks; runs beside the upstream's loop."""
-    pid = gateway.pid
-    first = clients(port, [request()])  # holds the only slot
-    warm = clients(port, [request()] * 50)
+    first = clients(port, [request()], tls)  # holds the only slot
+    warm = clients(port, [request()] * 50, tls)
     until(lambda: waiting_now(admin) == 50, 20, "50 waiting")
     for each in warm:
         each.close()
@@ -170,7 +96,7 @@ def measure(gateway, upstream, port, admin, count):
     files_before, memory_before = descriptors(pid), resident_kb(pid)
 
     begun = time.monotonic()
-    crowd = clients(port, [request()] * count)
+    crowd = clients(port, [request()] * count, tls)
     until(lambda: waiting_now(admin) == count, 120, f"{count} waiting")
     parked_after = time.monotonic() - begun
     time.sleep(1)  # what arrived last settles; not waited for by any check
@@ -182,15 +108,14 @@ def measure(gateway, upstream, port, admin, count):
     share = (processor_seconds(pid) - used) / (time.monotonic() - begun)
 
     begun = time.monotonic()
-    for each in crowd:
-        each.close()
+    vanish(crowd)
     closed_after = time.monotonic() - begun
     until(lambda: waiting_now(admin) == 0, 60, "the line is empty")
     line_empty_after = time.monotonic() - begun
     until(lambda: descriptors(pid) <= files_before, 60, "every connection is closed")
     freed_after = time.monotonic() - begun
     memory_after = resident_kb(pid)
-    took, failed, is_in_order = let_through(upstream, port, admin, count)
+    let = let_through(upstream, port, admin, count) if not tls else {}
     for each in first:
         each.close()
     return {
@@ -204,24 +129,27 @@ def measure(gateway, upstream, port, admin, count):
         "resident_mb_before": memory_before / 1024,
         "resident_mb_waiting": memory / 1024,
         "resident_mb_after": memory_after / 1024,
-        "let_through_s": took,
-        "failed": failed,
-        "in_order": is_in_order,
+        **let,
     }
 
 
-async def with_upstream(options, folder):
+async def with_upstream(options, folder, tls_files=None):
+    """{what: found} of one gateway, in plain or with (certificate, key, the clients' context)."""
     upstream = Upstream()
     listener = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
     upstream_port = listener.sockets[0].getsockname()[1]
     port, admin = free_ports(2)
-    file = folder / "waiting.yaml"
+    file = folder / f"waiting-{port}.yaml"
     file.write_text(config % (upstream_port, admin, options.waiting + 100))
     command = [str(options.gateway), "--config", str(file), "--port", str(port), "--log-level", "warning"]
+    context = None
+    if tls_files:
+        certificate, key, context = tls_files
+        command += ["--ssl_certfile_path", certificate, "--ssl_keyfile_path", key]
 
     def drive():
-        with server(command, [port, admin], folder / "gateway.log") as gateway:
-            return measure(gateway, upstream, port, admin, options.waiting)
+        with server(command, [port, admin], folder / f"gateway-{port}.log") as gateway:
+            return measure(gateway.pid, upstream, port, admin, options.waiting, context)
 
     try:
         return await asyncio.to_thread(drive)
@@ -229,32 +157,32 @@ async def with_upstream(options, folder):
         listener.close()
 
 
+def over_tls(options, folder):
+    (folder / "tls").mkdir()
+    authority = Authority(folder / "tls")
+    context = ssl.create_default_context(cafile=authority.certificate)
+    return asyncio.run(with_upstream(options, folder, (*authority.server_files(), context)))
+
+
 def run(options):
     facts = report.circumstances(options.gateway.parent)
-    report.print_circumstances("waiting", facts, "./dev bench waiting")
-    # The gateway is a process of its own with the same limit, of which it keeps a quarter for
-    # upstreams and files.
-    raise_file_limit(options.waiting * 4 // 3 + 1000)
+    facts["command"] = "./dev bench waiting"
+    wanted = max(options.waiting, handover.crowd_of(options))
+    possible = raise_file_limit_for(wanted)
+    if possible < wanted:
+        facts["files"] = f"NOT {wanted:,} at once: the limit on files lets {possible:,} wait beside the one that has the slot"
+        options = copy.copy(options)
+        options.waiting = min(options.waiting, possible)
+    report.print_circumstances("waiting", facts, facts["command"])
     with tempfile.TemporaryDirectory(prefix="vorrang-bench-") as name:
-        result = asyncio.run(with_upstream(options, Path(name)))
-    share = result["core_share"]
-    count = f"{options.waiting:,}"
-    report.print_table(["waiting requests", "reached", "aim", ""], [
-        [f"resident memory, each of {count} (600 B of body)", f"{result['resident_kb_each']:.2f} KB",
-         f"≤ {resident_kb_max} KB", report.reached(result["resident_kb_each"], resident_kb_max, at_least=False)],
-        [f"processor, {watch_seconds} s", f"{share:.2%} of a core", f"< {core_share_max:.0%}",
-         report.reached(share, core_share_max, at_least=False)],
-        ["all have their place after", f"{result['parked_after_s']:.2f} s", "", ""],
-        ["all clients gone: the line is empty after", f"{result['line_empty_after_s']:.2f} s "
-         f"(closing took {result['clients_took_to_close_s']:.2f} s)", "", ""],
-        ["… and every descriptor is back after", f"{result['all_freed_after_s']:.2f} s",
-         f"≤ {freed_seconds_max} s", report.reached(result["all_freed_after_s"], freed_seconds_max, at_least=False)],
-        [f"then {count} with a priority each, one slot: all answered after", f"{result['let_through_s']:.2f} s",
-         "", ""],
-        ["of them failed; in the order of their priorities",
-         f"{result['failed']}; {'yes' if result['in_order'] else 'NO'}", "0; yes",
-         "reached" if result["in_order"] and not result["failed"] else "missed"],
-        ["resident memory before, with them, after", "%.1f, %.1f, %.1f MB" % (
-            result["resident_mb_before"], result["resident_mb_waiting"], result["resident_mb_after"]), "", ""],
-    ])
-    report.save(options.results, "waiting", facts, result)
+        folder = Path(name)
+        results = {
+            "plain": report.tried(lambda: asyncio.run(with_upstream(options, folder))),
+            "tls": report.tried(lambda: over_tls(options, folder)),
+            "handover": report.tried(lambda: handover.measure(options, folder)),
+        }
+    report.print_table(["waiting requests", "reached", "aim", ""], waiting_tables.rows(results, options.waiting))
+    report.save(options.results, "waiting", facts, results)
+    if "not_measured" not in results["handover"]:
+        installed.draw("waiting", options.results / "waiting.json")
+    report.complain(results)
