@@ -187,7 +187,8 @@ public:
   explicit metrics_board(const config::settings& settings);
 
   /// The configuration has grown at the end of its lists: sets that are made from now on have it.
-  /// Those of before stay and go on being summed, so that a loop may change over at any time.
+  /// Those of before stay and go on being summed, so that a loop may change over at any time, and
+  /// what it has begun to count there may go on.
   void follow(const config::settings& settings);
   std::shared_ptr<loop_metrics> make_set(std::size_t loop);
 
