@@ -24,7 +24,7 @@ model_list:
     litellm_params: {{model: openai/y, mock_response: hi}}
     model_info: {{id: "spare of m"}}
   - model_name: broken
-    litellm_params: {{model: openai/z, api_base: {base}/broken, api_key: k}}
+    litellm_params: {{model: openai/z, api_base: {base}/broken, api_key: k, cooldown_time: 60}}
     model_info: {{id: broken}}
 router_settings:
   timeout: 20
