@@ -16,7 +16,7 @@ group_queue::group_queue(const group_settings& settings, group_index self, std::
                          group_board& board)
     : settings_(settings), self_(self), board_(board),
       random_(static_cast<choice_random::result_type>((seed ^ (self * 0x9e3779b9u)) | 1)),
-      views_(settings.deployments.size()),
+      views_(settings.deployments.size()), cooldowns_(settings.deployments.size()),
       unheard_(deployment_set::all(settings.deployments.size())),
       next_grant_((static_cast<std::uint64_t>(self) << grant_group_shift) + 1) {}
 
@@ -129,6 +129,8 @@ void group_queue::sort_in(deployment_index which, bool was_cooling,
   put(open_, !fresh.cooling && fresh.has_capacity());
   put(cooling_, fresh.cooling);
   put(may_open_, fresh.may_open);
+  if (fresh.cooling && !was_cooling)
+    ++cooldowns_[which];
   if (fresh.cooling && (!was_cooling || fresh.retry_after_until > asked_to_wait_before))
     look_for_hopeless_ = true;
 }

@@ -191,6 +191,8 @@ public:
   group_index settings_index() const noexcept { return self_; }
   const waiting_line& line() const noexcept { return line_; }
   const deployment_view& view(deployment_index which) const { return views_[which]; }
+  /// How often a deployment was seen to begin to cool.
+  std::uint64_t cooldowns(deployment_index which) const { return cooldowns_[which]; }
 
   /// A waiting ticket as the operator sees it.
   struct waiting_ticket {
@@ -284,6 +286,7 @@ private:
   std::vector<record> records_;
   boost::unordered_flat_map<ticket_id, slot_index> slots_;
   std::vector<deployment_view> views_;
+  std::vector<std::uint64_t> cooldowns_; ///< as views_
   /// Deployments that can take something now, and those that cool down.
   deployment_set open_;
   deployment_set cooling_;

@@ -105,6 +105,20 @@ bool is_shared(const queue_state& state) {
   return state.session && state.line->mode() == line_mode::shared;
 }
 
+line_state state_of(const queue_state& state) {
+  if (!state.session)
+    return line_state::alone;
+  switch (state.line->mode()) {
+  case line_mode::own:
+    return line_state::local;
+  case line_mode::shared:
+    return line_state::shared;
+  case line_mode::held:
+    break;
+  }
+  return line_state::held;
+}
+
 /// A ticket that does not wait here may wait at another instance.
 void change_elsewhere(pointer self, ticket_id ticket, std::optional<std::int32_t> priority,
                       caf::typed_response_promise<bool> told) {
@@ -262,6 +276,12 @@ queue_actor::behavior_type queue(pointer self, directory_ptr directory, group_in
         auto shown = self->make_response_promise<queue_view>();
         auto own =
             report_queue(*self->state.line, self->clock().now(), wanted.offset, wanted.limit);
+        own.state = state_of(self->state);
+        if (const auto& session = self->state.session) {
+          // Also while this instance is alone: a count that falls would be one that began anew.
+          own.inversions += session->line().inversions();
+          own.overruns = session->line().overruns();
+        }
         if (!is_shared(self->state)) {
           shown.deliver(std::move(own));
           return shown;

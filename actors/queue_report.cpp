@@ -5,8 +5,10 @@
 namespace vorrang {
 namespace {
 
-deployment_report report_deployment(const deployment_settings& told, const room& figures,
+deployment_report report_deployment(const group_queue& queue, deployment_index which,
                                     time_point now) {
+  const auto& told = queue.settings().deployments[which];
+  const auto& figures = queue.view(which).figures();
   deployment_report result;
   result.id = told.id;
   result.cooling = figures.cooling;
@@ -21,6 +23,7 @@ deployment_report report_deployment(const deployment_settings& told, const room&
   if (figures.cooling)
     result.cooldown_ends_in = std::max(figures.cooling_until - now, duration::zero());
   result.last_failure_status = figures.last_failure_status;
+  result.cooldowns = queue.cooldowns(which);
   return result;
 }
 
@@ -52,8 +55,7 @@ queue_view report_queue(const group_queue& queue, time_point now, std::size_t of
   result.inversions = queue.inversions();
   result.at = now;
   for (std::size_t i = 0; i < told.deployments.size(); ++i)
-    result.deployments.push_back(report_deployment(
-        told.deployments[i], queue.view(static_cast<deployment_index>(i)).figures(), now));
+    result.deployments.push_back(report_deployment(queue, static_cast<deployment_index>(i), now));
 
   const auto slots = queue.line().page(offset, limit);
   deployment_set ahead;

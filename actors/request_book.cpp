@@ -200,7 +200,7 @@ void request_book::on_end(const ended& how) {
     found->way->timed_out = how.end.timed_out;
   }
   if (found->way && fall_back(*found, how))
-    return found->listener->on_waiting_again();
+    return found->listener->on_fallback(found->group);
   auto end = how.end;
   // Where the last groups only turned it away, the error of the one before them is the answer.
   const bool turned_away =

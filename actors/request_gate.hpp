@@ -13,6 +13,8 @@ public:
   virtual void on_grant(const grant& given) = 0;
   /// After a settle: the ticket is back at its original place.
   virtual void on_waiting_again() = 0;
+  /// The same, but in the line of another group: that of before has failed for good.
+  virtual void on_fallback(group_index) { on_waiting_again(); }
   /// The request is over; nothing more will be heard of it.
   virtual void on_end(const ending& end) = 0;
   /// The answer to ask_position(): 1 is the head of line.

@@ -77,6 +77,20 @@ struct deployment_report {
   std::optional<duration> cooldown_ends_in;
   /// The last failure's HTTP status; 0: none since the start, or no HTTP answer.
   std::uint16_t last_failure_status = 0;
+  /// Cooldowns that have begun since the start.
+  std::uint64_t cooldowns = 0;
+};
+
+/// Who decides in a group's line.
+enum class line_state : std::uint8_t {
+  /// This instance: the line is not shared.
+  alone = 1,
+  /// The line that instances share.
+  shared = 2,
+  /// This instance, with its share of the limits: the shared line is away.
+  local = 3,
+  /// Nobody: the shared line is away, and nothing is granted meanwhile.
+  held = 4,
 };
 
 /// One group: a page of its line, and all of its deployments.
@@ -94,6 +108,9 @@ struct queue_view {
   duration oldest_wait{};
   /// Grants made while a better ticket eligible for that deployment waited; always 0.
   std::uint64_t inversions = 0;
+  /// Grants beyond a limit of the shared line: an instance it had given up for lost went on.
+  std::uint64_t overruns = 0;
+  line_state state = line_state::alone;
   /// When this was true.
   time_point at{};
 };

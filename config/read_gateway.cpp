@@ -1,6 +1,7 @@
 // `general_settings`, `vorrang_settings`, and keys from the environment.
 #include "config/reading.hpp"
 #include "config/upstream.hpp"
+#include "config/yaml_scalar.hpp"
 
 #include <algorithm>
 #include <set>
@@ -109,6 +110,32 @@ void read_key(const node& item, std::size_t index, std::set<std::string>& seen, 
   }
 }
 
+void read_priority_classes(fields& own, std::vector<std::int32_t>& into) {
+  constexpr const char* key = "metrics_priority_classes";
+  const auto* list = own.sequence(key);
+  if (list == nullptr) {
+    return;
+  }
+  std::vector<std::int32_t> read;
+  for (const auto& item : list->items) {
+    const bool is_number = item->type == node_type::integer || item->type == node_type::text;
+    const auto value = is_number ? parse_integer(item->text) : std::nullopt;
+    if (!value || *value != static_cast<std::int32_t>(*value) ||
+        (!read.empty() && *value <= read.back())) {
+      own.error(key, "expected whole numbers of 32 bits, each larger than the one before, found `" +
+                         excerpt(item->text) + "`");
+      return;
+    }
+    read.push_back(static_cast<std::int32_t>(*value));
+  }
+  if (read.size() > metrics_priority_classes_max) {
+    own.error(key, "expected " + std::to_string(metrics_priority_classes_max) +
+                       " numbers at most, found " + std::to_string(read.size()));
+    return;
+  }
+  into = std::move(read);
+}
+
 void read_vorrang(fields& own, reading& to) {
   auto& into = to.all.gateway;
   if (const auto* keys = own.sequence("keys")) {
@@ -147,6 +174,7 @@ void read_vorrang(fields& own, reading& to) {
     own.warning("admin_host", "the admin port does not start on `" + excerpt(host) +
                                   "` without `general_settings.master_key`");
   }
+  read_priority_classes(own, into.metrics_priority_classes);
   if (const auto mode = own.text("redis_unavailable")) {
     if (*mode == "local" || *mode == "hold") {
       into.redis_unavailable =

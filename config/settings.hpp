@@ -79,6 +79,9 @@ struct client_key {
 /// What happens when the shared line does not answer.
 enum class redis_unavailable_mode : std::uint8_t { local = 0, hold = 1 };
 
+/// Each class is a series more for each group, in each of several metrics.
+inline constexpr std::size_t metrics_priority_classes_max = 10;
+
 /// `vorrang_settings` and `general_settings`.
 struct gateway_settings {
   std::optional<secret> master_key; ///< file, else LITELLM_MASTER_KEY, else VORRANG_MASTER_KEY
@@ -88,7 +91,10 @@ struct gateway_settings {
   std::optional<std::int32_t> min_priority;               ///< lower values are raised to it
   milliseconds drain_timeout{30'000};
   std::string admin_host = "127.0.0.1";
-  std::uint16_t admin_port = 4001;       ///< 0: no admin port
+  std::uint16_t admin_port = 4001; ///< 0: no admin port
+  /// Priorities are told apart in metrics by these classes: one begins at each, and one is below
+  /// the first. Rising, metrics_priority_classes_max at most; none: all are one.
+  std::vector<std::int32_t> metrics_priority_classes = {0, 10, 100, 1000};
   milliseconds stream_keepalive{15'000}; ///< 0: none
   redis_unavailable_mode redis_unavailable = redis_unavailable_mode::local;
   std::string redis_namespace = "vorrang"; ///< first part of every key

@@ -2,6 +2,8 @@
 
 #include "actors/engine_actors.hpp"
 #include "actors/from_config.hpp"
+#include "actors/shared/line_link.hpp"
+#include "actors/shared/link_counts.hpp"
 #include "http/front_actor.hpp"
 #include "http/log.hpp"
 #include "http/loop_desk.hpp"
@@ -36,26 +38,42 @@ public:
     return last_;
   }
 
+  /// Called before each look, and never after this has returned with another.
+  void call_each_second(std::function<void(time_point)> what) {
+    const std::lock_guard guard(calling_);
+    each_second_ = std::move(what);
+  }
+
 private:
   static constexpr std::chrono::seconds period{1};
 
   void run() {
     const auto groups = desk_->groups();
     for (;;) {
+      auto now = std::chrono::steady_clock::now();
+      {
+        const std::lock_guard guard(calling_);
+        if (each_second_)
+          each_second_(now);
+      }
       auto seen = std::make_shared<std::vector<queue_view>>();
       for (const std::string& name : groups) {
-        auto view = desk_->snapshot(name, 0, 0, std::chrono::steady_clock::now() + period);
+        if (!seen->empty())
+          now = std::chrono::steady_clock::now();
+        auto view = desk_->snapshot(name, 0, 0, now + period);
         if (view && view->group != no_index)
           seen->push_back(std::move(*view));
       }
       std::unique_lock lock(mutex_);
       last_ = std::move(seen);
-      if (changed_.wait_for(lock, period, [this] { return ended_; }))
+      if (changed_.wait_until(lock, now + period, [this] { return ended_; }))
         return;
     }
   }
 
   std::shared_ptr<operator_desk> desk_;
+  std::mutex calling_;
+  std::function<void(time_point)> each_second_; // guarded by calling_
   std::mutex mutex_;
   std::condition_variable changed_;
   views last_;
@@ -90,6 +108,11 @@ engine_factory actors_engine() {
       made.redis_reachable = [directory] {
         return directory->shares_lines().value_or(false);
       };
+    if (directory->link && directory->link->counts())
+      made.link = std::shared_ptr<const link_counts>(directory->link, directory->link->counts());
+    made.each_second = [watch](std::function<void(time_point)> what) {
+      watch->call_each_second(std::move(what));
+    };
     made.make_gate = [&system, directory, tag](loop& runs) -> std::unique_ptr<request_gate> {
       return std::make_unique<loop_desk>(runs, system, directory,
                                          static_cast<std::uint16_t>(tag + runs.index() + 1));

@@ -2,6 +2,7 @@
 
 #include "http/admin_pages.hpp"
 #include "http/key_ring.hpp"
+#include "http/metrics_page.hpp"
 #include "http/models_page.hpp"
 #include "http/own_names.hpp"
 #include "http/request_head.hpp"
@@ -179,11 +180,13 @@ struct admin_server::state {
   std::optional<std::string> group_of(const std::string& model);
   std::optional<page_request> page_of(const httplib::Request& request,
                                       httplib::Response& answer) const;
+  std::vector<queue_view> all_views();
   void set_routes();
   void all_queues(const httplib::Request& request, httplib::Response& answer);
   void one_queue(const httplib::Request& request, httplib::Response& answer);
   void change(const httplib::Request& request, httplib::Response& answer, bool cancels);
   void health(const httplib::Request& request, httplib::Response& answer);
+  void metrics(httplib::Response& answer);
   void readiness(httplib::Response& answer);
 };
 
@@ -340,6 +343,12 @@ void admin_server::state::health(const httplib::Request& request, httplib::Respo
     if (!findings)
       return answer_late(answer);
   }
+  const auto views = all_views();
+  answer_json(answer, 200, health_page(*settings, &views, findings.get()));
+}
+
+/// Of each group that answers in time, without its tickets.
+std::vector<queue_view> admin_server::state::all_views() {
   const auto until = patience();
   std::vector<queue_view> views;
   for (const auto& name : desk.groups()) {
@@ -347,7 +356,12 @@ void admin_server::state::health(const httplib::Request& request, httplib::Respo
     if (view && view->group != no_index)
       views.push_back(std::move(*view));
   }
-  answer_json(answer, 200, health_page(*settings, &views, findings.get()));
+  return views;
+}
+
+void admin_server::state::metrics(httplib::Response& answer) {
+  answer.status = 200;
+  answer.set_content(options.metrics(all_views()), metrics_content_type);
 }
 
 void admin_server::state::readiness(httplib::Response& answer) {
@@ -394,6 +408,8 @@ void admin_server::state::set_routes() {
   server.Patch("/queue/.+", [this](const Request& q, Response& a) { change(q, a, false); });
   server.Delete("/queue/.+", [this](const Request& q, Response& a) { change(q, a, true); });
   server.Get("/health", [this](const Request& q, Response& a) { health(q, a); });
+  if (options.metrics)
+    server.Get("/metrics", [this](const Request&, Response& a) { metrics(a); });
   server.Get("/health/readiness", [this](const Request&, Response& a) { readiness(a); });
   for (const auto* path : {"/health/liveliness", "/health/liveness"})
     server.Get(path, [](const Request&, Response& a) { answer_json(a, 200, liveliness_page()); });

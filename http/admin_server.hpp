@@ -22,6 +22,8 @@ struct admin_options {
   std::string version;
   /// Asks the upstreams, for `/health?probe=true`; null: not over by `until`. May be empty.
   std::function<probe_findings(time_point until)> probe;
+  /// What `/metrics` says, given those groups that answered in time. Empty: there is no such page.
+  std::function<std::string(std::vector<queue_view> views)> metrics;
 };
 
 /// Serves the admin port on a small thread pool of its own (4 threads). It asks `desk`, each time

@@ -55,6 +55,10 @@ const ask& call::wanted() const noexcept {
   return plan_->wanted;
 }
 
+time_point call::began() const noexcept {
+  return plan_->wanted.deadline - plan_->terms.time_limit;
+}
+
 bool call::needs_ticket() const noexcept {
   return plan_->needs_ticket;
 }

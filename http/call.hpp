@@ -42,6 +42,9 @@ public:
   /// What to ask the engine for. `bytes` is the size of the body.
   const ask& wanted() const noexcept;
 
+  /// When the request was read whole.
+  time_point began() const noexcept;
+
   /// False: no ticket and no limit (`/v1/messages/count_tokens`). Then there is no gate: one
   /// attempt(ungated_grant()), whose judgement is the end (last_reply() if it is not good).
   bool needs_ticket() const noexcept;

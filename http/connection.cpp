@@ -116,7 +116,7 @@ awaitable<bool> connection::read_head(bool is_first) {
     if (out_of_patience_) {
       if (reader_.has_begun()) {
         auto answer = refusal_of(our_error::head_too_slow, nullptr);
-        co_await send(std::move(answer));
+        co_await send(std::move(answer), steady::now());
       }
       co_return false;
     }
@@ -129,7 +129,7 @@ awaitable<bool> connection::read_head(bool is_first) {
   unread_ = true;
   auto answer = home_.rules().refuse(reader_.error(), nullptr);
   answer.close = true;
-  co_await send(std::move(answer));
+  co_await send(std::move(answer), steady::now());
   co_return false;
 }
 
@@ -137,7 +137,7 @@ awaitable<> connection::answer_request() {
   auto decided = co_await read_request();
   if (auto* answer = std::get_if<reply>(&decided)) {
     claim_.release();
-    co_await send(std::move(*answer));
+    co_await send(std::move(*answer), steady::now());
   } else if (auto* accepted = std::get_if<std::unique_ptr<call>>(&decided)) {
     relay carrier(*this, **accepted);
     co_await carrier.run();
@@ -269,25 +269,28 @@ reply connection::refusal_of(our_error code, const request_head* head) const {
   return answer;
 }
 
-awaitable<> connection::send(reply answer) {
+awaitable<> connection::send(reply answer, time_point now) {
+  home_.metrics().answered(answer.status, answer.why);
   close_ = close_ || answer.close || !keep_alive_ || home_.current_stage() != stage::serving;
   answer_framing framing;
   framing.content_length = answer.body.size();
   framing.version_minor = is_http_1_0_ ? 0 : 1;
   framing.keep_alive = !close_;
-  const std::string head = render_answer_head(answer.status, answer.fields, framing, home_.date());
+  const std::string head =
+      render_answer_head(answer.status, answer.fields, framing, home_.date(now));
   const std::string_view body = answer.body;
   wire_->write(head, std::span(&body, is_head_ || body.empty() ? 0 : 1));
   co_await written();
 }
 
-awaitable<> connection::begin_stream(reply head) {
+awaitable<> connection::begin_stream(reply head, time_point now) {
+  home_.metrics().answered(head.status, head.why);
   close_ = close_ || head.close || !keep_alive_ || is_http_1_0_;
   chunked_ = !is_http_1_0_;
   answer_framing framing;
   framing.version_minor = is_http_1_0_ ? 0 : 1;
   framing.keep_alive = !close_;
-  const std::string text = render_answer_head(head.status, head.fields, framing, home_.date());
+  const std::string text = render_answer_head(head.status, head.fields, framing, home_.date(now));
   wire_->write(text);
   co_await written();
 }

@@ -43,9 +43,9 @@ public:
   // Answers; each waits until the kernel has taken all of it, or the client is gone.
   // ---------------
 
-  awaitable<> send(reply answer);
+  awaitable<> send(reply answer, time_point now);
   /// The head of an answer whose body comes piece by piece, until end_stream().
-  awaitable<> begin_stream(reply head);
+  awaitable<> begin_stream(reply head, time_point now);
   awaitable<> stream(std::string_view text);
   /// With its last words, in one write.
   awaitable<> end_stream(std::string_view text);

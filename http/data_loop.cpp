@@ -13,12 +13,12 @@ using steady = std::chrono::steady_clock;
 
 data_loop::data_loop(loop& runs, data_port& port, std::unique_ptr<request_gate> gate)
     : runs_(runs), port_(port), gate_(std::move(gate)),
-      upstreams_(std::make_unique<upstream_pool>(runs)) {}
+      upstreams_(std::make_unique<upstream_pool>(runs)),
+      own_metrics_(port.metrics.make_set(runs.index())), metrics_(own_metrics_) {}
 
 data_loop::~data_loop() = default;
 
-const std::string& data_loop::date() {
-  const auto now = steady::now();
+const std::string& data_loop::date(time_point now) {
   if (now >= date_until_) {
     const auto wall = std::chrono::system_clock::now();
     const auto second = std::chrono::floor<std::chrono::seconds>(wall);
@@ -42,6 +42,7 @@ const gateway_state& data_loop::state(bool with_queues, probe_findings findings)
 
 void data_loop::take(int descriptor, bool is_ipv6) {
   auto made = std::make_shared<connection>(*this, descriptor, is_ipv6);
+  metrics_->connections.add();
   ++running_;
   start(connection::serve(std::move(made)), [this](const std::exception_ptr& error) {
     --port_.connections;
@@ -65,6 +66,19 @@ void data_loop::one_ended(const std::exception_ptr& error) {
     }
   }
   tell_if_empty();
+}
+
+void data_loop::measure_lag(time_point now) {
+  duration::rep not_out = 0;
+  if (!own_metrics_->lag_asked_at.compare_exchange_strong(not_out, now.time_since_epoch().count()))
+    return;
+  // The loop's last handler has run when this object dies.
+  runs_.post([this] {
+    const duration asked_at(own_metrics_->lag_asked_at.exchange(0));
+    own_metrics_->lag.observe(steady::now().time_since_epoch() - asked_at);
+    own_metrics_->idle_upstream_connections.set(
+        static_cast<std::int64_t>(upstreams_->idle_count()));
+  });
 }
 
 void data_loop::advance(stage next) {

@@ -5,6 +5,7 @@
 #include "http/byte_budget.hpp"
 #include "http/coroutine.hpp"
 #include "http/front.hpp"
+#include "http/loop_metrics.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -29,10 +30,11 @@ enum class stage : std::uint8_t {
 /// What all loops share. Outlives them.
 struct data_port {
   data_port(const front& its_rules, std::uint64_t queue_bytes_max)
-      : rules(its_rules), bytes(queue_bytes_max) {}
+      : rules(its_rules), bytes(queue_bytes_max), metrics(its_rules.settings()) {}
 
   const front& rules;
   byte_budget bytes;
+  metrics_board metrics;
   /// Null: clients speak plain HTTP.
   std::shared_ptr<tls_context> tls;
   std::atomic<std::uint64_t> requests_in_flight = 0;
@@ -62,8 +64,12 @@ public:
   request_gate& gate() noexcept { return *gate_; }
   upstream_pool& upstreams() noexcept { return *upstreams_; }
   stage current_stage() const noexcept { return stage_; }
+  /// What this loop counts. Stays valid after renew_metrics(), and is summed with what comes then.
+  loop_metrics& metrics() noexcept { return *metrics_; }
+  /// Counts in arrays of the configuration that data_port::metrics follows by now.
+  void renew_metrics() { metrics_ = port_.metrics.make_set(runs_.index()); }
   /// `Date`, made once a second.
-  const std::string& date();
+  const std::string& date(time_point now);
   /// What the front is told of the gateway; `with_queues`: what is known of them too.
   const gateway_state& state(bool with_queues, probe_findings findings = nullptr);
 
@@ -72,6 +78,10 @@ public:
 
   /// Runs `work`, which is_empty() waits for as well.
   void run(awaitable<> work);
+
+  /// Hands the loop something to see when it comes to it: how late that is, is counted. Nothing, if
+  /// it has not come to the last one yet. From any thread.
+  void measure_lag(time_point now);
 
   /// Goes on to `next`, if it is further than now; everybody who waits looks at it.
   void advance(stage next);
@@ -95,6 +105,9 @@ private:
   data_port& port_;
   std::unique_ptr<request_gate> gate_;
   std::unique_ptr<upstream_pool> upstreams_;
+  /// The first set of the loop, for what has no index: other threads look at it.
+  const std::shared_ptr<loop_metrics> own_metrics_;
+  std::shared_ptr<loop_metrics> metrics_;
   std::unordered_set<waiter*> waiters_;
   std::uint64_t running_ = 0; ///< coroutines: a little longer than their connections
   stage stage_ = stage::serving;

@@ -200,6 +200,13 @@ std::string_view name_of(our_error code) noexcept {
   return code == our_error::none ? "none" : row_of(code).name;
 }
 
+std::vector<our_error> all_errors() {
+  std::vector<our_error> codes;
+  for (const auto& row : rows)
+    codes.push_back(row.code);
+  return codes;
+}
+
 bool closes_connection(our_error code) noexcept {
   return code != our_error::none && row_of(code).closes;
 }
@@ -244,6 +251,7 @@ std::string error_body(std::uint16_t status, std::string_view message, std::stri
 reply error_reply(const fault& what, const error_facts& facts) {
   reply out;
   out.status = status_of(what.code);
+  out.why = what.code;
   out.close = closes_connection(what.code);
   out.fields.add("content-type", "application/json");
   if (out.status == 429 || out.status == 503) {
@@ -287,6 +295,7 @@ std::string upstream_error_body(std::uint16_t status, std::string_view body,
 reply credentials_reply(std::uint16_t status, std::string_view group, const error_facts& facts) {
   reply out;
   out.status = status == 403 ? 403 : 401;
+  out.why = our_error::upstream_refused_us;
   out.fields.add("content-type", "application/json");
   out.body = error_body(out.status,
                         "the upstream refused the gateway's credentials for group " +

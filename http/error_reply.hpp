@@ -24,6 +24,8 @@ std::uint16_t status_of(our_error code) noexcept;
 std::string_view sentence_of(our_error code) noexcept;
 /// A name for logs and metrics, e.g. `queue-full`.
 std::string_view name_of(our_error code) noexcept;
+/// All of them but none.
+std::vector<our_error> all_errors();
 /// Whether the connection must be closed after it: what follows cannot be told from a body.
 bool closes_connection(our_error code) noexcept;
 /// `rate_limit_error` and the like, for any status; upstream's statuses too.

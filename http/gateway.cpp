@@ -1,5 +1,6 @@
 #include "http/gateway.hpp"
 
+#include "actors/shared/link_counts.hpp"
 #include "config/settings.hpp"
 #include "http/admin_server.hpp"
 #include "http/caf_scheduler.hpp"
@@ -8,6 +9,7 @@
 #include "http/listener.hpp"
 #include "http/log.hpp"
 #include "http/loop_pool.hpp"
+#include "http/metrics_page.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
@@ -94,6 +96,7 @@ struct gateway::parts {
 
   /// Called once, from wait().
   void begin_drain() {
+    is_draining = true;
     if (engine.drain_begins)
       engine.drain_begins();
     // On the listener's loop, so that sockets it has dealt are posted before their loops drain.
@@ -114,6 +117,8 @@ struct gateway::parts {
     if (admin)
       admin->stop(); // it asks the engine
     admin.reset();
+    if (engine.each_second)
+      engine.each_second(nullptr);
     const auto stop = engine.stop;
     port.queues = nullptr; // what these hold speaks to the engine
     port.redis_reachable = nullptr;
@@ -136,6 +141,27 @@ struct gateway::parts {
     return findings.get();
   }
 
+  /// From the admin port's threads.
+  std::string metrics(std::vector<queue_view> views) const {
+    metrics_facts facts;
+    facts.plan = port.metrics.plan();
+    facts.sets = port.metrics.sets();
+    facts.views = std::move(views);
+    facts.link = engine.link.get();
+    facts.redis_is_up = engine.redis_reachable && engine.redis_reachable();
+    facts.is_draining = is_draining;
+    facts.requests_in_flight = port.requests_in_flight;
+    facts.body_bytes = port.bytes.used();
+    facts.body_bytes_max = settings->gateway.max_queue_bytes;
+    facts.connections = port.connections;
+    facts.connections_max = door->connections_max();
+    facts.connections_refused = door->refused_count();
+    facts.process = read_process_figures();
+    facts.version = options.facts.version;
+    facts.at = std::chrono::steady_clock::now();
+    return metrics_text(facts);
+  }
+
   std::shared_ptr<const config::settings> settings;
   gateway_options options;
   engine_factory make_engine;
@@ -151,6 +177,7 @@ struct gateway::parts {
   std::unique_ptr<admin_server> admin;
   std::size_t turn = 0;
   std::uint16_t admin_port = 0;
+  std::atomic<bool> is_draining = false;
   bool started = false;
 
   std::mutex mutex; // guards what follows
@@ -198,6 +225,11 @@ std::string gateway::start() {
   own.port.probe = [&own](health_probe::told done) {
     own.probe->ask(std::move(done));
   };
+  if (own.engine.each_second)
+    own.engine.each_second([&own](time_point now) {
+      for (const auto& each : own.data_loops)
+        each->measure_lag(now);
+    });
   own.started = true;
   if (own.engine.desk) {
     admin_options options;
@@ -206,6 +238,9 @@ std::string gateway::start() {
     options.version = own.options.facts.version;
     options.probe = [&own](time_point until) {
       return own.ask_upstreams(until);
+    };
+    options.metrics = [&own](std::vector<queue_view> views) {
+      return own.metrics(std::move(views));
     };
     own.admin = std::make_unique<admin_server>(own.settings, *own.engine.desk, options);
     trouble = own.admin->start();

@@ -16,6 +16,10 @@ namespace caf {
 class actor_system;
 }
 
+namespace vorrang {
+struct link_counts;
+}
+
 namespace vorrang::http {
 
 /// The engine as the gateway drives it. Tests have one of their own.
@@ -32,6 +36,11 @@ struct gateway_engine {
   std::function<std::shared_ptr<const std::vector<queue_view>>()> queues;
   /// Whether Redis answers; empty where the queues are not shared.
   std::function<bool()> redis_reachable;
+  /// What is counted of the way to Redis; null where the queues are not shared.
+  std::shared_ptr<const link_counts> link;
+  /// Has a function called about once a second, on a thread that may wait, with the time then; an
+  /// empty one ends that, and returns when it is not running any more. May be empty.
+  std::function<void(std::function<void(time_point now)>)> each_second;
 };
 using engine_factory = std::function<gateway_engine(caf::actor_system&, const config::settings&)>;
 

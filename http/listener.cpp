@@ -249,6 +249,7 @@ void listener::pause() {
 }
 
 void listener::refuse(int descriptor) {
+  refused_.add();
   if (parts_->being_refused.size() == refused_max) {
     ::close(descriptor);
     return;

@@ -1,6 +1,7 @@
 // The data port's listening socket.
 #pragma once
 
+#include "actors/tally.hpp"
 #include "http/loop.hpp"
 
 #include <cstdint>
@@ -34,6 +35,10 @@ public:
   std::string open(const std::string& host, std::uint16_t port);
   std::uint16_t port() const noexcept { return port_; }
 
+  std::uint64_t connections_max() const noexcept { return connections_max_; }
+  /// How many were told 503, or closed without a word where even those were too many. Any thread.
+  std::uint64_t refused_count() const noexcept { return refused_.value(); }
+
   void start();
   /// Closes the listening socket and those being refused. What is dealt stays.
   void stop();
@@ -60,6 +65,7 @@ private:
   counter open_now_;
   std::unique_ptr<parts> parts_;
   std::uint16_t port_ = 0;
+  tally refused_;
 };
 
 } // namespace vorrang::http

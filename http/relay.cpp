@@ -29,7 +29,9 @@ bool ends_request(const outcome& result) {
 
 } // namespace
 
-relay::relay(connection& client, call& carried) : client_(client), call_(carried) {
+relay::relay(connection& client, call& carried)
+    : client_(client), call_(carried),
+      meter_(client.home().metrics(), carried.wanted(), carried.began()) {
   ++client_.home().port().requests_in_flight;
 }
 
@@ -42,13 +44,21 @@ relay::~relay() {
 // What the gate tells; the coroutine goes on from the loop, never inside the gate. ----------------
 
 void relay::on_grant(const grant& given) {
+  meter_.granted(given);
   granted_ = given;
   client_.place.wake_soon();
 }
 
-void relay::on_waiting_again() {}
+void relay::on_waiting_again() {
+  meter_.waits_again();
+}
+
+void relay::on_fallback(group_index to) {
+  meter_.falls_back(to);
+}
 
 void relay::on_end(const ending& end) {
+  meter_.ended(end);
   ended_ = end;
   is_open_ = false;
   client_.place.wake_soon();
@@ -68,6 +78,7 @@ void relay::on_freed() {
 // --------------------------------------------------------------------------
 
 void relay::take_ticket() {
+  meter_.opened();
   ticket_ = client_.home().gate().open(call_.wanted(), *this);
   is_open_ = true;
 }
@@ -121,7 +132,7 @@ awaitable<> relay::run() {
     const pass next = co_await attempt(given);
     if (next == pass::again) {
       auto last = call_.last_reply();
-      co_await answer(std::move(last), false);
+      co_await answer(std::move(last), false, steady::now());
     }
     co_return;
   }
@@ -134,7 +145,7 @@ awaitable<> relay::run() {
     co_await wait_in_line();
     if (ended_) {
       auto last = call_.end_reply(*ended_);
-      co_await answer(std::move(last), false);
+      co_await answer(std::move(last), false, steady::now());
       co_return;
     }
     if (client_.is_unwanted())
@@ -149,9 +160,13 @@ awaitable<> relay::run() {
   }
   // The client is gone, or the gateway ends: then the client is told.
   leave();
+  const time_point now = steady::now();
   if (client_.home().current_stage() == stage::ending) {
+    meter_.given_up(end_code::draining, now);
     auto last = farewell();
-    co_await answer(std::move(last), false);
+    co_await answer(std::move(last), false, now);
+  } else {
+    meter_.given_up(end_code::cancelled, now);
   }
 }
 
@@ -189,7 +204,7 @@ awaitable<> relay::write_waiting(std::uint32_t position) {
   if (!head_is_out_) {
     head_is_out_ = went_early_ = true;
     auto head = call_.stream_head(nullptr);
-    co_await client_.begin_stream(std::move(head));
+    co_await client_.begin_stream(std::move(head), steady::now());
   }
   const std::string text = call_.waiting_text(position);
   co_await client_.stream(text);
@@ -197,7 +212,9 @@ awaitable<> relay::write_waiting(std::uint32_t position) {
 
 /// One attempt, settled. `again`: the request goes on, or nobody wants it.
 awaitable<relay::pass> relay::attempt(const grant& given) {
-  auto planned = call_.attempt(given, steady::now());
+  const time_point begins = steady::now();
+  meter_.attempt_begins(given, begins);
+  auto planned = call_.attempt(given, begins);
   judgement judged;
   if (auto* mock = std::get_if<mock_attempt>(&planned)) {
     judged = co_await play(std::move(*mock));
@@ -209,17 +226,21 @@ awaitable<relay::pass> relay::attempt(const grant& given) {
     }
   }
   client_.wake_at(never);
+  const bool is_gone = client_.is_unwanted() && !judged.good;
+  if (is_gone && !stream_begun_)
+    co_return pass::again; // leave() tells the gate
+  const time_point now = steady::now();
+  meter_.settled(judged.result, now);
   if (stream_begun_) {
     // It cannot be tried again, whatever the engine would do. The slot is free before the client
     // has the last byte.
     if (settle_and_hear(judged.result))
       co_await slot_is_free();
     leave();
+    count_stream(now);
     co_await end_stream();
     co_return pass::over;
   }
-  if (client_.is_unwanted() && !judged.good)
-    co_return pass::again; // leave() tells the gate
   if (!judged.good && !judged.over) {
     settle(judged.result);
     co_return pass::again;
@@ -227,9 +248,24 @@ awaitable<relay::pass> relay::attempt(const grant& given) {
   if (settle_and_hear(judged.result))
     co_await slot_is_free();
   leave();
+  if (judged.good)
+    meter_.answered_well();
+  else
+    meter_.timed_out_calling();
   auto whole = judged.good ? call_.good_reply() : call_.last_reply();
-  co_await answer(std::move(whole), judged.good);
+  co_await answer(std::move(whole), judged.good, now);
   co_return pass::over;
+}
+
+/// How a stream that has begun was for its client.
+void relay::count_stream(time_point now) {
+  meter_.stream_ends(broken_.has_value());
+  if (!is_cut_)
+    meter_.answered_well();
+  else
+    meter_.given_up(client_.home().current_stage() >= stage::ending ? end_code::draining
+                                                                    : end_code::cancelled,
+                    now);
 }
 
 transport_error relay::named(transport_error error, bool until_is_the_deadline) const {
@@ -247,8 +283,7 @@ awaitable<judgement> relay::carry(upstream_request request) {
   if (!answered) {
     if (upstream.was_unwanted())
       co_return judgement();
-    co_return call_.judge(named(upstream.error(), request.until_is_the_deadline),
-                          upstream.what_came());
+    co_return judge_failure(upstream, request.until_is_the_deadline);
   }
   tell_head(upstream.head());
   const head_verdict verdict = call_.look_at_head(upstream.head());
@@ -267,8 +302,7 @@ awaitable<judgement> relay::carry(upstream_request request) {
     if (!came) {
       if (upstream.was_unwanted())
         co_return judgement();
-      co_return call_.judge(named(upstream.error(), request.until_is_the_deadline),
-                            upstream.what_came());
+      co_return judge_failure(upstream, request.until_is_the_deadline);
     }
     if (piece.empty())
       break;
@@ -277,8 +311,15 @@ awaitable<judgement> relay::carry(upstream_request request) {
   co_return call_.judge(upstream.take_head(), std::move(body), std::chrono::system_clock::now());
 }
 
+judgement relay::judge_failure(exchange& failed, bool until_is_the_deadline) {
+  const transport_error what = named(failed.error(), until_is_the_deadline);
+  meter_.upstream_failed(what);
+  return call_.judge(what, failed.what_came());
+}
+
 /// The answer has begun; a good one ends a probe's doubt.
 void relay::tell_head(const answer_head& head) {
+  meter_.upstream_answered(head.status);
   if (is_open_ && is_good_status(head.status))
     client_.home().gate().head_arrived(ticket_);
 }
@@ -316,6 +357,8 @@ awaitable<judgement> relay::relay_stream(exchange& from, const upstream_request&
     if (is_end)
       break;
   }
+  if (broken_)
+    meter_.upstream_failed(*broken_);
   co_return call_.judge_stream(broken_, is_cut_, std::move(what_came));
 }
 
@@ -329,8 +372,11 @@ awaitable<judgement> relay::play(mock_attempt planned) {
       co_await client_.changed();
     if (client_.is_unwanted())
       co_return judgement();
-    if (ready > planned.until)
-      co_return call_.judge(named(transport_error::timed_out, planned.until_is_the_deadline));
+    if (ready > planned.until) {
+      const transport_error late = named(transport_error::timed_out, planned.until_is_the_deadline);
+      meter_.upstream_failed(late);
+      co_return call_.judge(late);
+    }
   }
   tell_head(planned.head);
   if (!planned.events.empty()) {
@@ -362,12 +408,17 @@ awaitable<judgement> relay::play_stream(mock_attempt planned) {
 awaitable<bool> relay::pass_on(std::string_view text, const answer_head* head) {
   if (text.empty())
     co_return !client_.is_unwanted();
-  stream_begun_ = true;
+  const bool is_first = !std::exchange(stream_begun_, true);
+  const time_point now = is_first ? steady::now() : time_point();
+  if (is_first) {
+    meter_.stream_begins(now);
+    meter_.answered(head ? static_cast<unsigned>(head->status) : 200);
+  }
   client_.claim().release();
   if (!head_is_out_) {
     head_is_out_ = true;
     auto own_head = call_.stream_head(head);
-    co_await client_.begin_stream(std::move(own_head));
+    co_await client_.begin_stream(std::move(own_head), now);
   } else if (std::exchange(went_early_, false)) {
     const std::string facts = call_.early_text();
     co_await client_.stream(facts);
@@ -391,12 +442,14 @@ awaitable<> relay::end_stream() {
 }
 
 /// A whole answer; as events, if the head of a stream went out while the request waited.
-awaitable<> relay::answer(reply whole, bool is_good) {
+awaitable<> relay::answer(reply whole, bool is_good, time_point now) {
   client_.claim().release();
+  meter_.answered(whole.status);
   if (!head_is_out_) {
-    co_await client_.send(std::move(whole));
+    co_await client_.send(std::move(whole), now);
     co_return;
   }
+  client_.home().metrics().refused(whole.why);
   if (is_good) {
     const std::string facts = call_.early_text();
     co_await client_.stream(facts);

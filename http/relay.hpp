@@ -5,6 +5,7 @@
 #include "http/attempt.hpp"
 #include "http/call.hpp"
 #include "http/coroutine.hpp"
+#include "http/request_meter.hpp"
 
 #include <optional>
 #include <string_view>
@@ -30,6 +31,7 @@ public:
 
   void on_grant(const grant& given) override;
   void on_waiting_again() override;
+  void on_fallback(group_index to) override;
   void on_end(const ending& end) override;
   void on_position(std::uint32_t position) override;
   void on_freed() override;
@@ -53,13 +55,16 @@ private:
   awaitable<judgement> play_stream(mock_attempt planned);
   awaitable<bool> pass_on(std::string_view text, const answer_head* head);
   awaitable<> end_stream();
-  awaitable<> answer(reply whole, bool is_good);
+  awaitable<> answer(reply whole, bool is_good, time_point now);
+  judgement judge_failure(exchange& failed, bool until_is_the_deadline);
   reply farewell();
   void tell_head(const answer_head& head);
+  void count_stream(time_point now);
   transport_error named(transport_error error, bool until_is_the_deadline) const;
 
   connection& client_;
   call& call_;
+  request_meter meter_;
   ticket_id ticket_ = 0;
   bool is_open_ = false; ///< the gate knows the ticket, and would call us
   std::optional<grant> granted_;

@@ -1,6 +1,8 @@
 // An answer of ours to a client, before it becomes bytes.
 #pragma once
 
+#include "http/our_error.hpp"
+
 #include <cstdint>
 #include <initializer_list>
 #include <iterator>
@@ -73,6 +75,8 @@ struct reply {
   std::string body;
   /// The connection is closed once this is written.
   bool close = false;
+  /// Which of our errors it is, for metrics; none: it is no error, or an upstream's.
+  our_error why = our_error::none;
 };
 
 /// The value of the first field of this name, in any case; an empty view if there is none.

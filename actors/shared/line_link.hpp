@@ -7,6 +7,8 @@
 
 namespace vorrang {
 
+struct link_counts;
+
 /// A call of line.lua: KEYS[1] and ARGV, as the head of the script explains them.
 struct line_call {
   std::string key;
@@ -31,6 +33,8 @@ public:
   virtual bool is_up() const = 0;
   /// Told each time the server can be called, or listened to, (again).
   virtual void on_up(std::function<void()> up) = 0;
+  /// For metrics; null: nothing is counted. Any thread may read it while the link lives.
+  virtual const link_counts* counts() const { return nullptr; }
 };
 
 } // namespace vorrang

@@ -1,6 +1,7 @@
 #include "actors/shared/redis_link.hpp"
 
 #include "actors/shared/line_program.hpp"
+#include "actors/shared/link_counts.hpp"
 #include "actors/shared/redis_node.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -99,8 +100,12 @@ public:
 
   void call(const std::shared_ptr<line_call>& what, const std::function<void(line_answer)>& then) {
     ++calls_out_;
-    const auto told = [this, then](line_answer answer) {
+    const auto told = [this, then, called = std::chrono::steady_clock::now()](line_answer answer) {
       --calls_out_;
+      if (answer.came)
+        counts.round_trips.observe(std::chrono::steady_clock::now() - called);
+      else
+        counts.failed.add();
       if (!is_ending_)
         then(std::move(answer));
       else if (calls_out_ == 0)
@@ -121,6 +126,7 @@ public:
   }
 
   std::atomic<bool> is_up = false;
+  link_counts counts;
 
 private:
   using then_told = std::function<void(std::optional<redis_address>, const std::string&)>;
@@ -369,6 +375,10 @@ void redis_link::listen(const std::string& channel, std::function<void(std::stri
 
 bool redis_link::is_up() const {
   return worker_->is_up;
+}
+
+const link_counts* redis_link::counts() const {
+  return &worker_->counts;
 }
 
 void redis_link::on_up(std::function<void()> up) {

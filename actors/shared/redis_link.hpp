@@ -26,6 +26,7 @@ public:
   void listen(const std::string& channel, std::function<void(std::string)> heard) override;
   bool is_up() const override;
   void on_up(std::function<void()> up) override;
+  const link_counts* counts() const override;
 
 private:
   class worker;

@@ -142,6 +142,7 @@ void shared_line::show(const page_of_line& wanted, queue_view view,
 void shared_line::put_page(const json& page, queue_view& view) const {
   view.waiting = static_cast<std::uint64_t>(number_in(page, "total"));
   view.inversions = inversions_;
+  view.overruns = overruns_;
   view.tickets.clear();
   auto place = static_cast<std::uint32_t>(view.offset);
   for (const auto& each : page.at("tickets")) {

@@ -214,3 +214,17 @@ TEST_CASE("report: without tokens left a deployment is full") {
   CHECK(d.view().deployments[0].full);
   CHECK_FALSE(d.view().deployments[0].healthy);
 }
+
+TEST_CASE("report: cooldowns are counted where they begin") {
+  desk d(plain_group(2));
+  d.free(0, 1);
+  d.free(1, 1);
+  CHECK(d.view().deployments[0].cooldowns == 0);
+  d.cools(0, seconds(5));
+  d.cools(0, seconds(9)); // the same, which has become longer
+  d.now = after(seconds(9));
+  d.free(0, 1);
+  d.cools(0, seconds(5));
+  CHECK(d.view().deployments[0].cooldowns == 2);
+  CHECK(d.view().deployments[1].cooldowns == 0);
+}

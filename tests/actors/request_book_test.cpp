@@ -20,6 +20,7 @@ struct listener : request_listener {
   std::vector<ending> ends;
   std::vector<std::uint32_t> positions;
   int waits_again = 0;
+  std::vector<group_index> fell_back_to;
   int freed_slots = 0;
   std::function<void()> then = [] {
   };
@@ -31,6 +32,10 @@ struct listener : request_listener {
   void on_waiting_again() override {
     ++waits_again;
     then();
+  }
+  void on_fallback(group_index to) override {
+    fell_back_to.push_back(to);
+    on_waiting_again();
   }
   void on_end(const ending& end) override {
     ends.push_back(end);
@@ -487,6 +492,7 @@ TEST_CASE("book: each group is visited once, at most five, and a fallback's own 
   for (const auto& offer : d.book.output().offers)
     visited.push_back(offer.group);
   CHECK(visited == std::vector<group_index>{0, 1, 2, 3, 4});
+  CHECK(d.told.fell_back_to == std::vector<group_index>{1, 2, 3, 4});
   CHECK(d.told.ends[0].code == end_code::attempts_exhausted);
 }
 

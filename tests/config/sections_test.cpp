@@ -323,6 +323,22 @@ TEST_CASE("the rest of general_settings and vorrang_settings") {
                    "general_settings.max_request_size_mb"));
 }
 
+TEST_CASE("vorrang_settings.metrics_priority_classes") {
+  const auto read_classes = [](const std::string& list) {
+    return good("vorrang_settings:\n  metrics_priority_classes: " + list + "\n")
+        .gateway.metrics_priority_classes;
+  };
+  CHECK(good("vorrang_settings: {}\n").gateway.metrics_priority_classes ==
+        std::vector<std::int32_t>{0, 10, 100, 1000});
+  CHECK(read_classes("[-5, 0, '7', 1000]") == std::vector<std::int32_t>{-5, 0, 7, 1000});
+  CHECK(read_classes("[]").empty());
+  CHECK(read_classes("[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]").size() == 10);
+  for (const auto* wrong : {"[1, 1]", "[2, 1]", "[1.5]", "[a]", "[true]", "[3000000000]", "[[1]]",
+                            "[~]", "7", "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]"})
+    CHECK(is_refused("vorrang_settings:\n  metrics_priority_classes: " + std::string(wrong) + "\n",
+                     "vorrang_settings.metrics_priority_classes"));
+}
+
 TEST_CASE("an admin port beyond loopback wants the master key") {
   const std::string open = "vorrang_settings:\n  admin_host: 0.0.0.0\n";
   CHECK(

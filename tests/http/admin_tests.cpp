@@ -115,6 +115,9 @@ struct admin_port {
     how.any_port = true;
     how.version = "1.2.3";
     how.names = {"my-box"};
+    how.metrics = [](const std::vector<queue_view>& views) {
+      return "groups " + std::to_string(views.size()) + "\n";
+    };
     return how;
   }
 
@@ -233,6 +236,20 @@ TEST_CASE("a queue that does not answer is a 503", "[admin]") {
   CHECK(port.status("/health") == 200);
 }
 
+TEST_CASE("metrics are text, of the groups that answer in time", "[admin]") {
+  admin_port port;
+  auto answer = port.client->Get("/metrics");
+  REQUIRE(answer);
+  CHECK(answer->status == 200);
+  CHECK(answer->body == "groups 2\n");
+  CHECK(answer->get_header_value("Content-Type") == "text/plain; version=0.0.4; charset=utf-8");
+  port.desk.late = true;
+  answer = port.client->Get("/metrics");
+  REQUIRE(answer);
+  CHECK(answer->body == "groups 0\n");
+  CHECK(port.status("/metrics", {{"Host", "evil.example"}}) == 403);
+}
+
 TEST_CASE("health and readiness", "[admin]") {
   admin_port port;
   CHECK(port.page("/health/liveliness") == "I'm alive!");
@@ -313,6 +330,8 @@ TEST_CASE("off loopback the master key is asked for", "[admin]") {
   const httplib::Headers key = {{"Authorization", "Bearer sk-master"}};
   CHECK(port.status("/queue") == 401);
   CHECK(port.status("/health") == 401);
+  CHECK(port.status("/metrics") == 401);
+  CHECK(port.status("/metrics", {{"Authorization", "Bearer sk-master"}}) == 200);
   CHECK(port.status("/queue", {{"Authorization", "Bearer sk-maste"}}) == 401);
   CHECK(port.status("/queue", {{"x-api-key", "sk-master"}}) == 200);
   CHECK(port.status("/queue", key) == 200);
