@@ -6,7 +6,8 @@
 --          so that all of a group is in one slot of a Redis Cluster.
 -- ARGV[1]  the instance that calls; no "/" in it
 -- ARGV[2]  its settings of the group, JSON: {deployments: [{id, rpm, tpm, slots, weight, order, cooldown}],
---          max_waiting, first_probe, strategy}; absent limits are no limits; times in µs
+--          max_waiting, first_probe, strategy}; absent limits are no limits; times in µs. {id, retired} is one that
+--          it has no more: its place counts for the numbers, and nothing else of it
 -- ARGV[3]  a name for these settings
 -- ARGV[4]  epoch of the last reply it had; empty: it had none
 -- ARGV[5]  … its seq
@@ -239,6 +240,7 @@ function seldom.settings()
         local told = line.settings_of(digest)
         for i, number in ipairs(told and line.numbers_for(told) or {}) do
           local theirs, ours = told.deployments[i], line.limits[number] or {}
+          theirs = theirs.retired and {} or theirs
           local lowest = {}
           for name, value in pairs(theirs) do
             lowest[name] = value
@@ -290,19 +292,35 @@ end
 line.me.heard, line.me.seq, line.me.suspect = line.now, state.seq, nil
 
 -- All that a ticket of this instance may use if it does not say.
-line.all_of_digest = { [line.known.digest] = line.own_numbers }
+function line.in_use(numbers, told)
+  for _, each in ipairs(told.deployments) do
+    if each.retired then
+      local result = {}
+      for i, number in ipairs(numbers) do
+        if not told.deployments[i].retired then
+          result[#result + 1] = number
+        end
+      end
+      return result
+    end
+  end
+  return numbers
+end
+line.all_of_digest = { [line.known.digest] = line.in_use(line.own_numbers, line.settings) }
 function line.all_of(instance)
   local digest = line.members[instance] and line.members[instance].digest or line.known.digest
   if not line.all_of_digest[digest] then
     local told = line.settings_of(digest)
-    line.all_of_digest[digest] = told and line.numbers_for(told) or line.own_numbers
+    line.all_of_digest[digest] = told and line.in_use(line.numbers_for(told), told)
+      or line.all_of_digest[line.known.digest]
   end
   return line.all_of_digest[digest]
 end
 
 line.limits = {}
 for i, number in ipairs(line.own_numbers) do
-  line.limits[number] = line.settings.deployments[i]
+  local told = line.settings.deployments[i]
+  line.limits[number] = not told.retired and told or nil
 end
 local mismatch = false
 for _, member in pairs(line.members) do
