@@ -4,6 +4,7 @@
 #include "config/settings.hpp"
 #include "http/operator_desk.hpp"
 #include "http/probe_plan.hpp"
+#include "http/reload_report.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -22,6 +23,8 @@ struct admin_options {
   std::string version;
   /// Asks the upstreams, for `/health?probe=true`; null: not over by `until`. May be empty.
   std::function<probe_findings(time_point until)> probe;
+  /// Reads the configuration again, for `POST /reload`; may take a while. May be empty.
+  std::function<reload_report()> reload;
 };
 
 /// Serves the admin port on a small thread pool of its own (4 threads). It asks `desk`, each time
@@ -41,6 +44,10 @@ public:
   std::string start();
   /// Closes the port and waits for the answers that are being made.
   void stop();
+  /// False: it asks for a master key, and these settings have none.
+  bool may_follow(const config::settings& settings) const;
+  /// A reload: these settings from now on; host and port stay. From any thread.
+  void follow(std::shared_ptr<const config::settings> settings);
   /// The port that it listens on, 0 if it does not.
   std::uint16_t port() const noexcept;
 

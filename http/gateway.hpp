@@ -2,9 +2,11 @@
 #pragma once
 
 #include "actors/request_gate.hpp"
+#include "config/reader.hpp"
 #include "http/front.hpp"
 #include "http/loop.hpp"
 #include "http/operator_desk.hpp"
+#include "http/reload_report.hpp"
 #include "http/tls.hpp"
 
 #include <cstdint>
@@ -17,6 +19,14 @@ class actor_system;
 }
 
 namespace vorrang::http {
+
+/// What a reload asks of the engine.
+struct engine_reload {
+  /// Changes a gate over, on the thread of its loop; all of them, before begin().
+  std::function<void(request_gate&)> adopt;
+  /// From now on it grants by the new settings. From any thread.
+  std::function<void()> begin;
+};
 
 /// The engine as the gateway drives it. Tests have one of their own.
 struct gateway_engine {
@@ -32,6 +42,9 @@ struct gateway_engine {
   std::function<std::shared_ptr<const std::vector<queue_view>>()> queues;
   /// Whether Redis answers; empty where the queues are not shared.
   std::function<bool()> redis_reachable;
+  /// Makes it ready for settings that config::merge_reload() has made of those in force; nothing:
+  /// they have too many groups. One at a time, from any thread but a loop's. May be empty.
+  std::function<std::optional<engine_reload>(const config::settings&)> prepare_reload;
 };
 using engine_factory = std::function<gateway_engine(caf::actor_system&, const config::settings&)>;
 
@@ -47,6 +60,8 @@ struct gateway_options {
   bool any_admin_port = false;
   /// Null: clients speak plain HTTP.
   std::shared_ptr<tls_context> tls;
+  /// Reads the configuration again, for reload() without one; empty: there is nothing to read.
+  std::function<config::read_result()> read_again;
   loop_times times;
   machine_facts facts;
 };
@@ -69,6 +84,13 @@ public:
   /// The data port and the admin port (0: none), once started.
   std::uint16_t port() const noexcept;
   std::uint16_t admin_port() const noexcept;
+
+  /// Goes over to what was read, or says why not and changes nothing; logs both. Groups and
+  /// deployments keep their lines, windows, cooldowns and calls; no connection is lost. From any
+  /// thread but a loop's; one at a time, others wait. Refused once the end has begun.
+  reload_report reload(config::read_result read);
+  /// The same with what read_again() gives. What there is when it is called, or later, counts.
+  reload_report reload();
 
   /// No new connections; idle ones close; waiting and running requests go on for up to
   /// `drain_timeout`, then each that waits gets 503.
