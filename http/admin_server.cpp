@@ -251,12 +251,16 @@ bool admin_server::state::let_in(const httplib::Request& request, httplib::Respo
 }
 
 std::optional<std::string> admin_server::state::group_of(const std::string& model) {
+  const auto now = settings();
+  for (const auto& group : now->groups)
+    if (!group.retired && group.name == model)
+      return model;
+  if (const auto target = config::resolve(*now, model))
+    return now->groups[target->group].name;
+  // One that a reload has removed is there as long as something runs in it.
   for (const auto& name : desk.groups())
     if (name == model)
       return name;
-  const auto now = settings();
-  if (const auto target = config::resolve(*now, model))
-    return now->groups[target->group].name;
   return std::nullopt;
 }
 
@@ -431,7 +435,12 @@ void admin_server::state::set_routes() {
   server.Get("/queue/.+", [this](const Request& q, Response& a) { one_queue(q, a); });
   server.Patch("/queue/.+", [this](const Request& q, Response& a) { change(q, a, false); });
   server.Delete("/queue/.+", [this](const Request& q, Response& a) { change(q, a, true); });
-  server.Post("/reload", [this](const Request&, Response& a) { reload(a); });
+  server.Post("/reload", [this](const Request& q, Response& a, const httplib::ContentReader& body) {
+    // httplib waits for the end of the connection where no length is said; there is no body then.
+    if (q.has_header("Content-Length") || q.has_header("Transfer-Encoding"))
+      body([](const char*, std::size_t) { return true; });
+    reload(a);
+  });
   server.Get("/health", [this](const Request& q, Response& a) { health(q, a); });
   server.Get("/health/readiness", [this](const Request&, Response& a) { readiness(a); });
   for (const auto* path : {"/health/liveliness", "/health/liveness"})

@@ -166,6 +166,7 @@ TEST_CASE("a reload says what came of it", "[admin]") {
   auto answer = asked();
   CHECK(answer->status == 200);
   CHECK(json::parse(answer->body) == json({{"status", "ok"}, {"warnings", {"one"}}}));
+  CHECK(port.client->Post("/reload", "", "application/json")->status == 200);
   port.reloads.errors = {"config.yaml:3:1: wrong", "config.yaml:4:1: too"};
   answer = asked();
   CHECK(answer->status == 400);

@@ -264,6 +264,12 @@ class Reload(unittest.TestCase):
         self.assertEqual(gateway.post_reload({"Origin": "http://evil.example"}).status, 403)
         self.assertEqual(gateway.admin_get("/reload").status, 404)
         self.assertEqual(gateway.post_reload().json, {"status": "ok", "warnings": []})
+        # As curl -X POST does it: no body, and no length of one.
+        with client.Connection(gateway.admin_port) as connection:
+            connection.send(
+                b"POST /reload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\r\n"
+            )
+            self.assertEqual(connection.read_response(3).status, 200)
         line = "model groups: 0 added, 0 changed, 0 removed; deployments: 0 added, 0 changed, 0 removed"
         wait_until(lambda: line in gateway.output, what="no such line in the log")
 
