@@ -12,24 +12,43 @@ constexpr std::size_t early_max = 1'000'000;
 
 deployment::deployment(const group_settings& group, const deployment_settings& settings,
                        bool track_usage)
-    : settings_(settings), rpm_(settings.rpm), tpm_(settings.tpm),
+    : settings_(&settings), rpm_(settings.rpm), tpm_(settings.tpm),
       max_parallel_requests_(settings.max_parallel_requests),
       count_requests_(track_usage || rpm_.has_value()),
       count_tokens_(track_usage || tpm_.has_value()), health_(group, settings) {}
 
+void deployment::follow(time_point now, const group_settings& group,
+                        const deployment_settings& settings, bool track_usage,
+                        std::uint64_t number) {
+  settings_ = &settings;
+  reload_ = number;
+  apply_limits();
+  // Who is counted once stays so: the limit may come back within the minute.
+  const bool counted_requests =
+      std::exchange(count_requests_, count_requests_ || track_usage || settings.rpm.has_value());
+  const bool counted_tokens =
+      std::exchange(count_tokens_, count_tokens_ || track_usage || settings.tpm.has_value());
+  recent_.for_each(now, [&](time_point date, std::uint32_t requests, std::int64_t tokens) {
+    if (count_requests_ && !counted_requests)
+      requests_.add(date, requests);
+    if (count_tokens_ && !counted_tokens)
+      tokens_.add(date, tokens);
+  });
+  health_.follow(group, settings);
+}
+
 void deployment::take_grant(const take& granted) {
   ++takes_seen_;
   newest_ = granted.id;
-  attempt made{granted.ticket,
-               granted.at,
-               granted.token_estimate,
-               health_.take(granted.at, granted.probe),
-               0,
-               0};
+  attempt made{
+      granted.ticket, granted.at, granted.token_estimate, health_.take(granted.at, granted.probe),
+      no_entry,       no_entry};
   if (count_requests_)
     made.request_entry = requests_.add(granted.at, 1);
   if (count_tokens_)
     made.token_entry = tokens_.add(granted.at, granted.token_estimate);
+  if (!count_requests_ || !count_tokens_)
+    recent_.add(granted.at, 1, granted.token_estimate);
   in_flight_.emplace(granted.id, made);
 }
 
@@ -70,10 +89,9 @@ std::optional<attempt_result> deployment::settle(time_point now, grant_id id, ou
     else
       result.retry_after = std::min(*result.retry_after, retry_after_max);
   }
-  if (count_requests_ && !result.sent)
+  if (!result.sent && over.request_entry != no_entry)
     requests_.correct(now, over.request_entry, -1);
-  if (count_tokens_)
-    charge_tokens(now, over, result);
+  charge_tokens(now, over, result);
   if (result.kind == outcome_kind::success) {
     // A mean that forgets: an eighth of each new figure, as TCP smooths its round trips (RFC 6298).
     const auto took = now - over.at;
@@ -107,25 +125,39 @@ void deployment::charge_tokens(time_point now, const attempt& over, const outcom
   else if (result.kind != outcome_kind::success && result.kind != outcome_kind::cancelled)
     used = 0;
   const auto delta = used - static_cast<std::int64_t>(over.token_estimate);
-  if (delta != 0 && !tokens_.correct(now, over.token_entry, delta) && delta > 0)
+  if (delta == 0)
+    return;
+  if (!count_tokens_) {
+    if (delta > 0)
+      recent_.add(now, 0, delta);
+  } else if ((over.token_entry == no_entry || !tokens_.correct(now, over.token_entry, delta)) &&
+             delta > 0) {
     tokens_.add(now, delta);
+  }
 }
 
 void deployment::limit_to(std::uint32_t rank, std::uint32_t count) {
+  share_rank_ = rank;
+  share_count_ = count;
+  apply_limits();
+}
+
+void deployment::apply_limits() {
   const auto part = [&](auto limit) {
     if (limit)
-      limit = *limit / count + (rank < *limit % count ? 1 : 0);
+      limit = *limit / share_count_ + (share_rank_ < *limit % share_count_ ? 1 : 0);
     return limit;
   };
-  rpm_ = part(settings_.rpm);
-  tpm_ = part(settings_.tpm);
-  max_parallel_requests_ = part(settings_.max_parallel_requests);
+  rpm_ = part(settings_->rpm);
+  tpm_ = part(settings_->tpm);
+  max_parallel_requests_ = part(settings_->max_parallel_requests);
 }
 
 room deployment::current(time_point now) {
   health_.tick(now);
   room result;
   result.takes_seen = takes_seen_;
+  result.reload = reload_;
   result.in_flight = static_cast<std::uint32_t>(in_flight_.size());
   result.latency = latency_;
   result.last_failure_status = last_failure_status_;
@@ -151,6 +183,8 @@ room deployment::current(time_point now) {
     if (tpm_ && *tpm_ == 0)
       slots = 0;
   }
+  if (settings_->retired)
+    slots = 0;
   const bool has_capacity = slots > 0;
   result.cooling = health_.cooling();
   result.may_open = health_.may_open();

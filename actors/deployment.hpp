@@ -2,7 +2,7 @@
 #pragma once
 
 #include "actors/health.hpp"
-#include "actors/windows.hpp"
+#include "actors/recent_use.hpp"
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
@@ -16,6 +16,8 @@ struct room {
 
   /// How many of the queue's grants these figures already contain.
   std::uint64_t takes_seen = 0;
+  /// By the settings of which reload they were made; 0: those of the start.
+  std::uint64_t reload = 0;
   /// Grants it may still take; 0 while it cools down.
   std::uint32_t slots = 0;
   /// Tokens left in the window; may be negative after corrections.
@@ -72,6 +74,11 @@ public:
   /// (usage-based routing).
   deployment(const group_settings& group, const deployment_settings& settings, bool track_usage);
 
+  /// A reload, of this number: other limits and rules from now on, for new grants only. What is in
+  /// flight, what the last minute took and its health stay. `settings` must outlive it.
+  void follow(time_point now, const group_settings& group, const deployment_settings& settings,
+              bool track_usage, std::uint64_t number);
+
   /// Ids rise from take to take.
   void take_grant(const take& granted);
 
@@ -118,9 +125,16 @@ private:
     std::optional<outcome> result;
   };
 
-  void charge_tokens(time_point now, const attempt& over, const outcome& result);
+  /// Of an attempt that was granted while nobody counted.
+  static constexpr sliding_window::entry_number no_entry =
+      std::numeric_limits<sliding_window::entry_number>::max();
 
-  const deployment_settings& settings_;
+  void charge_tokens(time_point now, const attempt& over, const outcome& result);
+  void apply_limits();
+
+  const deployment_settings* settings_;
+  std::uint32_t share_rank_ = 0;
+  std::uint32_t share_count_ = 1;
   std::optional<std::uint64_t> rpm_;
   std::optional<std::uint64_t> tpm_;
   std::optional<std::uint32_t> max_parallel_requests_;
@@ -128,6 +142,8 @@ private:
   bool count_tokens_;
   sliding_window requests_;
   sliding_window tokens_;
+  /// What is not counted exactly.
+  recent_use recent_;
   health health_;
   boost::unordered_flat_map<grant_id, attempt> in_flight_;
   /// Of grants whose take is on its way: a moment, and few.
@@ -135,6 +151,7 @@ private:
   grant_id newest_ = 0;
   std::uint64_t takes_seen_ = 0;
   std::uint64_t unknown_settles_ = 0;
+  std::uint64_t reload_ = 0;
   duration latency_{};
   std::uint16_t last_failure_status_ = 0;
 };

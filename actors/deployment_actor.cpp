@@ -31,6 +31,10 @@ deployment_actor::behavior_type deployment_keeper(pointer self, directory_ptr di
   state.report.deployment = which;
   state.books.emplace(rules, rules.deployments[which],
                       rules.strategy == routing_strategy::usage_based);
+  // One that a reload has brought is as far as those that have heard of the reload.
+  if (state.directory->number > 0)
+    state.books->follow(self->clock().now(), rules, rules.deployments[which],
+                        rules.strategy == routing_strategy::usage_based, state.directory->number);
   return {
       [=](start_atom) { report(self); },
       [=](take_atom, const take_batch& batch) {
@@ -68,6 +72,14 @@ deployment_actor::behavior_type deployment_keeper(pointer self, directory_ptr di
       },
       [=](share_atom, limit_share share) {
         self->state.books->limit_to(share.rank, share.count);
+        report(self);
+      },
+      [=](reload_atom, const reload_order& order) {
+        auto& own = self->state;
+        const auto& now = order.now->settings.groups[own.group];
+        own.books->follow(self->clock().now(), now, now.deployments[own.report.deployment],
+                          now.strategy == routing_strategy::usage_based, order.now->number);
+        own.directory = order.now;
         report(self);
       },
       [=](tick_atom, std::uint64_t generation) {

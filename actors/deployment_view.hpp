@@ -43,6 +43,12 @@ public:
     }
   }
 
+  /// Nothing may be granted by these figures any more: the next ones are awaited.
+  void hold() noexcept {
+    now_.slots = 0;
+    now_.probe_at = never;
+  }
+
   /// For the strikes of a ticket: the queue's number of the last success here.
   std::uint64_t last_answer = 0;
 

@@ -28,7 +28,7 @@ deployment_set filter(const group_settings& group, const deployment_set& from, K
 /// tags may go to all where the group has no default ones (as LiteLLM does).
 deployment_set by_tags(const group_settings& group, const deployment_set& from, const ask& wanted) {
   const auto is_default = [](const auto& d) {
-    return contains(d.tags, "default");
+    return !d.retired && contains(d.tags, "default");
   };
   if (wanted.tags.empty() &&
       std::none_of(group.deployments.begin(), group.deployments.end(), is_default))
@@ -60,7 +60,8 @@ deployment_set by_tokens(const group_settings& group, const deployment_set& from
 
 deployment_set eligible_deployments(const group_settings& group, const ask& wanted,
                                     bool& oversize) {
-  auto result = deployment_set::all(group.deployments.size());
+  auto result = filter(group, deployment_set::all(group.deployments.size()),
+                       [](const auto& d) { return !d.retired; });
   if (wanted.pinned != no_index)
     result = filter(group, result,
                     [&](const auto& d) { return &d == group.deployments.data() + wanted.pinned; });

@@ -6,10 +6,10 @@
 
 namespace vorrang {
 
-/// By pin, endpoint, tags (with tag filtering, unless pinned), prompt length (with pre-call
-/// checks), and tpm: a deployment whose whole tpm is below the estimate is left out while another's
-/// holds it; if none does, only the largest remains, and `oversize` says that it must be empty
-/// first.
+/// None that is retired. By pin, endpoint, tags (with tag filtering, unless pinned), prompt length
+/// (with pre-call checks), and tpm: a deployment whose whole tpm is below the estimate is left out
+/// while another's holds it; if none does, only the largest remains, and `oversize` says that it
+/// must be empty first.
 deployment_set eligible_deployments(const group_settings& group, const ask& wanted, bool& oversize);
 
 } // namespace vorrang

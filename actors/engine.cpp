@@ -1,6 +1,7 @@
 #include "actors/engine.hpp"
 
 #include "actors/book_sender.hpp"
+#include "actors/reload.hpp"
 
 #include <caf/actor_system_config.hpp>
 #include <caf/scoped_actor.hpp>
@@ -79,6 +80,26 @@ struct engine_desk : std::enable_shared_from_this<engine_desk> {
     listeners.emplace(ticket, std::move(fresh));
     send();
     return ticket;
+  }
+
+  bool reload(engine_settings settings) {
+    if (settings.groups.empty())
+      return false;
+    std::lock_guard lock(mutex);
+    auto before = directory;
+    auto now = extend_engine(system, before, merge_reload(before->settings, std::move(settings)));
+    if (!now)
+      return false;
+    // Grants by the new settings find the book knowing them.
+    directory = now;
+    book.follow(now->settings);
+    begin_reload(before, now);
+    return true;
+  }
+
+  directory_ptr known() {
+    std::lock_guard lock(mutex);
+    return directory;
   }
 
   void settle(const grant& info, const outcome& result) {
@@ -322,13 +343,18 @@ engine::~engine() {
 }
 
 const engine_settings& engine::settings() const noexcept {
-  return desk_->directory->settings;
+  return desk_->known()->settings;
+}
+
+bool engine::reload(engine_settings settings) {
+  return desk_->reload(std::move(settings));
 }
 
 std::optional<group_index> engine::group(std::string_view name) const {
-  const auto& groups = settings().groups;
+  const auto directory = desk_->known();
+  const auto& groups = directory->settings.groups;
   for (std::size_t i = 0; i < groups.size(); ++i)
-    if (groups[i].name == name)
+    if (groups[i].name == name && !groups[i].retired)
       return static_cast<group_index>(i);
   return std::nullopt;
 }
@@ -365,7 +391,7 @@ void engine::cancel(ticket_id ticket) {
 std::size_t engine::waiting(group_index group) const {
   caf::scoped_actor self{desk_->system};
   std::size_t result = 0;
-  self->request(desk_->directory->queues[group], caf::infinite, count_atom_v)
+  self->request(desk_->known()->queues[group], caf::infinite, count_atom_v)
       .receive([&](queue_counters& heard) { result = heard.waiting; }, [](const caf::error&) {});
   return result;
 }

@@ -95,9 +95,19 @@ public:
   engine(const engine&) = delete;
   engine& operator=(const engine&) = delete;
 
+  /// Holds until the next reload().
   const engine_settings& settings() const noexcept;
 
-  /// The group of this exact name; nothing if there is none.
+  /// Other settings from now on. Groups are known by their names, deployments by group and id (of
+  /// several with one id the n-th stays the n-th): what both have keeps its index, its line, its
+  /// windows, its cooldown and what is in flight. Limits that are lower bind new grants only. A
+  /// deployment that is gone finishes its calls and takes none; tickets of a group that is gone end
+  /// with `unknown_group`. What is gone keeps its index and is marked `retired`, so group() tells
+  /// the index of a name. `seed` and `shared` stay as they were. False, and nothing has changed: no
+  /// group is left, or there would be more than 65536, removed ones included.
+  bool reload(engine_settings settings);
+
+  /// The group of this exact name; nothing if there is none (any more).
   std::optional<group_index> group(std::string_view name) const;
 
   /// Takes a ticket for a caller that blocks.

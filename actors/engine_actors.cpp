@@ -9,6 +9,7 @@
 
 #include <cctype>
 #include <random>
+#include <thread>
 
 #include <caf/send.hpp>
 
@@ -30,6 +31,19 @@ std::string name_instance() {
   return name;
 }
 
+/// Spawns who is missing: the queues first, then their deployments.
+void spawn_missing(caf::actor_system& system, const directory_ptr& directory) {
+  const auto& groups = directory->settings.groups;
+  for (std::size_t i = directory->queues.size(); i < groups.size(); ++i)
+    directory->queues.push_back(system.spawn(queue, directory, static_cast<group_index>(i)));
+  directory->deployments.resize(groups.size());
+  for (std::size_t i = 0; i < groups.size(); ++i)
+    for (auto j = directory->deployments[i].size(); j < groups[i].deployments.size(); ++j)
+      directory->deployments[i].push_back(system.spawn(deployment_keeper, directory,
+                                                       static_cast<group_index>(i),
+                                                       static_cast<deployment_index>(j)));
+}
+
 } // namespace
 
 directory_ptr spawn_engine(caf::actor_system& system, engine_settings settings,
@@ -43,20 +57,45 @@ directory_ptr spawn_engine(caf::actor_system& system, engine_settings settings,
   };
   if (const auto& shared = directory->settings.shared; shared && !directory->link)
     directory->link = std::make_shared<redis_link>(shared->server, directory->report);
-  const auto& groups = directory->settings.groups;
-  for (std::size_t i = 0; i < groups.size(); ++i)
-    directory->queues.push_back(system.spawn(queue, directory, static_cast<group_index>(i)));
-  for (std::size_t i = 0; i < groups.size(); ++i) {
-    auto& row = directory->deployments.emplace_back();
-    for (std::size_t j = 0; j < groups[i].deployments.size(); ++j)
-      row.push_back(system.spawn(deployment_keeper, directory, static_cast<group_index>(i),
-                                 static_cast<deployment_index>(j)));
-  }
+  spawn_missing(system, directory);
   // Only now does anybody look into the directory.
   for (const auto& row : directory->deployments)
     for (const auto& deployment : row)
       caf::anon_send(deployment, start_atom_v);
   return directory;
+}
+
+directory_ptr extend_engine(caf::actor_system& system, const directory_ptr& before,
+                            engine_settings settings) {
+  if (settings.groups.size() > group_board::groups_max)
+    return nullptr;
+  auto directory = std::make_shared<engine_directory>(std::move(settings));
+  directory->number = before->number + 1;
+  directory->board = before->board;
+  directory->board->grow(directory->settings.groups.size());
+  directory->queues = before->queues;
+  directory->deployments = before->deployments;
+  directory->link = before->link;
+  directory->report = before->report;
+  directory->lines_lost = before->lines_lost;
+  // CAF 0.17 gives each thread that spawns a hold on the system's logger, and the end of the system
+  // waits for all of them: this one may live on.
+  std::thread([&] { spawn_missing(system, directory); }).join();
+  return directory;
+}
+
+void begin_reload(const directory_ptr& before, const directory_ptr& now) {
+  for (std::size_t i = 0; i < now->queues.size(); ++i) {
+    const bool was_there = i < before->queues.size();
+    if (was_there)
+      caf::anon_send(now->queues[i], reload_atom_v, reload_order{now});
+    const auto known = was_there ? before->deployments[i].size() : 0;
+    for (std::size_t j = 0; j < now->deployments[i].size(); ++j)
+      if (j < known)
+        caf::anon_send(now->deployments[i][j], reload_atom_v, reload_order{now});
+      else
+        caf::anon_send(now->deployments[i][j], start_atom_v);
+  }
 }
 
 void stop_engine(const directory_ptr& directory) {

@@ -72,6 +72,7 @@ deployment_settings deployment_from(const config::deployment& from,
   to.allowed_fails = from.allowed_fails;
   if (from.allowed_fails_policy)
     to.fails = counts_from(*from.allowed_fails_policy);
+  to.retired = from.retired;
   return to;
 }
 
@@ -119,6 +120,7 @@ group_settings group_from(const config::settings& from, std::size_t index) {
       from.gateway.max_queue_size, std::numeric_limits<std::uint32_t>::max()));
   to.tag_filtering = router.enable_tag_filtering;
   to.pre_call_checks = router.enable_pre_call_checks;
+  to.retired = group.retired;
   return to;
 }
 
@@ -152,7 +154,7 @@ std::vector<fallback_target> fallbacks_of(const std::vector<config::target>& tar
       break;
     const auto index = static_cast<group_index>(target.group);
     if (target.group == self || target.group >= from.groups.size() ||
-        from.groups[target.group].deployments.empty() ||
+        from.groups[target.group].deployments.empty() || from.groups[target.group].unservable ||
         std::any_of(to.begin(), to.end(), [&](const auto& t) { return t.group == index; }))
       continue;
     to.emplace_back(index, target.deployment

@@ -14,11 +14,12 @@ constexpr unsigned grant_group_shift = 48;
 
 group_queue::group_queue(const group_settings& settings, group_index self, std::uint64_t seed,
                          group_board& board)
-    : settings_(settings), self_(self), board_(board),
+    : settings_(&settings), self_(self), board_(board),
       random_(static_cast<choice_random::result_type>((seed ^ (self * 0x9e3779b9u)) | 1)),
       views_(settings.deployments.size()), cooldowns_(settings.deployments.size()),
       unheard_(deployment_set::all(settings.deployments.size())),
-      next_grant_((static_cast<std::uint64_t>(self) << grant_group_shift) + 1) {}
+      next_grant_((static_cast<std::uint64_t>(self) << grant_group_shift) + 1),
+      tells_freed_(settings.max_queue_size == 0) {}
 
 // --- What happens to it ---------------------------------------------------------------------
 
@@ -36,6 +37,11 @@ void group_queue::offer(time_point now, owner_index owner, ticket_offer&& offere
     fresh.own_retries = static_cast<std::uint8_t>(
         std::min<std::uint32_t>(*offered.wanted.num_retries, own_retries_max));
   fresh.base = base_for(offered.wanted, fresh.oversize);
+  fresh.pinned = offered.wanted.pinned;
+  fresh.api = offered.wanted.api;
+  fresh.prompt_estimate = offered.wanted.prompt_estimate;
+  if (!offered.wanted.tags.empty())
+    fresh.tags = std::make_unique<std::vector<std::string>>(std::move(offered.wanted.tags));
   fresh.now_or_never = offered.wanted.now_or_never;
   if (!offered.next_groups.empty()) {
     fresh.next_groups = std::make_unique<std::vector<group_index>>(std::move(offered.next_groups));
@@ -57,7 +63,7 @@ void group_queue::offer(time_point now, owner_index owner, ticket_offer&& offere
   }
   if (draining_)
     return end(now, slot, end_code::draining, std::nullopt);
-  if (offered.wanted.group != self_)
+  if (offered.wanted.group != self_ || settings_->retired)
     return end(now, slot, end_code::unknown_group, std::nullopt);
   if (bases_[records_[slot].base].empty())
     return end(now, slot, end_code::no_deployment, std::nullopt);
@@ -98,8 +104,10 @@ void group_queue::owner_gone(owner_index owner) {
 
 void group_queue::room_changed(time_point now, deployment_index which, const room& figures,
                                std::span<const attempt_result> results) {
-  unheard_.erase(which);
-  if (mode_ == line_mode::own) {
+  // What was said before a reload says nothing of the limits that hold now.
+  if (figures.reload >= reload_)
+    unheard_.erase(which);
+  if (mode_ == line_mode::own && figures.reload >= reload_) {
     const auto asked_to_wait_before = views_[which].figures().retry_after_until;
     const bool was_cooling = views_[which].figures().cooling;
     views_[which].update(figures);
@@ -126,7 +134,7 @@ void group_queue::sort_in(deployment_index which, bool was_cooling,
       into.erase(which);
   };
   const auto& fresh = views_[which].figures();
-  put(open_, !fresh.cooling && fresh.has_capacity());
+  put(open_, !fresh.cooling && fresh.has_capacity() && !settings_->deployments[which].retired);
   put(cooling_, fresh.cooling);
   put(may_open_, fresh.may_open);
   if (fresh.cooling && !was_cooling)
@@ -284,11 +292,11 @@ bool group_queue::grant_head(time_point now, slot_index slot, const deployment_s
     if (!open_.contains(i) || closed.contains(i) || !fits(ticket, views_[i]))
       return;
     const auto& figures = views_[i].figures();
-    candidates_.push_back({i, &settings_.deployments[i], figures.in_flight, figures.window_requests,
-                           figures.window_tokens, figures.latency});
+    candidates_.push_back({i, &settings_->deployments[i], figures.in_flight,
+                           figures.window_requests, figures.window_tokens, figures.latency});
   });
   if (!candidates_.empty()) {
-    give(now, slot, choose(settings_.strategy, candidates_, random_),
+    give(now, slot, choose(settings_->strategy, candidates_, random_),
          grant_reason::healthy_deployment);
     return true;
   }
@@ -384,7 +392,7 @@ void group_queue::apply(time_point now, deployment_index where, const attempt_re
   auto& ticket = records_[slot];
   const auto kind = result.result.kind;
   if (ticket.abandoned || kind == outcome_kind::success || kind == outcome_kind::cancelled) {
-    if (settings_.max_queue_size == 0)
+    if (tells_freed_)
       output_.verdicts.push_back({ticket.owner, freed{ticket.id}});
     return forget(slot);
   }
@@ -401,7 +409,7 @@ void group_queue::apply(time_point now, deployment_index where, const attempt_re
                                ? std::nullopt
                                : std::optional<std::uint32_t>(ticket.own_retries);
   const auto next =
-      history.record(now, where, result, settings_, own_retries, answered_others, random_);
+      history.record(now, where, result, *settings_, own_retries, answered_others, random_);
   if (kind == outcome_kind::rate_limited)
     history.last_rate_limit = events_;
   switch (next) {
@@ -417,6 +425,8 @@ void group_queue::apply(time_point now, deployment_index where, const attempt_re
 void group_queue::come_back(time_point now, slot_index slot, bool attempted) {
   if (draining_)
     return end(now, slot, end_code::draining, std::nullopt);
+  if (settings_->retired)
+    return end(now, slot, end_code::unknown_group, std::nullopt);
   if (line_.deadline(slot) <= now)
     return end(now, slot, end_code::timed_out, std::nullopt);
   if (reachable(slot).empty())
@@ -433,7 +443,7 @@ void group_queue::come_back(time_point now, slot_index slot, bool attempted) {
 // --- Eligibility ----------------------------------------------------------------------------
 
 std::uint32_t group_queue::base_for(const ask& wanted, bool& oversize) {
-  auto base = eligible_deployments(settings_, wanted, oversize);
+  auto base = eligible_deployments(*settings_, wanted, oversize);
   const auto found = std::find(bases_.begin(), bases_.end(), base);
   if (found != bases_.end())
     return static_cast<std::uint32_t>(found - bases_.begin());
@@ -588,7 +598,7 @@ void group_queue::refuse_newcomers(time_point now) {
     return found != slots_.end() && line_.waiting(found->second);
   };
   auto standing = std::count_if(newcomers_.begin(), newcomers_.end(), waits);
-  for (; standing > 0 && line_.size() > settings_.max_queue_size; --standing) {
+  for (; standing > 0 && line_.size() > settings_->max_queue_size; --standing) {
     const auto worst = line_.worst_unattempted();
     if (worst == waiting_line::no_slot)
       break;

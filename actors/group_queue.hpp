@@ -142,6 +142,11 @@ public:
   /// From now on every ticket that waits or comes ends with `draining`.
   void drain(time_point now);
 
+  /// A reload, of this number: `settings` are those of the group from now on, with the deployments
+  /// of before at their places. Who waits keeps its place and may go where these settings let it;
+  /// a deployment is granted nothing until its figures are by them too. Call serve() after it.
+  void follow(time_point now, const group_settings& settings, std::uint64_t number);
+
   /// Who grants from now on; `own` at first. Call serve() after it.
   void set_mode(line_mode mode);
   line_mode mode() const noexcept { return mode_; }
@@ -169,6 +174,8 @@ public:
   };
   /// Nothing: it is over.
   std::optional<ticket_standing> standing_of(ticket_id ticket) const;
+  /// Whether the settings let the ticket go there, back-offs aside.
+  bool allows(ticket_id ticket, deployment_index where) const;
   /// All that are not over, in the order in which they came.
   std::vector<ticket_id> tickets() const;
   /// Tickets whose standing may have changed since the last call; kept outside mode `own` only.
@@ -187,7 +194,7 @@ public:
   /// Grants made while a better ticket eligible for that deployment waited: 0 (spec §2.9).
   std::uint64_t inversions() const noexcept { return inversions_; }
   std::uint64_t grants() const noexcept { return grants_; }
-  const group_settings& settings() const noexcept { return settings_; }
+  const group_settings& settings() const noexcept { return *settings_; }
   group_index settings_index() const noexcept { return self_; }
   const waiting_line& line() const noexcept { return line_; }
   const deployment_view& view(deployment_index which) const { return views_[which]; }
@@ -222,6 +229,10 @@ private:
     time_point since{};
     std::unique_ptr<attempt_history> history;
     std::unique_ptr<std::vector<group_index>> next_groups;
+    /// With pinned, api and the estimates: what a reload judges it by anew. Null: none.
+    std::unique_ptr<std::vector<std::string>> tags;
+    deployment_index pinned = no_index;
+    std::uint32_t prompt_estimate = 0;
     owner_index owner = 0;
     std::uint32_t retries = 0; ///< here, up to the last grant
     std::uint64_t bytes = 0;
@@ -233,6 +244,7 @@ private:
     deployment_index deployment = no_index;
     std::uint8_t fallbacks = 0;
     std::uint8_t own_retries = no_own_retries;
+    endpoint api = endpoint::chat;
     bool oversize = false;
     bool abandoned = false;
     bool now_or_never = false;
@@ -254,6 +266,7 @@ private:
 
   // Eligibility.
   std::uint32_t base_for(const ask& wanted, bool& oversize);
+  void find_base_anew(record& ticket);
   deployment_set reachable(slot_index slot) const;
   void refresh_eligible(time_point now, slot_index slot);
 
@@ -278,7 +291,7 @@ private:
   void end_reopening();
   void publish();
 
-  const group_settings& settings_;
+  const group_settings* settings_;
   group_index self_;
   group_board& board_;
   choice_random random_;
@@ -316,6 +329,10 @@ private:
   std::vector<ticket_id> touched_;
   std::size_t with_fallback_ = 0;
   line_mode mode_ = line_mode::own;
+  /// Number of the last reload.
+  std::uint64_t reload_ = 0;
+  /// The group holds no queue, or once held none: somebody may wait for the word `freed`.
+  bool tells_freed_;
   bool look_for_hopeless_ = false;
   bool draining_ = false;
 };

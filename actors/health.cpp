@@ -11,11 +11,16 @@ constexpr std::uint32_t reopening_done = 1u << 24;
 
 } // namespace
 
-health::health(const group_settings& group, const deployment_settings& deployment)
-    : cooldown_time_(deployment.cooldown_time.value_or(group.cooldown_time)),
-      first_spacing_(std::max<duration>(group.probe_spacing, std::chrono::milliseconds(1))),
-      allowed_fails_(deployment.allowed_fails.value_or(group.allowed_fails)),
-      policy_(deployment.fails.value_or(group.fails)) {}
+health::health(const group_settings& group, const deployment_settings& deployment) {
+  follow(group, deployment);
+}
+
+void health::follow(const group_settings& group, const deployment_settings& deployment) {
+  cooldown_time_ = deployment.cooldown_time.value_or(group.cooldown_time);
+  first_spacing_ = std::max<duration>(group.probe_spacing, std::chrono::milliseconds(1));
+  allowed_fails_ = deployment.allowed_fails.value_or(group.allowed_fails);
+  policy_ = deployment.fails.value_or(group.fails);
+}
 
 health::stamp health::take(time_point now, bool probe) {
   tick(now);

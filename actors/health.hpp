@@ -20,6 +20,9 @@ class health {
 public:
   health(const group_settings& group, const deployment_settings& deployment);
 
+  /// A reload: other rules from now on. A cooldown that runs keeps its end.
+  void follow(const group_settings& group, const deployment_settings& deployment);
+
   /// What an attempt must remember of the state it was granted in.
   struct stamp {
     std::uint32_t phase = 0;
@@ -72,9 +75,9 @@ private:
   void fail(time_point now, const outcome& result);
   bool stale(const stamp& attempt) const noexcept { return attempt.phase < began_; }
 
-  duration cooldown_time_;
-  duration first_spacing_;
-  std::uint32_t allowed_fails_;
+  duration cooldown_time_{};
+  duration first_spacing_{};
+  std::uint32_t allowed_fails_ = 0;
   allowed_fails_policy policy_;
 
   /// Rises by one whenever a cooldown begins or ends; `began_` is its value at the last begin.

@@ -20,6 +20,7 @@
 namespace vorrang {
 
 struct offer_batch;
+struct engine_directory;
 
 /// What a message is full of. Where requests come one by one it is one, which needs no memory of
 /// its own.
@@ -65,6 +66,12 @@ struct limit_share {
   std::uint32_t count = 1;
 };
 
+/// Who there is and what holds from now on: a directory in which every place of the one before
+/// names the same actor and the same settings' place.
+struct reload_order {
+  std::shared_ptr<engine_directory> now;
+};
+
 /// Moves a waiting ticket.
 struct move_ticket {
   ticket_id ticket = 0;
@@ -99,6 +106,7 @@ CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::queue_counters))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::queue_view))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::limit_share))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::line_answer))
+CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::reload_order))
 CAF_ADD_ATOM(vorrang_engine, vorrang, offer_atom, "offer")
 CAF_ADD_ATOM(vorrang_engine, vorrang, cancel_atom, "cancel")
 CAF_ADD_ATOM(vorrang_engine, vorrang, take_atom, "take")
@@ -122,6 +130,7 @@ CAF_ADD_ATOM(vorrang_engine, vorrang, share_atom, "share")
 CAF_ADD_ATOM(vorrang_engine, vorrang, line_atom, "line")
 CAF_ADD_ATOM(vorrang_engine, vorrang, note_atom, "note")
 CAF_ADD_ATOM(vorrang_engine, vorrang, up_atom, "up")
+CAF_ADD_ATOM(vorrang_engine, vorrang, reload_atom, "reload")
 CAF_END_TYPE_ID_BLOCK(vorrang_engine)
 
 // They stay within the process and are never serialised.
@@ -137,6 +146,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::queue_counters)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::queue_view)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::limit_share)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::line_answer)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::reload_order)
 
 namespace vorrang {
 
@@ -169,6 +179,8 @@ using deployment_actor = caf::typed_actor<
     caf::reacts_to<open_atom, std::uint32_t>,
     // Keep to this part of the limits from now on.
     caf::reacts_to<share_atom, limit_share>,
+    // Other limits and rules hold from now on: report the figures by them.
+    caf::reacts_to<reload_atom, reload_order>,
     // Time has passed; the number tells a stale timer from the latest.
     caf::reacts_to<tick_atom, std::uint64_t>>;
 
@@ -198,6 +210,8 @@ using queue_actor = caf::typed_actor<
     // Who waits, in order, and what the deployments look like.
     caf::replies_to<show_atom, page>::with<queue_view>,
     caf::replies_to<count_atom>::with<queue_counters>,
+    // Other settings hold from now on, and further deployments may be there.
+    caf::reacts_to<reload_atom, reload_order>,
     // From now on everything ends with `draining`.
     caf::reacts_to<drain_atom>>;
 

@@ -69,10 +69,10 @@ void send_verdicts(pointer self, queue_output& output) {
 void tell_of_line(queue_state& state) {
   const auto& name = state.line->settings().name;
   if (!state.was_down) {
-    --state.directory->lines_lost;
+    --*state.directory->lines_lost;
     return state.directory->report(true, "the queue of " + name + " is shared again");
   }
-  ++state.directory->lines_lost;
+  ++*state.directory->lines_lost;
   const auto& members = state.session->line().members();
   state.directory->report(
       false, "the queue of " + name + " is not shared (" + state.session->trouble() + "): " +
@@ -165,7 +165,7 @@ void serve(pointer self) {
 queue_actor::behavior_type queue(pointer self, directory_ptr directory, group_index group) {
   auto& state = self->state;
   state.line.emplace(directory->settings.groups[group], group, directory->settings.seed,
-                     directory->board);
+                     *directory->board);
   state.directory = std::move(directory);
   if (const auto& shared = state.directory->settings.shared) {
     state.session =
@@ -297,6 +297,16 @@ queue_actor::behavior_type queue(pointer self, directory_ptr directory, group_in
         const auto& session = self->state.session;
         return queue_counters{line.waiting(), line.grants(),
                               session ? session->line().inversions() : line.inversions()};
+      },
+      [=](reload_atom, const reload_order& order) {
+        auto& own = self->state;
+        const auto now = self->clock().now();
+        const auto before = std::exchange(own.directory, order.now); // until the line has left it
+        own.line->follow(now, order.now->settings.groups[own.line->settings_index()],
+                         order.now->number);
+        if (own.session)
+          own.session->line().settings_changed();
+        serve(self, now);
       },
       [=](drain_atom) {
         self->state.line->drain(self->clock().now());

@@ -11,9 +11,10 @@ deployment_report report_deployment(const group_queue& queue, deployment_index w
   const auto& figures = queue.view(which).figures();
   deployment_report result;
   result.id = told.id;
+  result.retired = told.retired;
   result.cooling = figures.cooling;
   result.full = !figures.cooling && !figures.has_capacity();
-  result.healthy = !result.cooling && !result.full;
+  result.healthy = !result.cooling && !result.full && !told.retired;
   result.in_flight = figures.in_flight;
   result.max_parallel_requests = told.max_parallel_requests;
   result.rpm_used = static_cast<std::uint64_t>(std::max<std::int64_t>(0, figures.window_requests));
@@ -50,12 +51,16 @@ queue_view report_queue(const group_queue& queue, time_point now, std::size_t of
   const auto& told = queue.settings();
   result.group = queue.settings_index();
   result.name = told.name;
+  result.retired = told.retired;
   result.waiting = queue.waiting();
   result.offset = offset;
   result.inversions = queue.inversions();
   result.at = now;
-  for (std::size_t i = 0; i < told.deployments.size(); ++i)
-    result.deployments.push_back(report_deployment(queue, static_cast<deployment_index>(i), now));
+  for (std::size_t i = 0; i < told.deployments.size(); ++i) {
+    const auto which = static_cast<deployment_index>(i);
+    if (!told.deployments[i].retired || queue.view(which).figures().in_flight > 0)
+      result.deployments.push_back(report_deployment(queue, which, now));
+  }
 
   const auto slots = queue.line().page(offset, limit);
   deployment_set ahead;

@@ -43,8 +43,8 @@ void book_output::clear() {
 }
 
 request_book::request_book(const engine_settings& settings, std::uint16_t tag, duration unsent_max)
-    : settings_(settings), tag_(static_cast<ticket_id>(tag) << tag_shift), unsent_max_(unsent_max) {
-}
+    : settings_(&settings), tag_(static_cast<ticket_id>(tag) << tag_shift),
+      unsent_max_(unsent_max) {}
 
 ticket_id request_book::open(time_point now, ask wanted, request_listener& listener) {
   std::uint32_t place;
@@ -69,9 +69,9 @@ ticket_id request_book::open(time_point now, ask wanted, request_listener& liste
   offer.id = tag_ | (static_cast<ticket_id>(fresh.generation) << generation_shift) | place;
   offer.since = now;
   // The first queue tells the owner of a group that does not exist.
-  if (wanted.group >= settings_.groups.size())
+  if (wanted.group >= settings_->groups.size())
     fresh.group = 0;
-  const auto& group = settings_.groups[fresh.group];
+  const auto& group = settings_->groups[fresh.group];
   const auto& next = wanted.fallbacks.empty() ? group.fallbacks : wanted.fallbacks;
   if (fresh.group == wanted.group && wanted.may_fall_back &&
       !(next.empty() && group.context_window_fallbacks.empty() &&
@@ -134,7 +134,7 @@ void request_book::settle(ticket_id ticket, const outcome& result) {
 
 bool request_book::settle_and_hear(ticket_id ticket, const outcome& result) {
   auto* over = find(ticket);
-  if (!over || over->at != stage::granted || settings_.groups[over->group].max_queue_size > 0) {
+  if (!over || over->at != stage::granted || settings_->groups[over->group].max_queue_size > 0) {
     settle(ticket, result);
     return false;
   }
@@ -210,7 +210,8 @@ void request_book::on_end(const ended& how) {
         end.code == end_code::rate_limited_beyond_deadline ||
         end.code == end_code::all_cooling_down));
   if (turned_away && found->way && found->way->last_error &&
-      (end.code == end_code::queue_full || found->way->last_error->status != 0)) {
+      (end.code == end_code::queue_full || end.code == end_code::unknown_group ||
+       found->way->last_error->status != 0)) {
     end = *found->way->last_error;
     end.attempts = how.end.attempts;
     end.retries = how.end.retries;
@@ -229,11 +230,14 @@ void request_book::on_end(const ended& how) {
 
 bool request_book::fall_back(request& failed, const ended& how) {
   auto& way = *failed.way;
-  const bool full = how.end.code == end_code::queue_full && !how.displaced && failed.fallbacks > 0;
-  if (!how.may_fall_back && !full)
+  // Or the group was removed since; where it is the first of all the model itself is unknown.
+  const bool turned_away =
+      failed.fallbacks > 0 && ((how.end.code == end_code::queue_full && !how.displaced) ||
+                               how.end.code == end_code::unknown_group);
+  if (!how.may_fall_back && !turned_away)
     return false;
   // What an upstream has said outranks that nobody could be asked.
-  if (!full && (how.end.status != 0 || !way.last_error))
+  if (!turned_away && (how.end.status != 0 || !way.last_error))
     way.last_error = how.end;
   if (failed.fallbacks == 0 && how.context_window && !way.next_for_long_prompts.empty())
     way.next = std::move(way.next_for_long_prompts);

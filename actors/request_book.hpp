@@ -53,6 +53,10 @@ public:
   /// `unsent_max`: after how long an unsent grant goes back; duration::max() for never.
   request_book(const engine_settings& settings, std::uint16_t tag, duration unsent_max);
 
+  /// A reload: groups and deployments of before are at their places in `settings`, which must
+  /// outlive the book. Before any queue grants by them.
+  void follow(const engine_settings& settings) noexcept { settings_ = &settings; }
+
   ticket_id open(time_point now, ask wanted, request_listener& listener);
   void cancel(ticket_id ticket);
   bool begin_sending(time_point now, ticket_id ticket);
@@ -125,7 +129,7 @@ private:
   void on_end(const ended& how);
   bool fall_back(request& failed, const ended& how);
 
-  const engine_settings& settings_;
+  const engine_settings* settings_;
   ticket_id tag_;
   duration unsent_max_;
   std::vector<request> requests_;

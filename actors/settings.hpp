@@ -66,6 +66,8 @@ struct deployment_settings {
   std::optional<std::uint32_t> allowed_fails;
   /// Absent: group_settings::fails; else nothing is taken from there.
   std::optional<allowed_fails_policy> fails;
+  /// A reload has removed it: it takes nothing, and finishes its calls.
+  bool retired = false;
 };
 
 /// A model group: one queue, its deployments, its rules.
@@ -94,6 +96,8 @@ struct group_settings {
   std::uint32_t max_queue_size = 10000;
   bool tag_filtering = false;
   bool pre_call_checks = false;
+  /// A reload has removed it: what waits or comes ends with `unknown_group`.
+  bool retired = false;
 };
 
 /// A Redis (or Valkey) server.

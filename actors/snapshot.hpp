@@ -60,6 +60,8 @@ struct ticket_report {
 /// A deployment: its state and what is used of each limit (an absent limit is none).
 struct deployment_report {
   std::string id;
+  /// A reload has removed it: it finishes its calls. Shown while it has any.
+  bool retired = false;
   /// Not cooling down and has capacity.
   bool healthy = true;
   bool cooling = false;
@@ -97,6 +99,8 @@ enum class line_state : std::uint8_t {
 struct queue_view {
   group_index group = no_index;
   std::string name;
+  /// A reload has removed it: nobody waits, and deployments are there only while they have calls.
+  bool retired = false;
   /// Tickets waiting in all, of which `tickets` is a page.
   std::uint64_t waiting = 0;
   /// Place in line of the first of `tickets`, counted from 0.

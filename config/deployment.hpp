@@ -100,6 +100,8 @@ struct deployment {
 
   /// Why Vorrang cannot serve it; it stands in `settings::left_out` then, in no group.
   std::optional<std::string> unsupported;
+  /// A reload has removed it: it has no name, takes nothing, and finishes its calls.
+  bool retired = false;
   location where;
 };
 
@@ -122,6 +124,8 @@ struct group {
   std::optional<failure_policy> retry_policy;   ///< `model_group_retry_policy`, else `retry_policy`
   /// Set when every deployment was left out: requests get 400 with this sentence.
   std::optional<std::string> unservable;
+  /// A reload has removed it: it has no name, and what waits there ends.
+  bool retired = false;
   location where;
 
   bool is_pattern() const { return name.find('*') != std::string::npos; }

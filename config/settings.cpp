@@ -96,6 +96,9 @@ void index_names(settings& all) {
   all.patterns.clear();
   for (std::size_t i = 0; i < all.groups.size(); ++i) {
     const auto& name = all.groups[i].name;
+    if (all.groups[i].retired) {
+      continue;
+    }
     if (all.groups[i].is_pattern()) {
       all.patterns.push_back(i);
     } else {
@@ -112,7 +115,9 @@ void index_names(settings& all) {
   }
   for (std::size_t i = 0; i < all.deployments.size(); ++i) {
     const auto& each = all.deployments[i];
-    all.names.try_emplace(each.id, target{each.id, each.group, i, {}});
+    if (!each.retired) {
+      all.names.try_emplace(each.id, target{each.id, each.group, i, {}});
+    }
   }
 }
 

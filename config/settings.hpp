@@ -139,7 +139,8 @@ struct settings {
   std::vector<std::size_t> patterns;
 };
 
-/// Fills `names` and `patterns`. Exact group names win over aliases, those over pins.
+/// Fills `names` and `patterns`. Exact group names win over aliases, those over pins. What is
+/// retired has no name.
 void index_names(settings& all);
 
 /// What a client-facing name means: an exact group name, an alias, a deployment's id (pins to

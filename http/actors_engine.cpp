@@ -48,7 +48,6 @@ private:
   static constexpr std::chrono::seconds period{1};
 
   void run() {
-    const auto groups = desk_->groups();
     for (;;) {
       auto now = std::chrono::steady_clock::now();
       {
@@ -57,7 +56,7 @@ private:
           each_second_(now);
       }
       auto seen = std::make_shared<std::vector<queue_view>>();
-      for (const std::string& name : groups) {
+      for (const std::string& name : desk_->groups()) {
         if (!seen->empty())
           now = std::chrono::steady_clock::now();
         auto view = desk_->snapshot(name, 0, 0, now + period);
@@ -81,6 +80,29 @@ private:
   std::thread thread_;
 };
 
+std::optional<engine_reload> prepare(caf::actor_system& system,
+                                     const std::shared_ptr<directory_ptr>& directory,
+                                     const std::shared_ptr<front_desk>& desk,
+                                     const config::settings& now) {
+  const auto before = *directory;
+  auto settings = to_engine_settings(now);
+  settings.seed = before->settings.seed;
+  settings.shared = before->settings.shared;
+  const auto next = extend_engine(system, before, std::move(settings));
+  if (!next)
+    return std::nullopt;
+  engine_reload steps;
+  steps.adopt = [next](request_gate& gate) {
+    static_cast<loop_desk&>(gate).follow(next);
+  };
+  steps.begin = [before, next, directory, desk] {
+    *directory = next;
+    desk->follow(next);
+    begin_reload(before, next);
+  };
+  return steps;
+}
+
 } // namespace
 
 engine_factory actors_engine() {
@@ -90,11 +112,13 @@ engine_factory actors_engine() {
     engine.seed = (std::uint64_t{random()} << 32) | random();
     // Tickets of instances that share a line differ in their names, as far as 10 bits can do it.
     const auto tag = static_cast<std::uint16_t>(engine.shared ? (random() & 0x3ff) << 6 : 0);
-    const directory_ptr directory =
+    // The one in force. Gates are made at the start and reloads come one by one, so that nobody
+    // reads it while another writes; stop() comes after the last of them.
+    const auto directory = std::make_shared<directory_ptr>(
         spawn_engine(system, std::move(engine), nullptr, [](bool well, const std::string& what) {
           log_line(well ? log_level::info : log_level::warning, what);
-        });
-    auto desk = std::make_shared<front_desk>(system, directory);
+        }));
+    auto desk = std::make_shared<front_desk>(system, *directory);
     auto watch = std::make_shared<queue_watch>(desk);
     gateway_engine made;
     made.desk = desk;
@@ -104,21 +128,24 @@ engine_factory actors_engine() {
     made.queues = [watch] {
       return watch->last();
     };
-    if (directory->link)
-      made.redis_reachable = [directory] {
-        return directory->shares_lines().value_or(false);
+    if ((*directory)->link)
+      made.redis_reachable = [first = *directory] { // all of them share what this asks
+        return first->shares_lines().value_or(false);
       };
-    if (directory->link && directory->link->counts())
-      made.link = std::shared_ptr<const link_counts>(directory->link, directory->link->counts());
+    if (const auto& link = (*directory)->link; link && link->counts())
+      made.link = std::shared_ptr<const link_counts>(link, link->counts());
     made.each_second = [watch](std::function<void(time_point)> what) {
       watch->call_each_second(std::move(what));
     };
     made.make_gate = [&system, directory, tag](loop& runs) -> std::unique_ptr<request_gate> {
-      return std::make_unique<loop_desk>(runs, system, directory,
+      return std::make_unique<loop_desk>(runs, system, *directory,
                                          static_cast<std::uint16_t>(tag + runs.index() + 1));
     };
     made.stop = [directory] {
-      stop_engine(directory);
+      stop_engine(*directory);
+    };
+    made.prepare_reload = [&system, directory, desk](const config::settings& now) {
+      return prepare(system, directory, desk, now);
     };
     return made;
   };

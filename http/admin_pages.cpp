@@ -68,6 +68,8 @@ json deployment_page(const deployment_report& deployment) {
                {"tpm", {{"used", deployment.tpm_used}, {"limit", or_null(deployment.tpm)}}},
                {"cooldown_ends_in_ms", nullptr},
                {"last_failure_status", nullptr}};
+  if (deployment.retired)
+    page["retired"] = true;
   if (deployment.cooldown_ends_in)
     page["cooldown_ends_in_ms"] = milliseconds_of(*deployment.cooldown_ends_in);
   if (deployment.last_failure_status != 0)
@@ -142,7 +144,7 @@ std::string health_page(const config::settings& settings, const std::vector<queu
   json unhealthy = json::array();
   for (std::size_t place = 0; place < settings.deployments.size(); ++place) {
     const auto& deployment = settings.deployments[place];
-    if (!is_visible(deployment))
+    if (deployment.retired || !is_visible(deployment))
       continue;
     const auto* report = find_report(views, deployment.group, deployment.id);
     json entry = {{"model_name", deployment.group_name},

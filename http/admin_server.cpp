@@ -132,6 +132,11 @@ bool is_json(const std::string& content_type) {
       "application/json");
 }
 
+/// A reload has removed it, and nothing of it runs any more.
+bool is_gone(const queue_view& view) {
+  return view.retired && view.deployments.empty();
+}
+
 /// `{model}` and `{id}` of `/queue/{model}/{id}`; models may hold slashes, ids are digits.
 struct queue_path {
   std::string model;
@@ -154,7 +159,7 @@ queue_path split(const std::string& path, bool wants_ticket) {
 } // namespace
 
 struct admin_server::state {
-  std::shared_ptr<const config::settings> settings;
+  std::shared_ptr<const config::settings> told; ///< guarded by `mutex`
   operator_desk& desk;
   admin_options options;
   own_names names;
@@ -167,14 +172,20 @@ struct admin_server::state {
   std::uint16_t bound = 0;
 
   state(std::shared_ptr<const config::settings> from, operator_desk& at, admin_options how)
-      : settings(std::move(from)), desk(at), options(std::move(how)), names(options.names) {}
+      : told(std::move(from)), desk(at), options(std::move(how)), names(options.names) {}
+
+  /// Those in force; a reload changes them between two requests, or during one.
+  std::shared_ptr<const config::settings> settings() {
+    const std::lock_guard lock(mutex);
+    return told;
+  }
 
   static time_point patience() { return std::chrono::steady_clock::now() + desk_patience; }
 
-  bool has_master_key(const httplib::Request& request) const;
+  bool has_master_key(const httplib::Request& request);
   /// The rules of the port; false if `answer` refuses already.
-  bool let_in(const httplib::Request& request, httplib::Response& answer) const;
-  bool is_own_host(const httplib::Request& request) const;
+  bool let_in(const httplib::Request& request, httplib::Response& answer);
+  bool is_own_host(const httplib::Request& request);
 
   /// The group that a client-facing name means; the name itself if it is a group's.
   std::optional<std::string> group_of(const std::string& model);
@@ -188,10 +199,12 @@ struct admin_server::state {
   void health(const httplib::Request& request, httplib::Response& answer);
   void metrics(httplib::Response& answer);
   void readiness(httplib::Response& answer);
+  void reload(httplib::Response& answer);
 };
 
-bool admin_server::state::has_master_key(const httplib::Request& request) const {
-  const auto& master = settings->gateway.master_key;
+bool admin_server::state::has_master_key(const httplib::Request& request) {
+  const auto now = settings();
+  const auto& master = now->gateway.master_key;
   if (!master)
     return false;
   std::vector<std::pair<std::string, std::string>> pairs(request.headers.begin(),
@@ -201,15 +214,15 @@ bool admin_server::state::has_master_key(const httplib::Request& request) const 
   return given && equal_in_constant_time(master->reveal(), *given);
 }
 
-bool admin_server::state::is_own_host(const httplib::Request& request) const {
+bool admin_server::state::is_own_host(const httplib::Request& request) {
   if (request.get_header_value_count("Host") != 1)
     return false;
   const auto host = request.get_header_value("Host");
   // The name it was told to listen on is its own.
-  return names.holds(host) || host_of(host) == host_of(settings->gateway.admin_host);
+  return names.holds(host) || host_of(host) == host_of(settings()->gateway.admin_host);
 }
 
-bool admin_server::state::let_in(const httplib::Request& request, httplib::Response& answer) const {
+bool admin_server::state::let_in(const httplib::Request& request, httplib::Response& answer) {
   const bool reads = request.method == "GET" || request.method == "HEAD";
   const bool open = request.path == "/health/liveliness" || request.path == "/health/liveness" ||
                     request.path == "/health/readiness";
@@ -241,11 +254,16 @@ bool admin_server::state::let_in(const httplib::Request& request, httplib::Respo
 }
 
 std::optional<std::string> admin_server::state::group_of(const std::string& model) {
+  const auto now = settings();
+  for (const auto& group : now->groups)
+    if (!group.retired && group.name == model)
+      return model;
+  if (const auto target = config::resolve(*now, model))
+    return now->groups[target->group].name;
+  // One that a reload has removed is there as long as something runs in it.
   for (const auto& name : desk.groups())
     if (name == model)
       return name;
-  if (const auto target = config::resolve(*settings, model))
-    return settings->groups[target->group].name;
   return std::nullopt;
 }
 
@@ -281,7 +299,7 @@ void admin_server::state::all_queues(const httplib::Request& request, httplib::R
     auto view = desk.snapshot(name, page->offset, page->limit, until);
     if (view && view->group == no_index)
       return answer_late(answer);
-    if (view)
+    if (view && !is_gone(*view))
       views.push_back(std::move(*view));
   }
   answer_json(answer, 200, queues_page(views, std::chrono::system_clock::now()));
@@ -296,10 +314,10 @@ void admin_server::state::one_queue(const httplib::Request& request, httplib::Re
   if (!group)
     return answer_unknown(answer, "There is no model " + parts.model);
   const auto view = desk.snapshot(*group, page->offset, page->limit, patience());
-  if (!view)
-    return answer_unknown(answer, "There is no queue for model " + parts.model);
-  if (view->group == no_index)
+  if (view && view->group == no_index)
     return answer_late(answer);
+  if (!view || is_gone(*view))
+    return answer_unknown(answer, "There is no queue for model " + parts.model);
   answer_json(answer, 200, queue_page(*view, std::chrono::system_clock::now()));
 }
 
@@ -344,7 +362,7 @@ void admin_server::state::health(const httplib::Request& request, httplib::Respo
       return answer_late(answer);
   }
   const auto views = all_views();
-  answer_json(answer, 200, health_page(*settings, &views, findings.get()));
+  answer_json(answer, 200, health_page(*settings(), &views, findings.get()));
 }
 
 /// Of each group that answers in time, without its tickets.
@@ -353,7 +371,7 @@ std::vector<queue_view> admin_server::state::all_views() {
   std::vector<queue_view> views;
   for (const auto& name : desk.groups()) {
     auto view = desk.snapshot(name, 0, 0, until);
-    if (view && view->group != no_index)
+    if (view && view->group != no_index && !is_gone(*view))
       views.push_back(std::move(*view));
   }
   return views;
@@ -370,9 +388,33 @@ void admin_server::state::readiness(httplib::Response& answer) {
   facts.draining = now.draining;
   facts.redis_reachable = now.redis_reachable;
   facts.redis_required =
-      settings->gateway.redis_unavailable == config::redis_unavailable_mode::hold;
+      settings()->gateway.redis_unavailable == config::redis_unavailable_mode::hold;
   facts.version = options.version;
   answer_json(answer, is_ready(facts) ? 200 : 503, readiness_text(facts));
+}
+
+void admin_server::state::reload(httplib::Response& answer) {
+  if (!options.reload)
+    return answer_unknown(answer, "There is nothing at this path");
+  const auto report = options.reload();
+  if (report.is_late)
+    return answer_error(answer, 503, "server_error", "The gateway is shutting down");
+  nlohmann::ordered_json body;
+  if (report.errors.empty()) {
+    body["status"] = "ok";
+  } else {
+    std::string message = "The configuration was not taken, and nothing has changed";
+    for (const auto& each : report.errors)
+      message += "\n" + each;
+    body["error"] = {{"message", message},
+                     {"type", "invalid_request_error"},
+                     {"param", nullptr},
+                     {"code", "400"}};
+    body["errors"] = report.errors;
+  }
+  body["warnings"] = report.warnings;
+  answer_json(answer, report.errors.empty() ? 200 : 400,
+              body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }
 
 void admin_server::state::set_routes() {
@@ -407,6 +449,12 @@ void admin_server::state::set_routes() {
   server.Get("/queue/.+", [this](const Request& q, Response& a) { one_queue(q, a); });
   server.Patch("/queue/.+", [this](const Request& q, Response& a) { change(q, a, false); });
   server.Delete("/queue/.+", [this](const Request& q, Response& a) { change(q, a, true); });
+  server.Post("/reload", [this](const Request& q, Response& a, const httplib::ContentReader& body) {
+    // httplib waits for the end of the connection where no length is said; there is no body then.
+    if (q.has_header("Content-Length") || q.has_header("Transfer-Encoding"))
+      body([](const char*, std::size_t) { return true; });
+    reload(a);
+  });
   server.Get("/health", [this](const Request& q, Response& a) { health(q, a); });
   if (options.metrics)
     server.Get("/metrics", [this](const Request&, Response& a) { metrics(a); });
@@ -425,7 +473,8 @@ admin_server::~admin_server() {
 
 std::string admin_server::start() {
   auto& own = *state_;
-  const auto& gateway = own.settings->gateway;
+  const auto settings = own.settings();
+  const auto& gateway = settings->gateway;
   if (own.listener.joinable() || (gateway.admin_port == 0 && !own.options.any_port))
     return {};
   own.keyed = !is_loopback(gateway.admin_host);
@@ -454,6 +503,15 @@ std::string admin_server::start() {
     own.changed.notify_all();
   });
   return {};
+}
+
+bool admin_server::may_follow(const config::settings& settings) const {
+  return !state_->keyed || settings.gateway.master_key.has_value();
+}
+
+void admin_server::follow(std::shared_ptr<const config::settings> settings) {
+  const std::lock_guard lock(state_->mutex);
+  state_->told = std::move(settings);
 }
 
 void admin_server::stop() {

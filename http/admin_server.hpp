@@ -4,6 +4,7 @@
 #include "config/settings.hpp"
 #include "http/operator_desk.hpp"
 #include "http/probe_plan.hpp"
+#include "http/reload_report.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -24,6 +25,8 @@ struct admin_options {
   std::function<probe_findings(time_point until)> probe;
   /// What `/metrics` says, given those groups that answered in time. Empty: there is no such page.
   std::function<std::string(std::vector<queue_view> views)> metrics;
+  /// Reads the configuration again, for `POST /reload`; may take a while. May be empty.
+  std::function<reload_report()> reload;
 };
 
 /// Serves the admin port on a small thread pool of its own (4 threads). It asks `desk`, each time
@@ -43,6 +46,10 @@ public:
   std::string start();
   /// Closes the port and waits for the answers that are being made.
   void stop();
+  /// False: it asks for a master key, and these settings have none.
+  bool may_follow(const config::settings& settings) const;
+  /// A reload: these settings from now on; host and port stay. From any thread.
+  void follow(std::shared_ptr<const config::settings> settings);
   /// The port that it listens on, 0 if it does not.
   std::uint16_t port() const noexcept;
 

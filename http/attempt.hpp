@@ -23,9 +23,12 @@ struct upstream_proxy {
   std::string host; ///< name or address
   std::uint16_t port = 0;
   std::string head; ///< the request for the tunnel, whole
+
+  friend bool operator==(const upstream_proxy&, const upstream_proxy&) = default;
 };
 
-/// Where a deployment listens; taken apart once, at start. Lives as long as the front.
+/// Where a deployment listens; taken apart once, at start or by a reload. Lives as long as the
+/// front and its calls.
 struct upstream_address {
   bool tls = false;
   std::string host;       ///< name or address, IPv6 without brackets; what TLS verifies
@@ -35,6 +38,8 @@ struct upstream_address {
   std::string base_query; ///< query of `api_base`, without `?`; may be empty
   tls_rules trust;        ///< for TLS
   std::optional<upstream_proxy> proxy;
+
+  friend bool operator==(const upstream_address&, const upstream_address&) = default;
 };
 
 /// One request to an upstream, ready to be written: `head`, then `body` piece by piece. The views

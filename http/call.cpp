@@ -87,6 +87,7 @@ const std::string& call::request_id() const noexcept {
 
 std::variant<mock_attempt, upstream_request> call::attempt(const grant& given, time_point now) {
   auto& plan = *plan_;
+  plan.use_newest_tables();
   plan.given = given;
   plan.has_grant = true;
   plan.sent_again = false;
@@ -242,7 +243,7 @@ std::optional<std::uint64_t> call_plan::tokens_of_prompt() const {
 }
 
 void call_plan::remember_response(const std::string& id) const {
-  tables->responses.add(id, place);
+  tables->memory->responses.add(id, place);
 }
 
 std::pair<time_point, bool> call_plan::limit(time_point now) const {
@@ -327,7 +328,7 @@ upstream_request call_plan::render() {
       upstream_target(*deployment, *prepared.address, path, upstream_model, api_version);
   head = render_upstream_head(*deployment, *prepared.address, url, client_fields, rewritten.size,
                               settings().gateway.forward_client_headers_to_llm_api);
-  request.address = &*prepared.address;
+  request.address = prepared.address;
   request.head = head;
   request.body = rewritten.slices;
   return request;

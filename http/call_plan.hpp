@@ -59,6 +59,15 @@ struct call_plan {
 
   const config::settings& settings() const { return *tables->settings; }
 
+  /// What begins now goes by what a reload has brought meanwhile; places are the same.
+  void use_newest_tables() {
+    const auto* newest = tables->memory->newest.load(std::memory_order_acquire);
+    if (newest != nullptr && newest != tables.get())
+      tables = newest->shared_from_this();
+  }
+  /// `. There are: a, b`, as far as the client's key may use them.
+  std::string names_there_are() const;
+
   error_facts facts() const {
     error_facts told;
     told.form = route.is_anthropic() ? error_form::anthropic : error_form::openai;

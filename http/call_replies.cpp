@@ -120,6 +120,11 @@ reply call_plan::last_words() const {
   return answer;
 }
 
+std::string call_plan::names_there_are() const {
+  const auto who = tables->keys.check(client_fields);
+  return who.error ? std::string() : ". There are: " + tables->names_for(who);
+}
+
 reply call::good_reply() {
   auto answer = std::move(plan_->good);
   plan_->tell(answer);
@@ -174,7 +179,10 @@ reply call::end_reply(const ending& end) {
     answer = plan.last ? plan.last_words() : ours(our_error::no_deployment);
     break;
   case end_code::unknown_group:
-    answer = ours(our_error::unknown_model, "Invalid model name passed in model=" + plan.model);
+    // Its group was there when it came, and a reload has removed it.
+    plan.use_newest_tables();
+    answer = ours(our_error::unknown_model,
+                  "Invalid model name passed in model=" + plan.model + plan.names_there_are());
     break;
   case end_code::cancelled_by_operator:
     answer = ours(our_error::cancelled_by_operator, "Cancelled by the operator");

@@ -185,8 +185,9 @@ fault fill_ask(const front_tables& tables, time_point now, call_plan& plan) {
                 "; use another model, or name the endpoint in model_info.supported_endpoints",
             "model"};
   if (plan.inspected.previous_response_id && wanted.pinned == no_index)
-    if (const auto owner = tables.responses.find(*plan.inspected.previous_response_id))
-      wanted.pinned = place_in_group(*tables.settings, plan.target.group, *owner);
+    if (const auto owner = tables.memory->responses.find(*plan.inspected.previous_response_id))
+      if (!tables.settings->deployments[*owner].retired)
+        wanted.pinned = place_in_group(*tables.settings, plan.target.group, *owner);
   wanted.priority = plan.terms.priority;
   wanted.deadline = now + plan.terms.time_limit;
   wanted.tags = plan.terms.tags;
@@ -239,7 +240,8 @@ std::optional<reply> estimate_of_tokens(call_plan& plan) {
   const auto& group = all.groups[plan.target.group];
   for (std::size_t i = 0; i < group.deployments.size(); ++i) {
     const auto place = group.deployments[i];
-    if (plan.target.deployment && *plan.target.deployment != place)
+    if (all.deployments[place].retired ||
+        (plan.target.deployment && *plan.target.deployment != place))
       continue;
     const auto speaks =
         plan.tables->deployments[place].endpoints & static_cast<std::uint8_t>(endpoint::messages);
@@ -260,26 +262,54 @@ std::optional<reply> estimate_of_tokens(call_plan& plan) {
 } // namespace
 
 struct front::state {
-  std::shared_ptr<const front_tables> tables;
+  const front_tables& tables() const noexcept { return *current.load(std::memory_order_acquire); }
+
+  /// Those that somebody may look at; the last one is the newest.
+  std::vector<std::shared_ptr<const front_tables>> kept;
+  /// For requests that begin. A plain pointer: a shared one that changes would cost each of them
+  /// more than all else that a reload asks for.
+  std::atomic<const front_tables*> current{nullptr};
 };
 
 front::front(std::shared_ptr<const config::settings> settings, machine_facts facts)
     : state_(std::make_unique<state>()) {
-  state_->tables = std::make_shared<const front_tables>(std::move(settings), std::move(facts));
+  auto& kept = state_->kept;
+  kept.push_back(std::make_shared<const front_tables>(std::move(settings), std::move(facts)));
+  kept.back()->memory->newest.store(kept.back().get(), std::memory_order_release);
+  begin_reload();
 }
 
-front::~front() = default;
+front::~front() {
+  // Its calls go on by what they hold.
+  state_->kept.back()->memory->newest.store(nullptr, std::memory_order_release);
+}
+
+void front::prepare_reload(std::shared_ptr<const config::settings> settings) {
+  auto& kept = state_->kept;
+  const auto* before = kept.back().get();
+  kept.push_back(std::make_shared<const front_tables>(std::move(settings), before->facts, before));
+  before->memory->newest.store(kept.back().get(), std::memory_order_release);
+}
+
+void front::begin_reload() {
+  state_->current.store(state_->kept.back().get(), std::memory_order_release);
+}
+
+void front::end_reload() {
+  auto& kept = state_->kept;
+  kept.erase(kept.begin(), kept.end() - 1);
+}
 
 std::uint64_t front::body_bytes_max() const noexcept {
   return settings().gateway.max_request_size_bytes;
 }
 
 const config::settings& front::settings() const noexcept {
-  return *state_->tables->settings;
+  return *state_->tables().settings;
 }
 
 std::optional<reply> front::judge_head(const request_head& head) const {
-  const auto& tables = *state_->tables;
+  const auto& tables = state_->tables();
   const auto match = find_route(head.method, head.path);
   const auto wrong = judge(tables, head, match);
   if (!wrong)
@@ -294,7 +324,7 @@ std::optional<reply> front::judge_head(const request_head& head) const {
 std::variant<reply, std::unique_ptr<call>> front::begin(time_point now, request_head head,
                                                         std::string body, inspected_body inspected,
                                                         const gateway_state& gateway) const {
-  const auto& tables = *state_->tables;
+  const auto& tables = state_->tables();
   auto match = find_route(head.method, head.path);
   auto id = id_of(tables, head);
   const auto answered = [&](reply answer) {
@@ -325,7 +355,7 @@ std::variant<reply, std::unique_ptr<call>> front::begin(time_point now, request_
   }
 
   auto plan = std::make_unique<call_plan>();
-  plan->tables = state_->tables;
+  plan->tables = tables.shared_from_this();
   plan->route = std::move(match);
   plan->request_id = id;
   plan->api_version = query_value(head.query, "api-version").substr(0, api_version_bytes_max);
@@ -371,16 +401,21 @@ bool front::wants_probe(const request_head& head) {
 }
 
 probe_plan front::plan_probe(std::size_t place, time_point until) const {
-  const auto& tables = *state_->tables;
+  const auto& tables = state_->tables();
   const auto& known = tables.deployments[place];
   const auto& deployment = tables.settings->deployments[place];
   probe_plan plan;
   plan.deployment = &deployment;
+  plan.keeps = tables.shared_from_this();
+  if (deployment.retired) {
+    plan.not_asked = "removed by a reload, not asked";
+    return plan;
+  }
   if (!known.address) {
     plan.not_asked = deployment.mock ? "a mock, not asked" : "not asked: its api_base is no URL";
     return plan;
   }
-  plan.address = &*known.address;
+  plan.address = known.address;
   plan.head = render_models_head(deployment, *known.address);
   plan.wanted.group = static_cast<group_index>(deployment.group);
   plan.wanted.pinned = place_in_group(*tables.settings, deployment.group, place);
@@ -393,7 +428,7 @@ probe_plan front::plan_probe(std::size_t place, time_point until) const {
 }
 
 reply front::refuse(const fault& why, const request_head* head) const {
-  const auto& tables = *state_->tables;
+  const auto& tables = state_->tables();
   const auto match = head ? find_route(head->method, head->path) : route_match{};
   const auto id = head ? id_of(tables, *head) : tables.new_id();
   auto answer = error_reply(why, facts_for(match, id));

@@ -51,14 +51,24 @@ struct gateway_state {
   probe_findings findings;
 };
 
-/// The rules of the data port. Built once from the settings and read by all loops: every function
-/// may be called from any thread. Passive: no sockets, no CAF, time is a parameter.
+/// The rules of the data port. Built from the settings and read by all loops: every function may be
+/// called from any thread, those of a reload from one at a time. Passive: no sockets, no CAF, time
+/// is a parameter.
 class front {
 public:
   front(std::shared_ptr<const config::settings> settings, machine_facts facts);
   ~front();
   front(const front&) = delete;
   front& operator=(const front&) = delete;
+
+  /// A reload, in three steps; `settings` are from config::merge_reload(). First: attempts that
+  /// begin go by them, whatever their requests began with; so the engine may grant by them.
+  void prepare_reload(std::shared_ptr<const config::settings> settings);
+  /// Then, once the engine knows them: so do requests that begin.
+  void begin_reload();
+  /// Last, when no thread is left in a function of the front, nor looks at settings(), that was
+  /// there at begin_reload(): what was before is let go of. Calls keep what they need of it.
+  void end_reload();
 
   /// Judges a head before its body is read: unknown path, wrong method, no key, foreign origin,
   /// content type, content coding, announced length. Absent: go on (with `Expect: 100-continue`,
@@ -85,6 +95,7 @@ public:
 
   /// Largest body that is read, bytes; beyond it: our_error::body_too_large.
   std::uint64_t body_bytes_max() const noexcept;
+  /// Holds until the end of the next reload.
   const config::settings& settings() const noexcept;
 
 private:

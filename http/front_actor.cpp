@@ -7,6 +7,7 @@
 #include <caf/typed_event_based_actor.hpp>
 
 #include <future>
+#include <mutex>
 
 namespace vorrang::http {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 /// A question from a thread; whoever drops it unanswered breaks its promise, which the thread sees.
 template <class Question, class Answer>
 struct asked {
-  group_index group = 0;
+  queue_actor queue;
   Question question;
   std::shared_ptr<std::promise<Answer>> answer = std::make_shared<std::promise<Answer>>();
 };
@@ -51,19 +52,39 @@ void pass_on(front_actor::pointer self, const queue_actor& queue, Atom verb,
             [answer](const caf::error&) {});
 }
 
-front_actor::behavior_type front_keeper(front_actor::pointer self, directory_ptr engine) {
+/// Those that there are, after the last reload.
+class known_engine {
+public:
+  explicit known_engine(directory_ptr engine) : engine_(std::move(engine)) {}
+
+  directory_ptr get() {
+    const std::lock_guard lock(mutex_);
+    return engine_;
+  }
+  void set(directory_ptr engine) {
+    const std::lock_guard lock(mutex_);
+    engine_ = std::move(engine);
+  }
+
+private:
+  std::mutex mutex_;
+  directory_ptr engine_;
+};
+
+front_actor::behavior_type front_keeper(front_actor::pointer self,
+                                        const std::shared_ptr<known_engine>& engine) {
   return {
       [=](show_atom, const asked_view& q) {
-        pass_on(self, engine->queues[q.group], show_atom_v, q.question, q.answer);
+        pass_on(self, q.queue, show_atom_v, q.question, q.answer);
       },
       [=](end_atom, const asked_end& q) {
-        pass_on(self, engine->queues[q.group], end_atom_v, q.question, q.answer);
+        pass_on(self, q.queue, end_atom_v, q.question, q.answer);
       },
       [=](move_atom, const asked_move& q) {
-        pass_on(self, engine->queues[q.group], move_atom_v, q.question, q.answer);
+        pass_on(self, q.queue, move_atom_v, q.question, q.answer);
       },
       [=](drain_atom) {
-        for (const auto& queue : engine->queues)
+        for (const auto& queue : engine->get()->queues)
           self->send(queue, drain_atom_v);
       },
   };
@@ -72,18 +93,20 @@ front_actor::behavior_type front_keeper(front_actor::pointer self, directory_ptr
 } // namespace
 
 struct front_desk::parts {
-  std::optional<group_index> find(const std::string& name) const {
-    const auto& groups = engine->settings.groups;
+  /// Null if there is no such group.
+  queue_actor find(const std::string& name) const {
+    const auto known = engine->get();
+    const auto& groups = known->settings.groups;
     for (std::size_t i = 0; i < groups.size(); ++i)
       if (groups[i].name == name)
-        return static_cast<group_index>(i);
-    return std::nullopt;
+        return known->queues[i];
+    return {};
   }
 
   /// Nothing if the answer did not come in time.
   template <class Answer, class Atom, class Question>
-  std::optional<Answer> ask(Atom verb, group_index group, Question question, time_point deadline) {
-    asked<Question, Answer> wanted{group, std::move(question)};
+  std::optional<Answer> ask(Atom verb, queue_actor queue, Question question, time_point deadline) {
+    asked<Question, Answer> wanted{std::move(queue), std::move(question)};
     auto answer = wanted.answer->get_future();
     caf::anon_send(self, verb, std::move(wanted));
     if (answer.wait_until(deadline) != std::future_status::ready)
@@ -95,13 +118,13 @@ struct front_desk::parts {
     }
   }
 
-  directory_ptr engine;
+  std::shared_ptr<known_engine> engine;
   front_actor self;
 };
 
 front_desk::front_desk(caf::actor_system& system, std::shared_ptr<engine_directory> engine)
     : parts_(std::make_unique<parts>()) {
-  parts_->engine = std::move(engine);
+  parts_->engine = std::make_shared<known_engine>(std::move(engine));
   parts_->self = system.spawn(front_keeper, parts_->engine);
 }
 
@@ -111,7 +134,8 @@ front_desk::~front_desk() {
 
 std::vector<std::string> front_desk::groups() {
   std::vector<std::string> names;
-  for (const auto& group : parts_->engine->settings.groups)
+  const auto known = parts_->engine->get();
+  for (const auto& group : known->settings.groups)
     names.push_back(group.name);
   return names;
 }
@@ -121,7 +145,7 @@ std::optional<queue_view> front_desk::snapshot(const std::string& group, std::ui
   const auto found = parts_->find(group);
   if (!found)
     return std::nullopt;
-  auto view = parts_->ask<queue_view>(show_atom_v, *found, page{offset, limit}, deadline);
+  auto view = parts_->ask<queue_view>(show_atom_v, found, page{offset, limit}, deadline);
   return view ? std::move(view) : queue_view{};
 }
 
@@ -130,7 +154,7 @@ std::optional<change_result> front_desk::cancel(const std::string& group, ticket
   const auto found = parts_->find(group);
   if (!found)
     return change_result::unknown_ticket;
-  const auto done = parts_->ask<bool>(end_atom_v, *found, ticket, deadline);
+  const auto done = parts_->ask<bool>(end_atom_v, found, ticket, deadline);
   if (!done)
     return std::nullopt;
   return *done ? change_result::done : change_result::unknown_ticket;
@@ -141,7 +165,7 @@ std::optional<change_result> front_desk::move(const std::string& group, ticket_i
   const auto found = parts_->find(group);
   if (!found)
     return change_result::unknown_ticket;
-  const auto done = parts_->ask<bool>(move_atom_v, *found, move_ticket{ticket, priority}, deadline);
+  const auto done = parts_->ask<bool>(move_atom_v, found, move_ticket{ticket, priority}, deadline);
   if (!done)
     return std::nullopt;
   return *done ? change_result::done : change_result::unknown_ticket;
@@ -150,8 +174,12 @@ std::optional<change_result> front_desk::move(const std::string& group, ticket_i
 operator_desk::readiness front_desk::ready() {
   readiness result;
   result.draining = draining();
-  result.redis_reachable = parts_->engine->shares_lines();
+  result.redis_reachable = parts_->engine->get()->shares_lines();
   return result;
+}
+
+void front_desk::follow(std::shared_ptr<engine_directory> engine) {
+  parts_->engine->set(std::move(engine));
 }
 
 void front_desk::end_waiting() {

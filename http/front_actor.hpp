@@ -34,6 +34,9 @@ public:
                                     std::int32_t priority, time_point deadline) override;
   readiness ready() override;
 
+  /// A reload: a directory in which places are kept. From any thread.
+  void follow(std::shared_ptr<engine_directory> engine);
+
   /// The gateway takes no new requests; those that wait go on until end_waiting(). Any thread.
   void start_draining() noexcept { draining_.store(true, std::memory_order_release); }
   bool draining() const noexcept { return draining_.load(std::memory_order_acquire); }

@@ -12,15 +12,20 @@ namespace vorrang::http {
 
 namespace {
 
+std::optional<upstream_address> address_of(const config::deployment& from,
+                                           const config::settings& settings) {
+  if (from.mock)
+    return std::nullopt;
+  auto address = parse_upstream_address(from.api_base);
+  if (address) {
+    address->trust = {from.ssl_verify, from.ssl_ca_file, from.ssl_certificate};
+    address->proxy = proxy_for(*address, settings.gateway.https_proxy, settings.gateway.no_proxy);
+  }
+  return address;
+}
+
 prepared_deployment prepare(const config::deployment& from, const config::settings& settings) {
   prepared_deployment to;
-  if (!from.mock)
-    to.address = parse_upstream_address(from.api_base);
-  if (to.address) {
-    to.address->trust = {from.ssl_verify, from.ssl_ca_file, from.ssl_certificate};
-    to.address->proxy =
-        proxy_for(*to.address, settings.gateway.https_proxy, settings.gateway.no_proxy);
-  }
   to.defaults = parse_body_members(from.body_defaults).value_or(body_members{});
   to.extra_body = parse_body_members(from.extra_body).value_or(body_members{});
   to.endpoints = spoken_endpoints(from);
@@ -32,8 +37,9 @@ prepared_deployment prepare(const config::deployment& from, const config::settin
 
 bool has_tpm(const config::settings& all, std::size_t group) {
   const auto& places = all.groups[group].deployments;
-  return std::any_of(places.begin(), places.end(),
-                     [&](std::size_t place) { return all.deployments[place].tpm.has_value(); });
+  return std::any_of(places.begin(), places.end(), [&](std::size_t place) {
+    return !all.deployments[place].retired && all.deployments[place].tpm.has_value();
+  });
 }
 
 /// What a deployment's defaults and `extra_body` say of an answer's length; 256 if nothing.
@@ -62,6 +68,8 @@ group_needs needs_of(const config::settings& all, std::size_t index,
   needs.prompt_estimate = all.router.enable_pre_call_checks;
   for (const auto place : group.deployments) {
     const auto& deployment = all.deployments[place];
+    if (deployment.retired)
+      continue;
     needs.endpoints |= spoken_endpoints(deployment);
     needs.answer_tokens = std::max(needs.answer_tokens, answer_tokens_of(prepared[place]));
     auto& shortest = needs.stream_keepalive;
@@ -114,6 +122,16 @@ void learned_fields::add_stream_usage(std::size_t deployment) {
   any_.store(true, std::memory_order_release);
 }
 
+void learned_fields::inherit(const learned_fields& from, std::size_t deployment) {
+  if (!from.any_.load(std::memory_order_acquire))
+    return;
+  const std::lock_guard lock(from.mutex_);
+  if (deployment >= from.known_.size() || deployment >= known_.size())
+    return;
+  known_[deployment] = from.known_[deployment];
+  any_.store(true, std::memory_order_release);
+}
+
 void response_owners::add(const std::string& id, std::size_t deployment) {
   if (id.empty() || id.size() > id_bytes_max)
     return;
@@ -133,23 +151,37 @@ std::optional<std::size_t> response_owners::find(const std::string& id) const {
   return found == owners_.end() ? std::nullopt : std::optional(found->second);
 }
 
-front_tables::front_tables(std::shared_ptr<const config::settings> from, machine_facts about)
+front_tables::front_tables(std::shared_ptr<const config::settings> from, machine_facts about,
+                           const front_tables* before)
     : settings(std::move(from)), facts(std::move(about)), keys(settings->gateway),
-      learned(settings->deployments.size()) {
+      learned(settings->deployments.size()),
+      memory(before ? before->memory : std::make_shared<front_memory>()) {
   if (facts.time_of_day_then == std::chrono::system_clock::time_point{}) {
     facts.moment = std::chrono::steady_clock::now();
     facts.time_of_day_then = std::chrono::system_clock::now();
   }
   deployments.reserve(settings->deployments.size());
-  for (const auto& deployment : settings->deployments)
-    deployments.push_back(prepare(deployment, *settings));
+  for (std::size_t place = 0; place < settings->deployments.size(); ++place) {
+    const auto& deployment = settings->deployments[place];
+    auto& made = deployments.emplace_back(prepare(deployment, *settings));
+    auto address = address_of(deployment, *settings);
+    const bool was_there = before && place < before->deployments.size();
+    const auto* old = was_there ? before->deployments[place].address : nullptr;
+    if (address && old && *old == *address)
+      made.address = old;
+    else if (address)
+      made.address = &memory->addresses.emplace_back(std::move(*address));
+    if (was_there && made.address == old &&
+        before->settings->deployments[place].upstream_model == deployment.upstream_model)
+      learned.inherit(before->learned, place);
+  }
   groups.reserve(settings->groups.size());
   for (std::size_t group = 0; group < settings->groups.size(); ++group)
     groups.push_back(needs_of(*settings, group, deployments));
 }
 
 std::string front_tables::new_id() const {
-  auto bits = scattered(facts.id_seed ^ next_id.fetch_add(1, std::memory_order_relaxed));
+  auto bits = scattered(facts.id_seed ^ memory->next_id.fetch_add(1, std::memory_order_relaxed));
   std::array<char, 16> digits{};
   for (auto& digit : digits) {
     digit = "0123456789abcdef"[bits & 15];
@@ -179,7 +211,8 @@ std::string front_tables::names_for(const visitor& who) const {
     names += cut ? "…" : name;
   };
   for (const auto& group : settings->groups)
-    add(group.name);
+    if (!group.retired)
+      add(group.name);
   for (const auto& alias : settings->aliases)
     if (!alias.hidden)
       add(alias.name);

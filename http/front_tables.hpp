@@ -16,8 +16,9 @@ namespace vorrang::http {
 
 /// A deployment's settings, taken apart.
 struct prepared_deployment {
-  /// Absent: a mock, or a base that is no URL (an attempt then fails as not connected).
-  std::optional<upstream_address> address;
+  /// In front_memory. Null: a mock, or a base that is no URL (an attempt then fails as not
+  /// connected).
+  const upstream_address* address = nullptr;
   body_members defaults;
   body_members extra_body;
   std::uint8_t endpoints = 0;
@@ -51,6 +52,8 @@ public:
   refused of(std::size_t deployment) const;
   void add(std::size_t deployment, const std::string& field);
   void add_stream_usage(std::size_t deployment);
+  /// A reload has changed nothing of where this deployment's requests go.
+  void inherit(const learned_fields& from, std::size_t deployment);
 
 private:
   struct entry {
@@ -79,10 +82,25 @@ private:
   std::deque<std::string> ages_;
 };
 
+struct front_tables;
+
+/// What a front and its calls keep over reloads.
+struct front_memory {
+  response_owners responses;
+  std::atomic<std::uint64_t> next_id{0};
+  /// All that were ever configured, each at one place for good, by which the pools of connections
+  /// know it. Written by whoever makes tables, one thread at a time.
+  std::deque<upstream_address> addresses;
+  /// For attempts that begin: knows whatever the engine may grant. Null: the front is gone.
+  std::atomic<const front_tables*> newest{nullptr};
+};
+
 /// Shared by the front and all of its calls, which may outlive it. Only what is mutable
-/// changes.
-struct front_tables {
-  front_tables(std::shared_ptr<const config::settings> from, machine_facts about);
+/// changes. A reload makes others, in which places are kept.
+struct front_tables : std::enable_shared_from_this<front_tables> {
+  /// `before`: those of before a reload.
+  front_tables(std::shared_ptr<const config::settings> from, machine_facts about,
+               const front_tables* before = nullptr);
 
   std::shared_ptr<const config::settings> settings;
   machine_facts facts;
@@ -90,8 +108,7 @@ struct front_tables {
   std::vector<prepared_deployment> deployments; ///< as settings->deployments
   std::vector<group_needs> groups;              ///< as settings->groups
   mutable learned_fields learned;
-  mutable response_owners responses;
-  mutable std::atomic<std::uint64_t> next_id{0};
+  std::shared_ptr<front_memory> memory;
 
   /// Unique in this process, and unlikely to repeat in another.
   std::string new_id() const;

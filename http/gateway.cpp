@@ -1,6 +1,7 @@
 #include "http/gateway.hpp"
 
 #include "actors/shared/link_counts.hpp"
+#include "config/merge_reload.hpp"
 #include "config/settings.hpp"
 #include "http/admin_server.hpp"
 #include "http/caf_scheduler.hpp"
@@ -29,6 +30,37 @@
 namespace vorrang::http {
 
 namespace {
+
+/// What is not taken over is said in the words that the reader has for it.
+reload_report report_of(const config::read_result& read, const config::merged_reload& merged) {
+  reload_report report;
+  for (const auto& each : read.diagnostics)
+    (each.level == config::severity::error ? report.errors : report.warnings)
+        .push_back(config::to_text(each));
+  if (read.diagnostics_dropped > 0)
+    report.warnings.push_back("and " + std::to_string(read.diagnostics_dropped) + " more");
+  report.errors.insert(report.errors.end(), merged.errors.begin(), merged.errors.end());
+  report.warnings.insert(report.warnings.end(), merged.warnings.begin(), merged.warnings.end());
+  return report;
+}
+
+std::string sentence_of(const config::merged_reload& merged) {
+  const auto count = [](const char* what, const config::reload_count& of) {
+    return std::string(what) + ": " + std::to_string(of.added) + " added, " +
+           std::to_string(of.changed) + " changed, " + std::to_string(of.removed) + " removed";
+  };
+  return "reloaded; " + count("model groups", merged.groups) + "; " +
+         count("deployments", merged.deployments);
+}
+
+void log(const reload_report& report) {
+  for (const auto& each : report.errors)
+    log_line(log_level::error, "reload: " + each);
+  for (const auto& each : report.warnings)
+    log_line(log_level::warning, "reload: " + each);
+  if (!report.errors.empty())
+    log_line(log_level::error, "reload: nothing has changed");
+}
 
 /// For the 503s after the drain timeout to reach their clients.
 constexpr std::chrono::seconds ending_time(2);
@@ -72,14 +104,15 @@ struct gateway::parts {
   /// Runs `work` for each loop, on its thread, and waits for all.
   template <class Work>
   void on_each_loop(Work work) {
-    std::vector<std::promise<void>> done(pool.size());
+    // Shared: a loop may still be inside set_value() when nobody waits any more.
+    const auto done = std::make_shared<std::vector<std::promise<void>>>(pool.size());
     for (std::size_t index = 0; index < pool.size(); ++index) {
-      pool.at(index).post([&, index] {
+      pool.at(index).post([&work, done, index] {
         work(index);
-        done[index].set_value();
+        (*done)[index].set_value();
       });
     }
-    for (auto& each : done)
+    for (auto& each : *done)
       each.get_future().wait();
   }
 
@@ -142,7 +175,7 @@ struct gateway::parts {
   }
 
   /// From the admin port's threads.
-  std::string metrics(std::vector<queue_view> views) const {
+  std::string metrics(std::vector<queue_view> views) {
     metrics_facts facts;
     facts.plan = port.metrics.plan();
     facts.sets = port.metrics.sets();
@@ -152,7 +185,10 @@ struct gateway::parts {
     facts.is_draining = is_draining;
     facts.requests_in_flight = port.requests_in_flight;
     facts.body_bytes = port.bytes.used();
-    facts.body_bytes_max = settings->gateway.max_queue_bytes;
+    {
+      const std::lock_guard guard(reloading);
+      facts.body_bytes_max = settings->gateway.max_queue_bytes;
+    }
     facts.connections = port.connections;
     facts.connections_max = door->connections_max();
     facts.connections_refused = door->refused_count();
@@ -161,6 +197,8 @@ struct gateway::parts {
     facts.at = std::chrono::steady_clock::now();
     return metrics_text(facts);
   }
+
+  reload_report apply(config::read_result read);
 
   std::shared_ptr<const config::settings> settings;
   gateway_options options;
@@ -180,12 +218,60 @@ struct gateway::parts {
   std::atomic<bool> is_draining = false;
   bool started = false;
 
+  /// Held for the whole of a reload: it guards `settings` once the gateway serves, and this.
+  std::mutex reloading;
+  bool may_reload = false;
+
   std::mutex mutex; // guards what follows
   std::condition_variable changed;
   bool drain_asked = false;
   bool end_asked = false;
   std::size_t empty_loops = 0;
 };
+
+reload_report gateway::parts::apply(config::read_result read) {
+  reload_report report;
+  report.is_late = !may_reload;
+  if (report.is_late)
+    return report;
+  config::merged_reload merged;
+  if (!read.has_errors())
+    merged = config::merge_reload(*settings, std::move(read.settings));
+  report = report_of(read, merged);
+  if (report.errors.empty() && admin && !admin->may_follow(merged.settings))
+    report.errors.push_back("general_settings.master_key: the admin port on " +
+                            merged.settings.gateway.admin_host + " wants it");
+  std::optional<engine_reload> steps;
+  auto fresh = std::make_shared<const config::settings>(std::move(merged.settings));
+  if (report.errors.empty() && engine.prepare_reload) {
+    steps = engine.prepare_reload(*fresh);
+    if (!steps)
+      report.errors.push_back("too many model groups since the start: restart to forget them");
+  }
+  log(report);
+  if (!report.errors.empty())
+    return report;
+  // Whoever may hear of something new knows it before anybody speaks of it: first the desks, which
+  // settle grants, and what attempts look at; then the engine; last what requests ask for.
+  const bool has_more_to_count = port.metrics.follow(*fresh);
+  on_each_loop([&](std::size_t index) {
+    if (has_more_to_count)
+      data_loops[index]->renew_metrics();
+    if (steps)
+      steps->adopt(data_loops[index]->gate());
+  });
+  rules.prepare_reload(fresh);
+  if (steps)
+    steps->begin();
+  rules.begin_reload();
+  on_each_loop([](std::size_t) {}); // nobody looks at what was before any more
+  rules.end_reload();
+  settings = std::move(fresh);
+  if (admin)
+    admin->follow(settings);
+  log_line(log_level::info, sentence_of(merged));
+  return report;
+}
 
 gateway::gateway(std::shared_ptr<const config::settings> settings, gateway_options options,
                  engine_factory make_engine)
@@ -242,6 +328,10 @@ std::string gateway::start() {
     options.metrics = [&own](std::vector<queue_view> views) {
       return own.metrics(std::move(views));
     };
+    if (own.options.read_again)
+      options.reload = [this] {
+        return reload();
+      };
     own.admin = std::make_unique<admin_server>(own.settings, *own.engine.desk, options);
     trouble = own.admin->start();
     if (!trouble.empty()) {
@@ -252,6 +342,8 @@ std::string gateway::start() {
     own.admin_port = own.admin->port();
   }
   own.pool.at(0).post([&own] { own.door->start(); });
+  const std::lock_guard guard(own.reloading);
+  own.may_reload = true;
   return {};
 }
 
@@ -261,6 +353,18 @@ std::uint16_t gateway::port() const noexcept {
 
 std::uint16_t gateway::admin_port() const noexcept {
   return parts_->admin_port;
+}
+
+reload_report gateway::reload(config::read_result read) {
+  const std::lock_guard guard(parts_->reloading);
+  return parts_->apply(std::move(read));
+}
+
+reload_report gateway::reload() {
+  const std::lock_guard guard(parts_->reloading);
+  if (!parts_->options.read_again)
+    return {};
+  return parts_->apply(parts_->options.read_again());
 }
 
 void gateway::drain() {
@@ -282,6 +386,10 @@ void gateway::wait() {
   {
     std::unique_lock lock(own.mutex);
     own.changed.wait(lock, [&own] { return own.drain_asked; });
+  }
+  {
+    const std::lock_guard guard(own.reloading);
+    own.may_reload = false;
   }
   own.begin_drain();
   {

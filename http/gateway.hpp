@@ -2,9 +2,11 @@
 #pragma once
 
 #include "actors/request_gate.hpp"
+#include "config/reader.hpp"
 #include "http/front.hpp"
 #include "http/loop.hpp"
 #include "http/operator_desk.hpp"
+#include "http/reload_report.hpp"
 #include "http/tls.hpp"
 
 #include <cstdint>
@@ -21,6 +23,14 @@ struct link_counts;
 }
 
 namespace vorrang::http {
+
+/// What a reload asks of the engine.
+struct engine_reload {
+  /// Changes a gate over, on the thread of its loop; all of them, before begin().
+  std::function<void(request_gate&)> adopt;
+  /// From now on it grants by the new settings. From any thread.
+  std::function<void()> begin;
+};
 
 /// The engine as the gateway drives it. Tests have one of their own.
 struct gateway_engine {
@@ -41,6 +51,9 @@ struct gateway_engine {
   /// Has a function called about once a second, on a thread that may wait, with the time then; an
   /// empty one ends that, and returns when it is not running any more. May be empty.
   std::function<void(std::function<void(time_point now)>)> each_second;
+  /// Makes it ready for settings that config::merge_reload() has made of those in force; nothing:
+  /// they have too many groups. One at a time, from any thread but a loop's. May be empty.
+  std::function<std::optional<engine_reload>(const config::settings&)> prepare_reload;
 };
 using engine_factory = std::function<gateway_engine(caf::actor_system&, const config::settings&)>;
 
@@ -56,6 +69,8 @@ struct gateway_options {
   bool any_admin_port = false;
   /// Null: clients speak plain HTTP.
   std::shared_ptr<tls_context> tls;
+  /// Reads the configuration again, for reload() without one; empty: there is nothing to read.
+  std::function<config::read_result()> read_again;
   loop_times times;
   machine_facts facts;
 };
@@ -78,6 +93,13 @@ public:
   /// The data port and the admin port (0: none), once started.
   std::uint16_t port() const noexcept;
   std::uint16_t admin_port() const noexcept;
+
+  /// Goes over to what was read, or says why not and changes nothing; logs both. Groups and
+  /// deployments keep their lines, windows, cooldowns and calls; no connection is lost. From any
+  /// thread but a loop's; one at a time, others wait. Refused once the end has begun.
+  reload_report reload(config::read_result read);
+  /// The same with what read_again() gives. What there is when it is called, or later, counts.
+  reload_report reload();
 
   /// No new connections; idle ones close; waiting and running requests go on for up to
   /// `drain_timeout`, then each that waits gets 503.

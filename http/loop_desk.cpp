@@ -120,6 +120,12 @@ loop_desk::loop_desk(loop& home, caf::actor_system& system,
 
 loop_desk::~loop_desk() = default;
 
+void loop_desk::follow(std::shared_ptr<engine_directory> engine) {
+  const auto before =
+      std::exchange(parts_->engine, std::move(engine)); // until the book has left it
+  parts_->book.follow(parts_->engine->settings);
+}
+
 ticket_id loop_desk::open(ask wanted, request_listener& listener) {
   parts_->home.run_soon(parts_->send_soon);
   return parts_->book.open(std::chrono::steady_clock::now(), std::move(wanted), listener);

@@ -27,6 +27,9 @@ public:
   /// Cancels what is open.
   ~loop_desk() override;
 
+  /// A reload: a directory in which places are kept (extend_engine). Before begin_reload().
+  void follow(std::shared_ptr<engine_directory> engine);
+
   ticket_id open(ask wanted, request_listener& listener) override;
   void cancel(ticket_id ticket) override;
   bool begin_sending(ticket_id ticket) override;

@@ -85,13 +85,16 @@ std::size_t loop_metrics::deployment_place(group_index group,
 metrics_board::metrics_board(const config::settings& settings)
     : plan_(std::make_shared<metrics_plan>(settings)) {}
 
-void metrics_board::follow(const config::settings& settings) {
+bool metrics_board::follow(const config::settings& settings) {
   auto grown = std::make_shared<metrics_plan>(settings);
   const std::lock_guard guard(mutex_);
   // A series means the same for as long as the process lives.
   grown->boundaries = plan_->boundaries;
   grown->classes = plan_->classes;
+  if (grown->groups == plan_->groups)
+    return false;
   plan_ = std::move(grown);
+  return true;
 }
 
 std::shared_ptr<loop_metrics> metrics_board::make_set(std::size_t loop) {

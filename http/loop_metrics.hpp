@@ -78,6 +78,7 @@ struct metrics_plan {
   struct group {
     std::string name;
     std::vector<std::string> deployments; ///< their ids
+    bool operator==(const group&) const = default;
   };
 
   metrics_plan() = default;
@@ -188,8 +189,8 @@ public:
 
   /// The configuration has grown at the end of its lists: sets that are made from now on have it.
   /// Those of before stay and go on being summed, so that a loop may change over at any time, and
-  /// what it has begun to count there may go on.
-  void follow(const config::settings& settings);
+  /// what it has begun to count there may go on. False: there is nothing new.
+  bool follow(const config::settings& settings);
   std::shared_ptr<loop_metrics> make_set(std::size_t loop);
 
   std::shared_ptr<const metrics_plan> plan() const;

@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <iostream>
 #include <random>
+#include <set>
 #include <thread>
 
 namespace {
@@ -69,7 +70,8 @@ private:
       if (came == SIGUSR1)
         return;
       if (came == SIGHUP) {
-        log_line(log_level::warning, "SIGHUP: reloading is not supported yet");
+        log_line(log_level::info, "SIGHUP: reading the configuration again");
+        serves.reload(); // it has logged what came of it
       } else if (!std::exchange(draining, true)) {
         log_line(log_level::info, "draining: no new connections, requests go on");
         serves.drain();
@@ -100,19 +102,41 @@ std::vector<std::shared_ptr<tls_context>> prepare_tls(config::read_result& read)
   return made;
 }
 
+/// The configuration that the command line means, read as often as somebody asks. For one thread at
+/// a time.
+class configuration {
+public:
+  explicit configuration(command_line asked)
+      : asked_(std::move(asked)), variables_(config::process_environment()) {}
+
+  config::read_result read() {
+    auto result = config::read_file(asked_.config_file, variables_);
+    for (auto& each : prepare_tls(result))
+      tls_.insert(std::move(each));
+    auto& router = result.settings.router;
+    if (asked_.request_timeout) {
+      // As LiteLLM: the deadline, unless the router has one of its own.
+      if (router.timeout == config::router_settings().timeout)
+        router.timeout = *asked_.request_timeout;
+      else
+        router.attempt_timeout = *asked_.request_timeout;
+    }
+    return result;
+  }
+
+private:
+  command_line asked_;
+  config::environment variables_;
+  /// All that were ever asked for; one for each way of judging certificates.
+  std::set<std::shared_ptr<tls_context>> tls_;
+};
+
 int check(const config::read_result& read) {
   return config::print_check(std::cout, read) ? 0 : status_bad_configuration;
 }
 
-int serve(const command_line& asked, config::read_result read) {
+int serve(const command_line& asked, configuration& from, config::read_result read) {
   auto settings = std::make_shared<config::settings>(std::move(read.settings));
-  if (asked.request_timeout) {
-    // As LiteLLM: the deadline, unless the router has one of its own.
-    if (settings->router.timeout == config::router_settings().timeout)
-      settings->router.timeout = *asked.request_timeout;
-    else
-      settings->router.attempt_timeout = *asked.request_timeout;
-  }
   log_level level = asked.level.value_or(log_level::info);
   if (!asked.level && !settings->log_level.empty())
     level = read_log_level(settings->log_level).value_or(level);
@@ -135,6 +159,9 @@ int serve(const command_line& asked, config::read_result read) {
   options.threads = asked.threads;
   options.facts.names = gateway::names_of_machine();
   options.facts.version = VORRANG_VERSION;
+  options.read_again = [&from] {
+    return from.read();
+  };
   std::random_device random;
   options.facts.id_seed = (std::uint64_t{random()} << 32) | random();
   if (!has_keys)
@@ -164,14 +191,14 @@ int run(int argc, char* argv[]) {
     (*asked.exit_status == 0 ? std::cout : std::cerr) << asked.text;
     return *asked.exit_status;
   }
-  auto read = config::read_file(asked.config_file, variables);
-  const auto tls = prepare_tls(read);
+  configuration from(asked);
+  auto read = from.read();
   if (asked.check_config)
     return check(read);
   config::print_diagnostics(std::cerr, read, false);
   if (read.has_errors())
     return status_bad_configuration;
-  return serve(asked, std::move(read));
+  return serve(asked, from, std::move(read));
 }
 
 } // namespace

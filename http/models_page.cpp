@@ -30,7 +30,9 @@ std::vector<std::string> names_for(const config::settings& all, const config::cl
     }
   };
   for (const auto& group : all.groups) {
-    add(group.name);
+    if (!group.retired) {
+      add(group.name);
+    }
   }
   for (const auto& alias : all.aliases) {
     if (!alias.hidden) {
@@ -130,8 +132,13 @@ json group_entry(const std::string& name, const config::settings& all, const con
   std::vector<std::string> providers;
   std::string mode = "chat";
   std::optional<std::uint64_t> rpm = 0, tpm = 0;
+  bool has_any = false;
   for (const auto index : group.deployments) {
     const auto& each = all.deployments[index];
+    if (each.retired) {
+      continue;
+    }
+    has_any = true;
     if (std::find(providers.begin(), providers.end(), each.provider) == providers.end()) {
       providers.push_back(each.provider);
     }
@@ -144,8 +151,8 @@ json group_entry(const std::string& name, const config::settings& all, const con
   one["model_group"] = name;
   one["providers"] = providers;
   one["mode"] = mode;
-  one["tpm"] = tpm && !group.deployments.empty() ? json(*tpm) : json(nullptr);
-  one["rpm"] = rpm && !group.deployments.empty() ? json(*rpm) : json(nullptr);
+  one["tpm"] = tpm && has_any ? json(*tpm) : json(nullptr);
+  one["rpm"] = rpm && has_any ? json(*rpm) : json(nullptr);
   return one;
 }
 
@@ -184,7 +191,7 @@ std::string model_info_page(const config::settings& all, const config::client_ke
   json data = json::array();
   each_name(all, key, [&](const std::string& name, const config::target& means) {
     for (const auto index : all.groups[means.group].deployments)
-      if (!means.deployment || *means.deployment == index)
+      if (!all.deployments[index].retired && (!means.deployment || *means.deployment == index))
         data.push_back(info_entry(name, all.deployments[index]));
   });
   return text_of(json{{"data", std::move(data)}});

@@ -15,7 +15,8 @@ class operator_desk {
 public:
   virtual ~operator_desk() = default;
 
-  /// All group names, in the order of engine_settings. Cheap, constant between reloads.
+  /// All group names, in the order of engine_settings, also of those that a reload has removed.
+  /// Cheap, constant between reloads.
   virtual std::vector<std::string> groups() = 0;
 
   /// A page of one group's line, from place `offset` (0: the head), `limit` tickets at most, and

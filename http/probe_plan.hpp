@@ -35,6 +35,8 @@ struct probe_plan {
   /// Null: it is not asked, and `not_asked` says why.
   const upstream_address* address = nullptr;
   const config::deployment* deployment = nullptr;
+  /// What both point into.
+  std::shared_ptr<const void> keeps;
   std::string not_asked;
   /// Pinned to the deployment, granted now or never, and behind everybody.
   ask wanted;

@@ -19,6 +19,7 @@ struct tls_rules {
   std::string ca_file;     ///< PEM file of what is trusted; empty: the system's store
   std::string certificate; ///< PEM file with our certificate and its key; empty: none
 
+  friend bool operator==(const tls_rules&, const tls_rules&) = default;
   bool operator<(const tls_rules& other) const {
     return std::tie(verify, ca_file, certificate) <
            std::tie(other.verify, other.ca_file, other.certificate);

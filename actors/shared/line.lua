@@ -9,7 +9,8 @@
 --          so that all of a group is in one slot of a Redis Cluster.
 -- args[1]  the instance that calls; no "/" in it
 -- args[2]  its settings of the group, JSON: {deployments: [{id, rpm, tpm, slots, weight, order, cooldown}],
---          max_waiting, first_probe, strategy}; absent limits are no limits; times in µs
+--          max_waiting, first_probe, strategy}; absent limits are no limits; times in µs. {id, retired} is one that
+--          it has no more: its place counts for the numbers, and nothing else of it
 -- args[3]  a name for these settings
 -- args[4]  epoch of the last reply it had; empty: it had none
 -- args[5]  … its seq
@@ -180,6 +181,7 @@ function line.merge_settings()
       local told = line.settings_of(digest)
       for i, number in ipairs(told and line.numbers_for(told) or {}) do
         local theirs, ours = told.deployments[i], line.limits[number] or {}
+        theirs = theirs.retired and {} or theirs
         local lowest = {}
         for name, value in pairs(theirs) do
           lowest[name] = value
@@ -198,12 +200,23 @@ function line.merge_settings()
   end
 end
 
+-- Those of the numbers that the settings still have.
+local function in_use(numbers, told)
+  local result = {}
+  for i, number in ipairs(numbers) do
+    if not told.deployments[i].retired then
+      result[#result + 1] = number
+    end
+  end
+  return #result == #numbers and numbers or result
+end
+
 -- All that a ticket of this instance may use if it does not say.
 function line.all_of(instance)
   local digest = line.members[instance] and line.members[instance].digest or line.known.digest
   if not line.all_of_digest[digest] then
     local told = line.settings_of(digest)
-    line.all_of_digest[digest] = told and line.numbers_for(told) or line.own_numbers
+    line.all_of_digest[digest] = told and in_use(line.numbers_for(told), told) or line.all_of_digest[line.known.digest]
   end
   return line.all_of_digest[digest]
 end
@@ -1561,10 +1574,11 @@ local function join(settings_text)
     redis.call("HSET", line.key.settings, line.known.digest, settings_text)
   end
   line.me.heard, line.me.seq, line.me.suspect = line.now, line.state.seq, nil
-  line.all_of_digest = { [line.known.digest] = line.own_numbers }
+  line.all_of_digest = { [line.known.digest] = in_use(line.own_numbers, line.settings) }
   line.limits = {}
   for i, number in ipairs(line.own_numbers) do
-    line.limits[number] = line.settings.deployments[i]
+    local told = line.settings.deployments[i]
+    line.limits[number] = not told.retired and told or nil
   end
   line.mismatch = false
   for _, member in pairs(line.members) do

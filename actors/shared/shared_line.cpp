@@ -63,6 +63,10 @@ json describe(const group_settings& group) {
   for (const auto& each : group.deployments) {
     json one{{"id", each.id},
              {"cooldown", micros(each.cooldown_time.value_or(group.cooldown_time))}};
+    if (each.retired) { // only its place counts, for the numbers
+      deployments.push_back({{"id", each.id}, {"retired", true}});
+      continue;
+    }
     if (each.rpm)
       one["rpm"] = *each.rpm;
     if (each.tpm)
@@ -110,6 +114,15 @@ shared_line::shared_line(group_queue& queue, std::string instance, const std::st
     : queue_(queue), instance_(std::move(instance)),
       key_(key_for(name_space, queue.settings().name)),
       settings_(describe(queue.settings()).dump()), digest_(digest_of(settings_)) {}
+
+void shared_line::settings_changed() {
+  settings_ = describe(queue_.settings()).dump();
+  digest_ = digest_of(settings_);
+  // Who was told to be eligible for all would now be so for what is new as well.
+  for (auto& [ticket, record] : told_)
+    record.eligible = {};
+  renew();
+}
 
 // --- What happened here ----------------------------------------------------------------------
 
@@ -171,8 +184,11 @@ void shared_line::put_page(const json& page, queue_view& view) const {
 }
 
 void shared_line::put_eligible(json& into, const deployment_set& eligible) const {
-  const auto count = queue_.settings().deployments.size();
-  if (deployment_set::all(count).within(eligible))
+  const auto& deployments = queue_.settings().deployments;
+  bool is_all = true;
+  for (std::size_t i = 0; i < deployments.size(); ++i)
+    is_all &= deployments[i].retired || eligible.contains(static_cast<deployment_index>(i));
+  if (is_all)
     return;
   auto numbers = json::array();
   eligible.for_each([&](deployment_index i) { numbers.push_back(i + 1); });

@@ -46,6 +46,8 @@ public:
   void granted_here(time_point now, deployment_index where, const take& made);
   /// Takes the tickets that have changed from the queue.
   void collect();
+  /// A reload: the queue follows other settings. Before collect().
+  void settings_changed();
   /// Says that this instance is there, and asks for all figures.
   void renew() { renew_ = true; }
   /// A page of the line as it stands, over all instances, put into `view`, which is this instance's

@@ -115,7 +115,8 @@ void shared_line::granted(time_point now, const json& what) {
   const auto where = static_cast<deployment_index>(here - deployments.begin());
   const auto how = queue_.standing_of(ticket);
   std::optional<grant_id> given;
-  if (here != deployments.end())
+  // Settings that have just changed may not have been told of all tickets yet.
+  if (here != deployments.end() && queue_.allows(ticket, where))
     given = queue_.grant_by_line(now, ticket, where,
                                  what.at("reason") == "head-of-line"
                                      ? grant_reason::head_of_line

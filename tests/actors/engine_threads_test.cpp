@@ -123,3 +123,55 @@ TEST_CASE("a grant may outlive its engine") {
   kept->settle(success());
   CHECK(kept->info().attempt == 1);
 }
+
+TEST_CASE("reload: threads ask and settle while limits change, and nobody is lost") {
+  constexpr int slots_max = 3;
+  engine engine(with_slots(1), 2);
+  std::atomic<int> in_flight[2] = {};
+  std::atomic<int> answered{0};
+  std::atomic<int> unknown{0};
+  std::atomic<bool> exceeded{false};
+  std::vector<std::thread> callers;
+  for (unsigned caller = 0; caller < 4; ++caller)
+    callers.emplace_back([&, caller] {
+      std::minstd_rand random(caller + 1);
+      for (int i = 0; i < 250; ++i) {
+        auto wanted = wanting(static_cast<std::int32_t>(random() % 4));
+        const auto group = engine.group(random() % 4 == 0 ? "b" : "a");
+        if (!group)
+          continue;
+        wanted.group = *group;
+        auto request = engine.open(wanted);
+        auto heard = request.next();
+        if (const auto* end = std::get_if<ending>(&heard)) {
+          unknown += end->code == end_code::unknown_group ? 1 : 1000;
+          continue;
+        }
+        auto& held = std::get<held_grant>(heard);
+        if (held.info().group == 0) {
+          auto& here = in_flight[held.info().deployment];
+          if (++here > slots_max)
+            exceeded = true;
+          --here;
+        }
+        held.settle(success());
+        ++answered;
+      }
+    });
+  for (std::uint32_t i = 0; i < 200; ++i) {
+    auto next = with_slots(1 + i % slots_max);
+    if (i % 2) {
+      next.groups.push_back(next.groups[0]);
+      next.groups[1].name = "b";
+    }
+    CHECK(engine.reload(next));
+  }
+  for (auto& caller : callers)
+    caller.join();
+  CHECK_FALSE(exceeded);
+  CHECK(unknown < 1000); // no other ending
+  CHECK(answered > 4 * 100);
+  CHECK(engine.waiting(0) == 0);
+  CHECK_FALSE(engine.reload({}));
+  CHECK(engine.settings().groups.size() == 2);
+}

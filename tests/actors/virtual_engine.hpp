@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/book_sender.hpp"
+#include "actors/reload.hpp"
 #include "virtual_time.hpp"
 
 #include <caf/scoped_actor.hpp>
@@ -37,6 +38,15 @@ public:
   request_book& book() { return book_; }
   const engine_directory& directory() const { return *directory_; }
   const request_actor& owner() const { return owner_; }
+
+  /// Other settings from now on. Call quiet() after it: until then nobody has heard of them.
+  void reload(engine_settings settings) {
+    const auto before = directory_;
+    directory_ =
+        extend_engine(time_.system(), before, merge_reload(before->settings, std::move(settings)));
+    book_.follow(directory_->settings);
+    begin_reload(before, directory_);
+  }
 
   /// Called each time the owner has heard all that was said to it.
   std::function<void()> after_round;

@@ -102,7 +102,7 @@ const httplib::Headers as_json = {{"Content-Type", "application/json"}};
 
 struct admin_port {
   explicit admin_port(const std::string& more = {}, const std::string& at = "127.0.0.1")
-      : server(read_settings(models + more), desk, options()) {
+      : server(read_settings(models + more), desk, reloading(options())) {
     const auto wrong = server.start();
     INFO(wrong);
     REQUIRE(wrong.empty());
@@ -110,6 +110,12 @@ struct admin_port {
     client = std::make_unique<httplib::Client>(at, server.port());
   }
 
+  admin_options reloading(admin_options how) {
+    how.reload = [this] {
+      return reloads;
+    };
+    return how;
+  }
   static admin_options options() {
     admin_options how;
     how.any_port = true;
@@ -145,11 +151,40 @@ struct admin_port {
   }
 
   made_up_desk desk;
+  reload_report reloads;
   admin_server server;
   std::unique_ptr<httplib::Client> client;
 };
 
 } // namespace
+
+TEST_CASE("a reload says what came of it", "[admin]") {
+  admin_port port;
+  const auto asked = [&](const httplib::Headers& headers = {}) {
+    auto answer = port.client->Post("/reload", headers, "{}", "application/json");
+    REQUIRE(answer);
+    return answer;
+  };
+  port.reloads.warnings = {"one"};
+  auto answer = asked();
+  CHECK(answer->status == 200);
+  CHECK(json::parse(answer->body) == json({{"status", "ok"}, {"warnings", {"one"}}}));
+  CHECK(port.client->Post("/reload", "", "application/json")->status == 200);
+  port.reloads.errors = {"config.yaml:3:1: wrong", "config.yaml:4:1: too"};
+  answer = asked();
+  CHECK(answer->status == 400);
+  const auto refused = json::parse(answer->body);
+  CHECK(refused["errors"].size() == 2);
+  CHECK(refused["error"]["type"] == "invalid_request_error");
+  CHECK(refused["error"]["message"].get<std::string>().find("config.yaml:4:1: too") !=
+        std::string::npos);
+  port.reloads = {};
+  port.reloads.is_late = true;
+  CHECK(asked()->status == 503);
+  CHECK(asked({{"Origin", "http://elsewhere"}})->status == 403);
+  CHECK(port.client->Post("/reload", "{}", "text/plain")->status == 403);
+  CHECK(port.status("/reload") == 404);
+}
 
 TEST_CASE("the queue of a model, ticket by ticket", "[admin]") {
   admin_port port;

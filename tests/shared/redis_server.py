@@ -166,9 +166,13 @@ class SharedLine:
     def __init__(self, client, instance, settings, base="vorrang:{m}:line"):
         self.client = client
         self.instance = instance
-        self.settings = json.dumps(settings)
         self.base = base
-        self.known = {"digest": hashlib.sha1(self.settings.encode()).hexdigest()}
+        self.known = {}
+        self.change(settings)
+
+    def change(self, settings):
+        self.settings = json.dumps(settings)
+        self.known["digest"] = hashlib.sha1(self.settings.encode()).hexdigest()
 
     def call(self, *operations, ready=True, all_rooms=False, lost=False):
         """What the script says, with times as numbers. `ready`: whatever was known of another line has been told.

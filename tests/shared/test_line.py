@@ -392,6 +392,26 @@ class Instances(LineTest):
         self.assertEqual([each["ticket"] for each in said["grants"]], ["x"])
         self.assertTrue(said["mismatch"])
 
+    def test_settings_that_change(self):
+        """A reload: one deployment is gone, one is new; what was used and what runs stay."""
+        a, b = self.line("a", {"id": "d1", "slots": 1}), self.line("b", {"id": "d1", "slots": 2})
+        b.call()
+        runs = a.call(offer("runs", eligible=None), offer("waits", eligible=None))["grants"]
+        self.assertEqual([each["ticket"] for each in runs], ["runs"])
+        a.change(settings({"id": "d1", "retired": True}, {"id": "d2", "slots": 1}))
+        said = a.call()
+        self.assertEqual([(each["ticket"], each["deployment"]) for each in said["grants"]], [("waits", "d2")])
+        # The other's limit is its own now; what runs there counts.
+        said = b.call(offer("x", eligible=None), offer("y", eligible=None))
+        self.assertEqual([(each["ticket"], each["deployment"]) for each in said["grants"]], [("x", "d1")])
+        a.call(settle(runs[0]["grant"]), offer("z", eligible=[2]))
+        self.assertEqual([each["n"] for each in a.call(all_rooms=True)["rooms"] if each["id"] == "d2"], [1])
+        # It comes back as it was.
+        a.change(settings({"id": "d1", "slots": 1}, {"id": "d2", "slots": 1}))
+        a.call(offer("late", eligible=[1]))
+        rooms = {each["id"]: each for each in a.call(all_rooms=True)["rooms"]}
+        self.assertEqual(rooms["d1"]["n"], 2)  # x, and y, which was offered to b
+
     def test_an_older_copy_is_another_line(self):
         line = self.line()
         line.call(offer("x"))

@@ -16,6 +16,7 @@ import client
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 20.0
 SANITIZER_REPORT = re.compile(r"(Address|Thread|Leak|Memory)Sanitizer|runtime error: ")
+RELOADED_LINE = re.compile(r"reloaded; |reload: nothing has changed")
 RUNNING_LINE = re.compile(r"RUNNING on (https?)://(\S+):(\d+)")
 
 # Variables that would change what the gateway does if the person who runs the tests has them set.
@@ -248,6 +249,33 @@ class Gateway:
 
     def admin_get(self, path):
         return client.call(self.admin_port, "GET", path)
+
+    # Reading its configuration again --------------------------------------------------------
+
+    def rewrite(self, config):
+        """Puts another configuration into the file; nothing reads it yet."""
+        self.config = textwrap.dedent(config)
+        path = os.path.join(self._directory.name, "config.yaml")
+        with open(path + ".new", "w", encoding="utf-8") as file:
+            file.write(self._with_admin_port())
+        os.replace(path + ".new", path)
+
+    def post_reload(self, headers=None):
+        headers = {"Content-Type": "application/json", **(headers or {})}
+        return client.call(self.admin_port, "POST", "/reload", b"{}", headers)
+
+    def reload(self, config):
+        """The warnings of a reload that must be taken."""
+        self.rewrite(config)
+        response = self.post_reload()
+        assert response.status == 200, response
+        return response.json["warnings"]
+
+    def hang_up(self, timeout_s=client.DEFAULT_TIMEOUT_S):
+        """SIGHUP; returns when the log says what came of it."""
+        count = len(RELOADED_LINE.findall(self.output))
+        self.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(RELOADED_LINE.findall(self.output)) > count, timeout_s, "no line of a reload")
 
     def queue(self, model="m"):
         return Queue(self.admin_get(f"/queue/{model}"))
