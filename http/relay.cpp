@@ -285,6 +285,7 @@ awaitable<judgement> relay::carry(upstream_request request) {
       co_return judgement();
     co_return judge_failure(upstream, request.until_is_the_deadline);
   }
+  meter_.upstream_answered(upstream.head().status);
   tell_head(upstream.head());
   const head_verdict verdict = call_.look_at_head(upstream.head());
   if (verdict == head_verdict::no_use)
@@ -319,7 +320,6 @@ judgement relay::judge_failure(exchange& failed, bool until_is_the_deadline) {
 
 /// The answer has begun; a good one ends a probe's doubt.
 void relay::tell_head(const answer_head& head) {
-  meter_.upstream_answered(head.status);
   if (is_open_ && is_good_status(head.status))
     client_.home().gate().head_arrived(ticket_);
 }
@@ -378,6 +378,8 @@ awaitable<judgement> relay::play(mock_attempt planned) {
       co_return call_.judge(late);
     }
   }
+  // The stream of a mock has no head.
+  meter_.upstream_answered(planned.events.empty() ? planned.head.status : 200U);
   tell_head(planned.head);
   if (!planned.events.empty()) {
     auto streamed = co_await play_stream(std::move(planned));

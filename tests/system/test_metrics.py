@@ -74,13 +74,17 @@ class Page(unittest.TestCase):
             self.check(response.body.decode())
             before = set(samples(response.body.decode()))
             self.assertEqual(gateway.chat(model="spare").status, 200)
+            self.assertEqual(gateway.chat(model="spare", stream=True).status, 200)
             self.assertEqual(gateway.chat(model="unknown").status, 400)
             page = metrics_of(gateway)
             self.check(page)
             self.assertEqual(set(samples(page)), before, "every series is there from the beginning")
             told = samples(page)
             self.assertEqual(told['vorrang_refusals_total{reason="unknown-model"}'], 1)
-            self.assertEqual(told['vorrang_requests_total{group="spare",priority_class="100-999"}'], 1)
+            self.assertEqual(told['vorrang_requests_total{group="spare",priority_class="100-999"}'], 2)
+            self.assertEqual(told['vorrang_streams_total{group="spare"}'], 1)
+            answers = 'vorrang_upstream_answers_total{group="spare",deployment="spare of m",code="%s"}'
+            self.assertEqual([told[answers % code] for code in ("200", "other")], [2, 0])
 
     def test_documentation_names_what_is_there(self):
         with RedisServer() as redis, Gateway(config(router=f'redis_url: "unix://{redis.path}"')) as gateway:
