@@ -30,23 +30,20 @@ void group_queue::offer(time_point now, owner_index owner, ticket_offer&& offere
   fresh.owner = owner;
   fresh.bytes = offered.wanted.bytes;
   fresh.token_estimate = offered.wanted.token_estimate;
-  fresh.attempts_before = offered.attempts;
-  fresh.retries_before = offered.retries;
   fresh.fallbacks = static_cast<std::uint8_t>(std::min<std::uint32_t>(offered.fallbacks, 255));
   if (offered.wanted.num_retries)
     fresh.own_retries = static_cast<std::uint8_t>(
         std::min<std::uint32_t>(*offered.wanted.num_retries, own_retries_max));
   fresh.base = base_for(offered.wanted, fresh.oversize);
-  fresh.pinned = offered.wanted.pinned;
   fresh.api = offered.wanted.api;
   fresh.prompt_estimate = offered.wanted.prompt_estimate;
-  if (!offered.wanted.tags.empty())
-    fresh.tags = std::make_unique<std::vector<std::string>>(std::move(offered.wanted.tags));
   fresh.now_or_never = offered.wanted.now_or_never;
-  if (!offered.next_groups.empty()) {
-    fresh.next_groups = std::make_unique<std::vector<group_index>>(std::move(offered.next_groups));
-    ++with_fallback_;
-  }
+  with_fallback_ += offered.next_groups.empty() ? 0 : 1;
+  if (!offered.next_groups.empty() || !offered.wanted.tags.empty() ||
+      offered.wanted.pinned != no_index || offered.attempts > 0 || offered.retries > 0)
+    fresh.rare = std::make_unique<const rare_facts>(
+        rare_facts{std::move(offered.next_groups), std::move(offered.wanted.tags),
+                   offered.wanted.pinned, offered.attempts, offered.retries});
 
   const auto slot = line_.add(offered.wanted.priority, offered.wanted.deadline, bases_[fresh.base]);
   if (records_.size() <= slot) {
@@ -180,7 +177,7 @@ std::optional<group_queue::ticket_standing> group_queue::standing_of(ticket_id t
   result.priority = line_.priority(slot);
   result.since = about.since;
   result.token_estimate = about.token_estimate;
-  result.attempts = about.attempts_before + about.attempts;
+  result.attempts = about.facts().attempts_before + about.attempts;
   if (result.waits)
     result.eligible = line_.eligible(slot);
   return result;
@@ -358,8 +355,8 @@ void group_queue::give(time_point now, slot_index slot, deployment_index where,
   given.reason = reason;
   given.at = now;
   given.waited = now - ticket.since;
-  given.attempt = ticket.attempts_before + ticket.attempts;
-  given.retries = ticket.retries_before + ticket.retries;
+  given.attempt = ticket.facts().attempts_before + ticket.attempts;
+  given.retries = ticket.facts().retries_before + ticket.retries;
   given.fallbacks = ticket.fallbacks;
   given.priority = line_.priority(slot);
   output_.verdicts.push_back({ticket.owner, given});
@@ -487,8 +484,8 @@ void group_queue::end(time_point now, slot_index slot, end_code code,
   result.end.retry_after = retry_after;
   result.end.group = self_;
   result.end.waited = now - ticket.since;
-  result.end.attempts = ticket.attempts_before + ticket.attempts;
-  result.end.retries = ticket.retries_before + ticket.retries;
+  result.end.attempts = ticket.facts().attempts_before + ticket.attempts;
+  result.end.retries = ticket.facts().retries_before + ticket.retries;
   result.end.fallbacks = ticket.fallbacks;
   if (ticket.history) {
     result.end.status = ticket.history->last_status();
@@ -510,8 +507,7 @@ void group_queue::end(time_point now, slot_index slot, end_code code,
 void group_queue::forget(slot_index slot) {
   auto& ticket = records_[slot];
   touch(ticket);
-  if (ticket.next_groups)
-    --with_fallback_;
+  with_fallback_ -= ticket.facts().next_groups.empty() ? 0 : 1;
   slots_.erase(ticket.id);
   ticket = record{};
   line_.remove(slot);
@@ -539,15 +535,16 @@ bool group_queue::hopeless(time_point now, slot_index slot, end_code& code, dura
     retry_after = asked_to_wait - now;
     return true;
   }
-  if (!ticket.next_groups || !reach.within(cooling_))
+  const auto& next_groups = ticket.facts().next_groups;
+  if (next_groups.empty() || !reach.within(cooling_))
     return false;
-  for (const auto next : *ticket.next_groups)
+  for (const auto next : next_groups)
     if (board_.healthy(next)) {
       code = end_code::all_cooling_down;
       retry_after = std::max(cooling_until - now, duration::zero());
       return true;
     }
-  for (const auto next : *ticket.next_groups)
+  for (const auto next : next_groups)
     if (std::find(output_.watched.begin(), output_.watched.end(), next) == output_.watched.end())
       output_.watched.push_back(next);
   return false;

@@ -223,24 +223,34 @@ private:
 
   static constexpr std::uint8_t own_retries_max = 100;
   static constexpr std::uint8_t no_own_retries = 255;
+  /// What most tickets are without, so that they need not have room for it.
+  struct rare_facts {
+    std::vector<group_index> next_groups;
+    /// With the record's api and estimates: what a reload judges it by anew.
+    std::vector<std::string> tags;
+    deployment_index pinned = no_index;
+    /// In the groups that it has fallen back from.
+    std::uint32_t attempts_before = 0;
+    std::uint32_t retries_before = 0;
+  };
   struct record {
+    const rare_facts& facts() const noexcept {
+      static const rare_facts none;
+      return rare ? *rare : none;
+    }
+
     ticket_id id = 0;
     grant_id granted = 0;
     time_point since{};
     std::unique_ptr<attempt_history> history;
-    std::unique_ptr<std::vector<group_index>> next_groups;
-    /// With pinned, api and the estimates: what a reload judges it by anew. Null: none.
-    std::unique_ptr<std::vector<std::string>> tags;
-    deployment_index pinned = no_index;
+    std::unique_ptr<const rare_facts> rare; ///< null: as if it were a new one
     std::uint32_t prompt_estimate = 0;
     owner_index owner = 0;
     std::uint32_t retries = 0; ///< here, up to the last grant
     std::uint64_t bytes = 0;
     std::uint32_t base = 0;
     std::uint32_t token_estimate = 0;
-    std::uint32_t attempts_before = 0;
     std::uint32_t attempts = 0;
-    std::uint32_t retries_before = 0;
     deployment_index deployment = no_index;
     std::uint8_t fallbacks = 0;
     std::uint8_t own_retries = no_own_retries;

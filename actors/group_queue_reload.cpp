@@ -7,12 +7,11 @@ namespace vorrang {
 
 void group_queue::find_base_anew(record& ticket) {
   ask wanted;
-  wanted.pinned = ticket.pinned;
+  wanted.pinned = ticket.facts().pinned;
+  wanted.tags = ticket.facts().tags;
   wanted.api = ticket.api;
   wanted.prompt_estimate = ticket.prompt_estimate;
   wanted.token_estimate = ticket.token_estimate;
-  if (ticket.tags)
-    wanted.tags = *ticket.tags;
   ticket.base = base_for(wanted, ticket.oversize);
 }
 
