@@ -346,6 +346,9 @@ std::variant<reply, std::unique_ptr<call>> front::begin(time_point now, request_
   }
   const auto who = match.is_open() ? visitor{} : tables.keys.check(head.fields);
   const auto facts = facts_for(match, id);
+  // judge_head() has let it in, by the keys of before a reload.
+  if (who.error)
+    return answered(error_reply(who.error, facts));
   if (!match.is_relayed())
     return answered(page_reply(tables, match, head, who, gateway, facts));
   if (gateway.draining) {

@@ -1,7 +1,6 @@
 #include "http/gateway.hpp"
 
 #include "actors/shared/link_counts.hpp"
-#include "config/merge_reload.hpp"
 #include "config/settings.hpp"
 #include "http/admin_server.hpp"
 #include "http/caf_scheduler.hpp"
@@ -11,6 +10,7 @@
 #include "http/log.hpp"
 #include "http/loop_pool.hpp"
 #include "http/metrics_page.hpp"
+#include "http/reload_log.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
@@ -30,37 +30,6 @@
 namespace vorrang::http {
 
 namespace {
-
-/// What is not taken over is said in the words that the reader has for it.
-reload_report report_of(const config::read_result& read, const config::merged_reload& merged) {
-  reload_report report;
-  for (const auto& each : read.diagnostics)
-    (each.level == config::severity::error ? report.errors : report.warnings)
-        .push_back(config::to_text(each));
-  if (read.diagnostics_dropped > 0)
-    report.warnings.push_back("and " + std::to_string(read.diagnostics_dropped) + " more");
-  report.errors.insert(report.errors.end(), merged.errors.begin(), merged.errors.end());
-  report.warnings.insert(report.warnings.end(), merged.warnings.begin(), merged.warnings.end());
-  return report;
-}
-
-std::string sentence_of(const config::merged_reload& merged) {
-  const auto count = [](const char* what, const config::reload_count& of) {
-    return std::string(what) + ": " + std::to_string(of.added) + " added, " +
-           std::to_string(of.changed) + " changed, " + std::to_string(of.removed) + " removed";
-  };
-  return "reloaded; " + count("model groups", merged.groups) + "; " +
-         count("deployments", merged.deployments);
-}
-
-void log(const reload_report& report) {
-  for (const auto& each : report.errors)
-    log_line(log_level::error, "reload: " + each);
-  for (const auto& each : report.warnings)
-    log_line(log_level::warning, "reload: " + each);
-  if (!report.errors.empty())
-    log_line(log_level::error, "reload: nothing has changed");
-}
 
 /// For the 503s after the drain timeout to reach their clients.
 constexpr std::chrono::seconds ending_time(2);
@@ -198,7 +167,15 @@ struct gateway::parts {
     return metrics_text(facts);
   }
 
+  /// Under `reloading`.
   reload_report apply(config::read_result read);
+  /// What is answered once the end has begun.
+  static reload_report refused() {
+    reload_report report;
+    report.is_late = true;
+    log_findings(report);
+    return report;
+  }
 
   std::shared_ptr<const config::settings> settings;
   gateway_options options;
@@ -231,9 +208,6 @@ struct gateway::parts {
 
 reload_report gateway::parts::apply(config::read_result read) {
   reload_report report;
-  report.is_late = !may_reload;
-  if (report.is_late)
-    return report;
   config::merged_reload merged;
   if (!read.has_errors())
     merged = config::merge_reload(*settings, std::move(read.settings));
@@ -248,7 +222,7 @@ reload_report gateway::parts::apply(config::read_result read) {
     if (!steps)
       report.errors.push_back("too many model groups since the start: restart to forget them");
   }
-  log(report);
+  log_findings(report);
   if (!report.errors.empty())
     return report;
   // Whoever may hear of something new knows it before anybody speaks of it: first the desks, which
@@ -269,7 +243,7 @@ reload_report gateway::parts::apply(config::read_result read) {
   settings = std::move(fresh);
   if (admin)
     admin->follow(settings);
-  log_line(log_level::info, sentence_of(merged));
+  log_changes(merged);
   return report;
 }
 
@@ -357,14 +331,14 @@ std::uint16_t gateway::admin_port() const noexcept {
 
 reload_report gateway::reload(config::read_result read) {
   const std::lock_guard guard(parts_->reloading);
-  return parts_->apply(std::move(read));
+  return parts_->may_reload ? parts_->apply(std::move(read)) : parts::refused();
 }
 
 reload_report gateway::reload() {
   const std::lock_guard guard(parts_->reloading);
   if (!parts_->options.read_again)
     return {};
-  return parts_->apply(parts_->options.read_again());
+  return parts_->may_reload ? parts_->apply(parts_->options.read_again()) : parts::refused();
 }
 
 void gateway::drain() {

@@ -181,7 +181,6 @@ function line.merge_settings()
       local told = line.settings_of(digest)
       for i, number in ipairs(told and line.numbers_for(told) or {}) do
         local theirs, ours = told.deployments[i], line.limits[number] or {}
-        theirs = theirs.retired and {} or theirs
         local lowest = {}
         for name, value in pairs(theirs) do
           lowest[name] = value
@@ -194,7 +193,9 @@ function line.merge_settings()
             lowest[name] = math.min(theirs[name], ours[name])
           end
         end
-        line.limits[number] = lowest
+        if not theirs.retired then
+          line.limits[number] = lowest
+        end
       end
     end
   end
@@ -638,7 +639,10 @@ end
 -- Room ---------------------------------------------------------------------------------------------------------------
 
 function line.slots_left(number)
-  local of, most = line.deployment(number), line.limits_of(number)
+  local of, most = line.deployment(number), line.limits[number]
+  if not most then
+    return 0 -- no instance that lives has it any more
+  end
   local left = most.slots and most.slots - of.n or math.huge
   if most.rpm then
     left = math.min(left, most.rpm - of.requests)
@@ -1569,7 +1573,15 @@ local function join(settings_text)
     make_hash(line.grants_of(line.caller))
   end
   if line.me.digest ~= line.known.digest then
+    local before = line.me.digest
     line.me.digest = line.known.digest
+    local is_used = before == nil
+    for _, member in pairs(line.members) do
+      is_used = is_used or member.digest == before
+    end
+    if not is_used then
+      redis.call("HDEL", line.key.settings, before)
+    end
     line.touched[line.key.settings] = true
     redis.call("HSET", line.key.settings, line.known.digest, settings_text)
   end

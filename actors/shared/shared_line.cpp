@@ -118,9 +118,11 @@ shared_line::shared_line(group_queue& queue, std::string instance, const std::st
 void shared_line::settings_changed() {
   settings_ = describe(queue_.settings()).dump();
   digest_ = digest_of(settings_);
-  // Who was told to be eligible for all would now be so for what is new as well.
+  // Who was told to be eligible for all would now be so for what is new as well: all are told of
+  // anew. A set with a deployment that is none equals no ticket's.
+  const auto none = static_cast<deployment_index>(queue_.settings().deployments.size());
   for (auto& [ticket, record] : told_)
-    record.eligible = {};
+    record.eligible.insert(none);
   renew();
 }
 

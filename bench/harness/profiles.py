@@ -110,8 +110,8 @@ def record_http(options, folder, file, event):
     script.write_text(proxies.lua % proxies.question)
     command = proxies.nginx(folder, "upstream", options.threads, proxies.upstream_inside % (upstream, proxies.answer))
     with gateway(options, folder, upstream, command) as (process, port), ThreadPoolExecutor(1) as other:
-        proxies.load(script, port, options, warm_up_seconds)
-        running = other.submit(proxies.load, script, port, options, options.seconds + 1)
+        proxies.load(script, (port, process), options, warm_up_seconds)
+        running = other.submit(proxies.load, script, (port, process), options, options.seconds + 1)
         record_process(file, event, process.pid, options.seconds)
         return f"{running.result()['per_second']:,.0f} requests/s"
 

@@ -184,6 +184,17 @@ TEST_CASE("reload: a limit that is taken away and comes back within the minute")
   CHECK(books.current(after(seconds(62))).slots == 2);
 }
 
+TEST_CASE("reload: an instance that is alone keeps to its part of the new limits") {
+  auto group = plain_group(1);
+  group.deployments[0].max_parallel_requests = 5;
+  deployment books(group, group.deployments[0], false);
+  books.limit_to(0, 2);
+  CHECK(books.current(start).slots == 3);
+  group.deployments[0].max_parallel_requests = 9;
+  books.follow(start, group, group.deployments[0], false, 1);
+  CHECK(books.current(start).slots == 5);
+}
+
 TEST_CASE("reload: a cooldown goes on, and a deployment that is gone takes nothing") {
   auto group = plain_group(1);
   deployment books(group, group.deployments[0], false);

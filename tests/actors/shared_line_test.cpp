@@ -32,6 +32,7 @@ struct scene {
   time_point now = start;
   line_session session{now, queue, "me", "vorrang", false};
   json said = json::array(); ///< the operations of the last call
+  std::string settings_said;
   std::string epoch_known;
   std::string members_known;
   bool all_rooms = false;
@@ -51,6 +52,7 @@ struct scene {
     CHECK(call->key == "vorrang:{m%7b1%7d}:line");
     REQUIRE(call->arguments.size() >= 7);
     CHECK(call->arguments[0] == "me");
+    settings_said = call->arguments[1];
     epoch_known = call->arguments[3];
     members_known = call->arguments[5];
     all_rooms = call->arguments[6] == "all";
@@ -423,6 +425,36 @@ TEST_CASE("shared line: one that stops while the line is away says nothing") {
   REQUIRE(s.calls());
   s.session.answered(s.now, {false, "gone"});
   CHECK_FALSE(s.session.leave());
+}
+
+TEST_CASE("shared line: a reload is told under a new name, and who waits is told of anew") {
+  auto next = two_deployments(); // outlives the queue
+  scene s;
+  s.settle_in();
+  const auto ticket = s.offer();
+  REQUIRE(s.calls());
+  CHECK_FALSE(s.said[0].contains("eligible")); // all there are
+  s.answer(json::object(), s.results_for_all());
+  next.deployments[0].retired = true;
+  next.deployments.push_back(next.deployments[1]);
+  next.deployments[2].id = "three";
+  s.queue.follow(s.now, next, 1);
+  s.session.line().settings_changed();
+  REQUIRE(s.calls());
+  const auto told = json::parse(s.settings_said);
+  REQUIRE(told["deployments"].size() == 3);
+  CHECK(told["deployments"][0] == json({{"id", "one"}, {"retired", true}}));
+  CHECK(told["deployments"][2]["id"] == "three");
+  REQUIRE(s.said.size() == 1);
+  CHECK(s.said[0]["op"] == "eligible");
+  CHECK_FALSE(s.said[0].contains("eligible")); // all that are there now
+  // What the line had granted by the settings of before goes back.
+  const json granted{
+      {"grant", "1.7"}, {"ticket", "1"}, {"deployment", "one"}, {"reason", "healthy-deployment"}};
+  s.answer({{"grants", json::array({granted})}}, s.results_for_all());
+  REQUIRE(s.calls());
+  CHECK(s.said[0]["kind"] == "not_sent");
+  CHECK(s.queue.find_waiting(ticket));
 }
 
 TEST_CASE("shared line: nonsense on the wire changes nothing") {

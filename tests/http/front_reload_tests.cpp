@@ -131,6 +131,23 @@ TEST_CASE("keys change with a reload, and so do the fields of browsers", "[reloa
   CHECK(front.is.answer(get("/v1/models", "Authorization: Bearer sk-1\r\n")).status == 200);
 }
 
+TEST_CASE("a key that is taken away while a body comes lets nobody in", "[reload]") {
+  const auto keys = [](const std::string& key) {
+    return models("general_settings: {master_key: sk-1}\nvorrang_settings: {keys: [" + key +
+                  "]}\n");
+  };
+  reloaded front(keys("sk-2"));
+  const auto asked = post(R"({"model":"m","messages":[]})", "Authorization: Bearer sk-2\r\n");
+  const auto head = head_of(asked);
+  REQUIRE_FALSE(front.is.rules.judge_head(head));
+  front.reload(keys("sk-3"));
+  body_scanner scanner(body_scanner::measuring::yes);
+  scanner.feed(asked.body);
+  auto result = front.is.rules.begin(start, head, asked.body, inspect(asked.body, scanner), {});
+  REQUIRE(std::holds_alternative<reply>(result));
+  CHECK(std::get<reply>(result).status == 401);
+}
+
 TEST_CASE("a call outlives its front, also after a reload", "[reload]") {
   std::unique_ptr<call> kept;
   {

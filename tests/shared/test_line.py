@@ -411,6 +411,13 @@ class Instances(LineTest):
         a.call(offer("late", eligible=[1]))
         rooms = {each["id"]: each for each in a.call(all_rooms=True)["rooms"]}
         self.assertEqual(rooms["d1"]["n"], 2)  # x, and y, which was offered to b
+        self.assertEqual(self.client.call("HLEN", "vorrang:{m}:line:settings"), 2)  # nobody's are forgotten
+        # One that nobody has takes nothing, whoever still names it.
+        for line in (a, b):
+            line.change(settings({"id": "d1", "retired": True}, {"id": "d2", "slots": 5}))
+            line.call()
+        said = a.call(offer("names it", eligible=[1]), offer("does not", eligible=None))
+        self.assertEqual([(each["ticket"], each["deployment"]) for each in said["grants"]], [("does not", "d2")])
 
     def test_an_older_copy_is_another_line(self):
         line = self.line()
