@@ -281,6 +281,7 @@ def print_results(results):
     report.print_table(["gateway", "requests/s", "MAD", "p50", "p99", "of nginx", "of HAProxy", "processor for each, µs",
                         "… the kernel's"], rows)  # fmt: skip
     ours = middle("vorrang", "per_second")[0]
+    print()
     report.print_table(["Vorrang's requests/s", "reached", "aim", ""], [
         [f"of {name}'s", f"{ours / theirs:.2f}", f"≥ {least}", report.reached(ours / theirs, least)]
         for name, theirs, least in (("nginx", by_nginx, share_of_nginx_min), ("HAProxy", by_haproxy, share_of_haproxy_min))])
