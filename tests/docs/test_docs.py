@@ -1,6 +1,7 @@
 """README and docs: what they tell a reader to do is done, and what they point to is there."""
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import re
@@ -82,6 +83,10 @@ class Player:
             for command in block.text.strip().splitlines():
                 scene.start(command)
             return
+        # A machine with much else to do may start one command after the next one: then once more.
+        for _ in range(2):
+            with contextlib.suppress(AssertionError):
+                return self._compare(scene, scene.run("set -e\n" + block.text), block.output)
         self._compare(scene, scene.run("set -e\n" + block.text), block.output)
 
     @staticmethod
@@ -137,7 +142,7 @@ class Commands(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.played = [page for page in pages.names() if page != pages.FIGURES]
-        cls.pool = concurrent.futures.ThreadPoolExecutor(max_workers=len(cls.played))
+        cls.pool = concurrent.futures.ThreadPoolExecutor(max_workers=6)
         cls.results = {page: cls.pool.submit(Player(page).play) for page in cls.played}
 
     @classmethod
@@ -199,6 +204,16 @@ class Blocks(unittest.TestCase):
                 if block.language in pages.RUN_AS_SHELL or page == pages.FIGURES:
                     with self.subTest(block.place):
                         self._check_names(block, known)
+
+    def test_flags_and_variables_are_told(self):
+        page = pages.text_of("docs/configuration.md")
+        options = subprocess.run([binary(), "--help"], capture_output=True, text=True, check=True).stdout
+        source = (pages.ROOT / "http/command_line.cpp").read_text(encoding="utf-8")
+        names = set(re.findall(r"--[a-z][\w-]+", options)) | set(re.findall(r'variables(?:\(|, )"([A-Z_]+)"', source))
+        self.assertGreater(len(names), 15)
+        for name in names:
+            with self.subTest(name):
+                self.assertRegex(page, rf"`{name}[` ]")
 
     def _check_names(self, block, known):
         if block.page == pages.FIGURES:
