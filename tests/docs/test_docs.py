@@ -112,7 +112,9 @@ class Player:
         self._program(scene, block, "block.py", python)
 
     def _js(self, scene, block):
-        library.node_environment("clients-node", library.HERE)
+        modules = scene.folder / "node_modules"  # Node looks for them beside the program
+        if not modules.exists():
+            modules.symlink_to(library.node_environment("clients-node", library.HERE) / "node_modules")
         self._program(scene, block, "block.mjs", shutil.which("node"))
 
     def _program(self, scene, block, name, interpreter):
@@ -230,7 +232,7 @@ class Links(unittest.TestCase):
 
     def test_links_lead_somewhere(self):
         anchors = {}
-        for page in [*pages.names(), "CHANGELOG.md"]:
+        for page in [*pages.names(), "CHANGELOG.md", "SECURITY.md"]:
             folder = (pages.ROOT / page).parent
             for link in pages.links_of(pages.text_of(page)):
                 if re.match(r"[a-z]+:", link):
