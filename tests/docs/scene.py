@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from gateway import clean_environment, free_port
@@ -169,11 +170,20 @@ class Scene:
         path.chmod(0o755)
 
 
+_given = set()
+_giving = threading.Lock()
+
+
 def _distinct_ports(count):
-    ports = set()
-    while len(ports) < count:
-        ports.add(free_port())
-    return sorted(ports)
+    """Free ones that no other scene of this process has been given: most are bound only later."""
+    ports = []
+    with _giving:
+        while len(ports) < count:
+            port = free_port()
+            if port not in _given:
+                _given.add(port)
+                ports.append(port)
+    return ports
 
 
 def _end(process):
