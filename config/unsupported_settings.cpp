@@ -77,7 +77,7 @@ constexpr refusal refusals[] = {
     {section::litellm_params, "nothing is translated or added to a request or an answer",
      "merge_reasoning_content_in_choices allowed_openai_params "
      "use_chat_completions_api fireworks_forward_user_id "
-     "provider_specific_header api_type deployment_id responses_api_version"},
+     "api_type deployment_id responses_api_version"},
     {section::litellm_params, "only the paths of the data port are served",
      "max_file_size_mb use_in_pass_through use_litellm_proxy vector_store_id"},
     {section::litellm_params, "see `--log-level`", "verbose"},
@@ -117,16 +117,16 @@ constexpr refusal refusals[] = {
     {section::litellm_settings, "nothing is translated or added to a request or an answer",
      "modify_params disable_add_transform_inline_image_block "
      "enable_json_schema_validation add_function_to_prompt "
-     "drop_unsupported_params add_user_information_to_llm_headers max_tokens "
-     "forward_traceparent_to_llm_provider"},
+     "add_user_information_to_llm_headers "
+     ""},
     {section::litellm_settings, "only the paths of the data port are served",
      "mcp_aliases enable_loadbalancing_on_batch_endpoints use_litellm_proxy "
-     "network_mock"},
+     ""},
     {section::litellm_settings, "write `api_key` and `api_base` into `litellm_params`",
      "credential_list credentials api_base api_key api_version organization "
      "token headers"},
     {section::litellm_settings, "write it into `router_settings`, for the group",
-     "content_policy_fallback_models model_group_settings"},
+     "content_policy_fallback_models "},
     {section::litellm_settings, "it is about how LiteLLM itself runs",
      "enable_preview_features disable_hf_tokenizer_download force_ipv4 "
      "custom_provider_map aclient_session client_session suppress_debug_info"},
@@ -138,11 +138,12 @@ constexpr refusal refusals[] = {
      "cache_responses cache_kwargs caching_groups"},
     {section::router_settings, "write them into each `litellm_params`", "default_litellm_params"},
     {section::router_settings, "see `--log-level`", "debug_level set_verbose"},
-    {section::router_settings, "only model calls are scheduled by the strategies that stand here",
+    {section::router_settings,
+     "deployments are chosen by `routing_strategy`, `order`, `weight` and tags alone",
      "routing_strategy_args routing_groups router_general_settings weights "
      "optional_pre_call_checks enable_weighted_failover "
-     "fallback_on_unsupported_params tag_filtering_match_any "
-     "tag_routing_prefix"},
+     "fallback_on_unsupported_params "
+     ""},
     {section::router_settings, "prices and budgets are not kept", "provider_budget_config"},
     {section::router_settings, "alert rules for Prometheus are in deploy/prometheus",
      "alerting_config"},
@@ -156,8 +157,8 @@ constexpr refusal refusals[] = {
      "redis_cluster redis_startup_nodes"},
     {section::router_settings, "it is about how LiteLLM itself runs", "client_ttl"},
     {section::general_settings, "write it into `router_settings`, for the group",
-     "completion_model embedding_model image_generation_model "
-     "moderation_model"},
+     ""
+     ""},
     {section::general_settings, "virtual keys do not work; list keys under `vorrang_settings.keys`",
      "database_url store_model_in_db database_connection_pool_limit "
      "database_connection_timeout database_type database_args "
@@ -224,6 +225,21 @@ constexpr refusal refusals[] = {
      "admission_queue_timeout_seconds"},
     {section::general_settings, "reload with SIGHUP or `POST /reload`",
      "proxy_config_reload_interval_seconds"},
+    {section::general_settings,
+     "a client names its model; other names are `router_settings.model_group_alias`",
+     "completion_model embedding_model image_generation_model moderation_model"},
+    {section::litellm_settings, "`traceparent` and `tracestate` always go on",
+     "forward_traceparent_to_llm_provider"},
+    {section::litellm_settings, "write it into each `litellm_params`, as a default of the body",
+     "max_tokens"},
+    {section::litellm_settings, "write `mock_response` into `litellm_params`", "network_mock"},
+    {section::litellm_settings, "see `litellm_params.drop_params`", "drop_unsupported_params"},
+    {section::litellm_settings, "write what it says into each `litellm_params`",
+     "model_group_settings"},
+    {section::litellm_params, "see `extra_headers`", "provider_specific_header"},
+    {section::router_settings,
+     "a request's tags need one in common with the deployment's; patterns of tags are not known",
+     "tag_filtering_match_any tag_routing_prefix"},
 };
 
 const std::vector<std::string_view> body_fields = words(
