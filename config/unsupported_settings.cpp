@@ -117,16 +117,14 @@ constexpr refusal refusals[] = {
     {section::litellm_settings, "nothing is translated or added to a request or an answer",
      "modify_params disable_add_transform_inline_image_block "
      "enable_json_schema_validation add_function_to_prompt "
-     "add_user_information_to_llm_headers "
-     ""},
+     "add_user_information_to_llm_headers"},
     {section::litellm_settings, "only the paths of the data port are served",
-     "mcp_aliases enable_loadbalancing_on_batch_endpoints use_litellm_proxy "
-     ""},
+     "mcp_aliases enable_loadbalancing_on_batch_endpoints use_litellm_proxy"},
     {section::litellm_settings, "write `api_key` and `api_base` into `litellm_params`",
      "credential_list credentials api_base api_key api_version organization "
      "token headers"},
     {section::litellm_settings, "write it into `router_settings`, for the group",
-     "content_policy_fallback_models "},
+     "content_policy_fallback_models"},
     {section::litellm_settings, "it is about how LiteLLM itself runs",
      "enable_preview_features disable_hf_tokenizer_download force_ipv4 "
      "custom_provider_map aclient_session client_session suppress_debug_info"},
@@ -142,8 +140,7 @@ constexpr refusal refusals[] = {
      "deployments are chosen by `routing_strategy`, `order`, `weight` and tags alone",
      "routing_strategy_args routing_groups router_general_settings weights "
      "optional_pre_call_checks enable_weighted_failover "
-     "fallback_on_unsupported_params "
-     ""},
+     "fallback_on_unsupported_params"},
     {section::router_settings, "prices and budgets are not kept", "provider_budget_config"},
     {section::router_settings, "alert rules for Prometheus are in deploy/prometheus",
      "alerting_config"},
