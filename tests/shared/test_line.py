@@ -453,7 +453,7 @@ class Instances(LineTest):
         self.pass_time(line, 0.001)
         self.assertTrue(line.call(ready=False)["opening"], "the copy has not given the last reply")
 
-    def test_a_deployment_that_is_remembered_gives_way_to_what_is_there(self):
+    def test_what_is_remembered_gives_way_to_what_another_server_wrote(self):
         line = self.line("a", {"slots": 3})
         line.call(offer("x"))
         number = self.client.call("HKEYS", line.base)
@@ -463,6 +463,10 @@ class Instances(LineTest):
         one_in_flight = raw.call("HGET", line.base, "1")
         line.call(offer("y"))
         self.client.call("HSET", line.base, "1", one_in_flight)
+        self.client.call("EVAL", """
+            local arrival, grant, seq, offers, called = cmsgpack.unpack(redis.call("HGET", KEYS[1], "state"))
+            redis.call("HSET", KEYS[1], "state", cmsgpack.pack(arrival, grant + 1, seq, offers, called))""",
+                         1, line.base)  # fmt: skip
         self.assertEqual(line.call(offer("z"))["rooms"][0]["n"], 2, "counted from what stands in Redis")
 
     def test_a_call_that_fails_leaves_nothing_behind(self):
