@@ -28,6 +28,15 @@
 
 local layout = "4"
 
+-- What is looked up by name in each use is slow; and most is not there yet when a library of functions is made.
+local call_redis, pack, unpack_values, format, max, min, next, pairs, ipairs, unpack
+local never = 1 / 0
+local function look_up()
+  call_redis, pack, unpack_values, format = redis.call, cmsgpack.pack, cmsgpack.unpack, string.format
+  max, min = math.max, math.min
+  next, pairs, ipairs, unpack = _G.next, _G.pairs, _G.ipairs, _G.unpack
+end
+
 local second = 1000000
 local window = 60 * second
 local quiet_max = 5 * second -- an instance unheard of so long is not granted to
@@ -62,7 +71,7 @@ end
 
 -- Lua would write a number of this size as 1.7e+15.
 function line.whole(number)
-  return string.format("%d", number)
+  return format("%d", number)
 end
 
 -- What the last calls had in hand -------------------------------------------------------------------------------------
@@ -115,23 +124,23 @@ end
 -- @<instance>: members: the instances there are, {digest, heard, seq, suspect, ready: of a new line, that it waits no
 -- more for it}.
 local function pack_state(of)
-  return cmsgpack.pack(of.arrival, of.grant, of.seq, of.offers, of.called)
+  return pack(of.arrival, of.grant, of.seq, of.offers, of.called)
 end
 local function pack_rare(of)
-  return cmsgpack.pack(of.epoch, of.overruns, of.inversions, of.refreshed, of.opening or false, of.expected, of.rate_from)
+  return pack(of.epoch, of.overruns, of.inversions, of.refreshed, of.opening or false, of.expected, of.rate_from)
 end
 local function pack_member(of)
-  return cmsgpack.pack(of.digest, of.heard, of.seq, of.suspect or false, of.ready or false)
+  return pack(of.digest, of.heard, of.seq, of.suspect or false, of.ready or false)
 end
 local function unpack_state(fields)
-  local of = { members = {}, rate = { cmsgpack.unpack(fields.rate) } }
-  of.arrival, of.grant, of.seq, of.offers, of.called = cmsgpack.unpack(fields.state)
+  local of = { members = {}, rate = { unpack_values(fields.rate) } }
+  of.arrival, of.grant, of.seq, of.offers, of.called = unpack_values(fields.state)
   of.epoch, of.overruns, of.inversions, of.refreshed, of.opening, of.expected, of.rate_from =
-    cmsgpack.unpack(fields.rare)
+    unpack_values(fields.rare)
   of.opening = of.opening or nil
   for name, text in pairs(fields) do
     if string.sub(name, 1, 1) == "@" then
-      local digest, heard, seq, suspect, ready = cmsgpack.unpack(text)
+      local digest, heard, seq, suspect, ready = unpack_values(text)
       of.members[string.sub(name, 2)] = { digest = digest, heard = heard, seq = seq, suspect = suspect or nil,
                                           ready = ready or nil }
     end
@@ -149,11 +158,11 @@ end
 -- cannot be before `lasts`: so it is kept. ranks: places of their names, from 0; dead: those who are not buried yet;
 -- mixed: they have not all the same settings.
 local function survey()
-  local names, dead, first, mixed, lasts = {}, {}, nil, false, math.huge
+  local names, dead, first, mixed, lasts = {}, {}, nil, false, never
   for name, member in pairs(line.members) do
     if is_live(member) then
       names[#names + 1] = name
-      lasts = math.min(lasts, member.heard + lease)
+      lasts = min(lasts, member.heard + lease)
       mixed = mixed or first and first ~= member.digest
       first = first or member.digest
     else
@@ -195,7 +204,7 @@ function line.meaning_of(digest)
   if not found then
     local told = digest == line.known.digest and line.settings
     if not told then
-      local text = redis.call("HGET", line.key.settings, digest)
+      local text = call_redis("HGET", line.key.settings, digest)
       if not text then
         return nil
       end
@@ -233,7 +242,7 @@ function line.merge_settings()
       end
       for _, name in ipairs({ "rpm", "tpm", "slots" }) do
         if told[name] and ours[name] then
-          lowest[name] = math.min(told[name], ours[name])
+          lowest[name] = min(told[name], ours[name])
         end
       end
       limits[number] = lowest
@@ -267,7 +276,7 @@ function line.deployment(number)
   local found = line.loaded[number]
   if not found then
     local text = line.packed[number]
-    found = setmetatable(text and cmsgpack.unpack(text) or {}, from_untouched)
+    found = setmetatable(text and unpack_values(text) or {}, from_untouched)
     line.loaded[number] = found
   end
   return found
@@ -283,16 +292,16 @@ end
 -- It is kept as values one after the other, 6 to 15.
 local function pack_ticket(record)
   if not record.grant then
-    return cmsgpack.pack(record.priority, record.tokens, record.oversize or false, record.eligible or false,
+    return pack(record.priority, record.tokens, record.oversize or false, record.eligible or false,
                          record.attempts, record.arrival)
   end
   if record.dated or record.probe or record.offer or record.unwanted then -- what most have not
-    return cmsgpack.pack(record.priority, record.tokens, record.oversize or false, record.eligible or false,
+    return pack(record.priority, record.tokens, record.oversize or false, record.eligible or false,
                          record.attempts, record.arrival, record.grant, record.where, record.at, record.phase,
                          record.dated or false, record.entry or false, record.probe or false, record.healed or false,
                          record.offer and "offer" or record.unwanted and "unwanted" or false)
   end
-  return cmsgpack.pack(record.priority, record.tokens, record.oversize or false, record.eligible or false,
+  return pack(record.priority, record.tokens, record.oversize or false, record.eligible or false,
                        record.attempts, record.arrival, record.grant, record.where, record.at, record.phase)
 end
 function line.goes_nowhere(record)
@@ -300,7 +309,7 @@ function line.goes_nowhere(record)
 end
 function line.unpack_ticket(owner, id, text, kept)
   local priority, tokens, oversize, eligible, attempts, arrival, grant, where, at, phase, dated, entry, probe,
-    healed, stage = cmsgpack.unpack(text)
+    healed, stage = unpack_values(text)
   local record = { owner = owner, id = id, kept = kept, priority = priority, tokens = tokens, oversize = oversize,
                    eligible = eligible or nil, attempts = attempts, arrival = arrival, grant = grant, where = where,
                    at = at, phase = phase, lined = false, dated = dated, entry = entry, probe = probe, healed = healed,
@@ -335,7 +344,7 @@ function line.fetch(owner, ids)
     if #wanted == 0 then
       return
     end
-    local texts = redis.call("HMGET", hash, unpack(wanted))
+    local texts = call_redis("HMGET", hash, unpack(wanted))
     for i, id in ipairs(wanted) do
       own[id] = texts[i] and line.unpack_ticket(owner, id, texts[i], hash) or nil
     end
@@ -386,7 +395,7 @@ function line.stand(record)
   line.keep(record)
   if line.goes_nowhere(record) then
     line.touched[line.key.resting] = true
-    redis.call("ZADD", line.key.resting, record.priority, line.member_of(record))
+    call_redis("ZADD", line.key.resting, record.priority, line.member_of(record))
     record.lined = "resting"
   else
     local last = line.fresh[#line.fresh]
@@ -402,14 +411,14 @@ function line.leave(record)
   if record.lined == "line" then
     line.leavers[#line.leavers + 1] = line.member_of(record)
   elseif record.lined == "resting" then
-    redis.call("ZREM", line.key.resting, line.member_of(record))
+    call_redis("ZREM", line.key.resting, line.member_of(record))
   end
   record.lined = nil
 end
 -- Puts the sorted set in order, for whoever looks at it as a whole.
 function line.line_up()
   if #line.leavers > 0 then
-    redis.call("ZREM", line.key.line, unpack(line.leavers))
+    call_redis("ZREM", line.key.line, unpack(line.leavers))
     line.leavers = {}
   end
   local comers = {}
@@ -422,9 +431,9 @@ function line.line_up()
     end
   end
   if #comers > 0 then
-    line.touched[line.key.line] = true
     line.nobody_waits = false
-    redis.call("ZADD", line.key.line, unpack(comers))
+    line.touched[line.key.line] = true
+    call_redis("ZADD", line.key.line, unpack(comers))
   end
   line.fresh, line.is_sorted = {}, true
 end
@@ -454,7 +463,7 @@ function line.cool(number, retry_after, may_probe)
     return
   end
   line.cooled = true
-  local ends = line.now + (retry_after and math.min(retry_after, retry_after_max) or line.cooldown_of(number))
+  local ends = line.now + (retry_after and min(retry_after, retry_after_max) or line.cooldown_of(number))
   if not of.cooling then
     of.cooling = true
     of.phase = of.phase + 1
@@ -464,13 +473,13 @@ function line.cool(number, retry_after, may_probe)
     of.probe_at = line.now + of.spacing
     of.limit = 0
   end
-  of.ends = math.max(of.ends, ends)
+  of.ends = max(of.ends, ends)
   if retry_after then
-    of.asked = math.max(of.asked, ends)
-    of.no_probe = math.max(of.no_probe, ends)
+    of.asked = max(of.asked, ends)
+    of.no_probe = max(of.no_probe, ends)
   end
   if not may_probe then
-    of.no_probe = math.huge
+    of.no_probe = never
   end
 end
 
@@ -513,7 +522,7 @@ function line.fail(number, outcome)
   end
   of.fails = kept
   if of.cooling then
-    of.spacing = math.min(of.spacing * 2, math.max(line.cooldown_of(number), line.settings.first_probe))
+    of.spacing = min(of.spacing * 2, max(line.cooldown_of(number), line.settings.first_probe))
     line.cool(number, outcome.retry_after, not refused)
     of.probe_at = line.now + of.spacing
   elseif at_once or asked_to_wait or alike > (outcome.allowed or 0) then
@@ -582,16 +591,16 @@ end
 -- Takes what is older than 60 s out of a window.
 function line.age(number)
   local of = line.deployment(number)
-  local old = redis.call("ZRANGEBYSCORE", line.window_of(number), "-inf", line.whole(line.now - window), "LIMIT",
+  local old = call_redis("ZRANGEBYSCORE", line.window_of(number), "-inf", line.whole(line.now - window), "LIMIT",
                          0, clean_max)
   for _, member in ipairs(old) do
     local tokens, requests = string.match(member, ":(%d+):(%d+)$")
-    redis.call("ZREM", line.window_of(number), member)
+    call_redis("ZREM", line.window_of(number), member)
     of.tokens = of.tokens - tonumber(tokens)
     of.requests = of.requests - tonumber(requests)
     of.entries = of.entries - 1
   end
-  local oldest = redis.call("ZRANGE", line.window_of(number), 0, 0, "WITHSCORES")
+  local oldest = call_redis("ZRANGE", line.window_of(number), 0, 0, "WITHSCORES")
   of.oldest = tonumber(oldest[2] or "0")
   if not oldest[1] then
     of.tokens, of.requests, of.entries, of.kept = 0, 0, 0, 0
@@ -601,7 +610,7 @@ end
 
 -- The entry of a date that goes by this name: its member, tokens and requests.
 function line.find_entry(number, dated, name)
-  for _, member in ipairs(redis.call("ZRANGEBYSCORE", line.window_of(number), line.whole(dated), line.whole(dated))) do
+  for _, member in ipairs(call_redis("ZRANGEBYSCORE", line.window_of(number), line.whole(dated), line.whole(dated))) do
     local found, tokens, requests = string.match(member, "^(.-):(%d+):(%d+)$")
     if found == name then
       return member, tonumber(tokens), tonumber(requests)
@@ -619,16 +628,16 @@ function line.use(number, name, at, tokens, requests)
     member, more_tokens, more_requests = line.find_entry(number, dated, name)
   end
   if member then
-    redis.call("ZREM", line.window_of(number), member)
+    call_redis("ZREM", line.window_of(number), member)
   else
     of.entries = of.entries + 1
     more_tokens, more_requests = 0, 0
   end
-  redis.call("ZADD", line.window_of(number), dated == line.now and line.now_text or line.whole(dated),
+  call_redis("ZADD", line.window_of(number), dated == line.now and line.now_text or line.whole(dated),
              name .. ":" .. line.whole(tokens + more_tokens) .. ":" .. line.whole(requests + more_requests))
   of.tokens = of.tokens + tokens
   of.requests = of.requests + requests
-  of.oldest = of.entries == 1 and dated or math.min(of.oldest, dated)
+  of.oldest = of.entries == 1 and dated or min(of.oldest, dated)
   line.save(number)
   return dated, name
 end
@@ -643,13 +652,13 @@ function line.correct(number, held, tokens, requests)
     return false
   end
   local of = line.deployment(number)
-  redis.call("ZREM", line.window_of(number), member)
+  call_redis("ZREM", line.window_of(number), member)
   if had_requests + requests == 0 and had_tokens + tokens <= 0 then
     of.entries = of.entries - 1
     of.kept = of.entries > 0 and of.kept or 0
   else
-    redis.call("ZADD", line.window_of(number), line.whole(held.dated),
-               held.entry .. ":" .. line.whole(math.max(had_tokens + tokens, 0)) .. ":"
+    call_redis("ZADD", line.window_of(number), line.whole(held.dated),
+               held.entry .. ":" .. line.whole(max(had_tokens + tokens, 0)) .. ":"
                  .. line.whole(had_requests + requests))
   end
   of.tokens = of.tokens + tokens
@@ -665,22 +674,22 @@ function line.slots_left(number)
   if not most then
     return 0 -- no instance that lives has it any more
   end
-  local left = most.slots and most.slots - of.n or math.huge
+  local left = most.slots and most.slots - of.n or never
   if most.rpm then
-    left = math.min(left, most.rpm - of.requests)
+    left = min(left, most.rpm - of.requests)
   end
   if most.tpm == 0 then
     left = 0
   end
   if of.limit > 0 then
-    left = math.min(left, of.limit - of.reopening)
+    left = min(left, of.limit - of.reopening)
   end
   return left
 end
 
 function line.tokens_left(number)
   local most = line.limits_of(number).tpm
-  return most and most - line.deployment(number).tokens or math.huge
+  return most and most - line.deployment(number).tokens or never
 end
 
 function line.fits(number, record)
@@ -700,7 +709,7 @@ function line.tell(instance, what)
 end
 
 function line.drop_offer(member)
-  line.state.offers = line.state.offers - redis.call("ZREM", line.key.offers, member)
+  line.state.offers = line.state.offers - call_redis("ZREM", line.key.offers, member)
   line.offers[member] = nil
 end
 
@@ -716,7 +725,7 @@ function line.offer_grant(record)
   record.offer = true
   line.touched[line.key.offers] = true
   line.state.offers = line.state.offers
-    + redis.call("ZADD", line.key.offers, line.whole(line.now + offer_time), member)
+    + call_redis("ZADD", line.key.offers, line.whole(line.now + offer_time), member)
   line.offers[member] = line.now + offer_time
   line.tell(record.owner, { "offer", line.grant_told(record) })
 end
@@ -726,7 +735,7 @@ function line.give_back(record, wanted)
   line.correct(record.where, record, -record.tokens, -1)
   line.judge(record.where, record, { kind = "not_sent" })
   line.close_grant(record)
-  record.attempts = math.max(record.attempts - 1, 0)
+  record.attempts = max(record.attempts - 1, 0)
   if wanted and not record.unwanted then
     line.stand(record)
   else
@@ -738,7 +747,7 @@ end
 function line.ids_in(hash, count)
   local cursor, ids = "0", {}
   repeat
-    local found = redis.call("HSCAN", hash, cursor, "COUNT", count)
+    local found = call_redis("HSCAN", hash, cursor, "COUNT", count)
     cursor = found[1]
     for i = 1, #found[2], 2 do
       if found[2][i] ~= no_ticket then
@@ -786,7 +795,7 @@ function line.bury(instance)
 end
 
 function line.look_at_offers()
-  local found = redis.call("ZRANGE", line.key.offers, 0, clean_max - 1, "WITHSCORES")
+  local found = call_redis("ZRANGE", line.key.offers, 0, clean_max - 1, "WITHSCORES")
   for i = 1, #found, 2 do
     local member, ends = found[i], tonumber(found[i + 1])
     local owner, id = string.match(member, "^(.-)/(.*)$")
@@ -826,7 +835,7 @@ function line.close_grant(record)
     line.take_offer_back(record)
   end
   local of = line.deployment(record.where)
-  of.n = math.max(of.n - 1, 0)
+  of.n = max(of.n - 1, 0)
   line.save(record.where)
   record.grant, record.dated, record.entry, record.probe, record.healed = nil, nil, nil, nil, nil
 end
@@ -893,7 +902,7 @@ function line.least(candidates, measure)
 end
 
 function line.choose(candidates)
-  candidates = line.least(candidates, function(number) return line.limits_of(number).order or math.huge end)
+  candidates = line.least(candidates, function(number) return line.limits_of(number).order or never end)
   if line.settings.strategy == "usage-based" then
     candidates = line.least(candidates, function(number) return line.deployment(number).tokens end)
     candidates = line.least(candidates, function(number) return line.deployment(number).requests end)
@@ -969,7 +978,7 @@ end
 
 -- Of the deployments a ticket may use: one that is healthy and has room for it, or one to be probed.
 function line.place_for(record, closed)
-  local open, all_cool, probe, probe_ends = {}, true, nil, math.huge
+  local open, all_cool, probe, probe_ends = {}, true, nil, never
   for _, number in ipairs(line.eligible_of(record)) do
     local of = line.deployment(number)
     if not of.cooling then
@@ -977,7 +986,7 @@ function line.place_for(record, closed)
       if not closed[number] and line.fits(number, record) then
         open[#open + 1] = number
       end
-    elseif not closed[number] and not of.probing and math.max(of.probe_at, of.no_probe) <= line.now
+    elseif not closed[number] and not of.probing and max(of.probe_at, of.no_probe) <= line.now
       and of.ends < probe_ends and line.fits(number, record) then
       probe, probe_ends = number, of.ends
     end
@@ -1020,7 +1029,7 @@ function line.walk()
         if is_last then
           return
         end
-        page = redis.call("ZRANGE", line.key.line, from, from + page_size - 1, "WITHSCORES")
+        page = call_redis("ZRANGE", line.key.line, from, from + page_size - 1, "WITHSCORES")
         at, from, is_last = 1, from + page_size, #page < 2 * page_size
         local ids = {}
         for i = 1, #page, 2 do
@@ -1120,7 +1129,7 @@ end
 
 function line.waiting_count()
   line.line_up()
-  return redis.call("ZCARD", line.key.line) + redis.call("ZCARD", line.key.resting)
+  return call_redis("ZCARD", line.key.line) + call_redis("ZCARD", line.key.resting)
 end
 
 -- Whole seconds until `ahead` more grants will have been made at the rate of the last minute, 1 to 60.
@@ -1134,9 +1143,9 @@ function line.retry_after()
   if total == 0 then
     return 60
   end
-  local minute = math.min((slot - line.state.rate_from + 1) * 10, 60)
+  local minute = min((slot - line.state.rate_from + 1) * 10, 60)
   local ahead = line.waiting_count()
-  return math.min(math.max(math.ceil(ahead * minute / total), 1), 60)
+  return min(max(math.ceil(ahead * minute / total), 1), 60)
 end
 
 function line.turn_away(record, why)
@@ -1167,7 +1176,7 @@ function line.turn_excess_away(homeless)
   while homeless > 0 and line.waiting_count() > line.settings.max_waiting do
     homeless = homeless - 1
     local worst
-    for _, member in ipairs(redis.call("ZREVRANGE", line.key.line, 0, look_max - 1)) do
+    for _, member in ipairs(call_redis("ZREVRANGE", line.key.line, 0, look_max - 1)) do
       local record = line.ticket_of(line.owner_and_id(member))
       if record and record.attempts == 0 then
         worst = record
@@ -1220,12 +1229,12 @@ function operations.offer(op)
   end
   local number = tonumber(op.arrival)
   if not number then
-    number = math.max(line.now, line.state.arrival + 1)
+    number = max(line.now, line.state.arrival + 1)
     line.state.arrival = number
   end
   record = { owner = line.caller, id = op.ticket, priority = op.priority, tokens = op.tokens or 0,
              oversize = op.oversize, eligible = line.numbers(op.eligible), attempts = op.attempts or 0,
-             arrival = string.format("%016d", number),
+             arrival = format("%016d", number),
              -- Room for what it will have; a table that grows is slow.
              lined = false, is_fresh = false, grant = false, where = false, at = false, phase = false }
   own[op.ticket] = record
@@ -1341,7 +1350,7 @@ end
 -- {}: the grants that the caller holds, as in the reply that it may have missed.
 function operations.mine()
   local result = {}
-  for _, id in ipairs(redis.call("HKEYS", line.grants_of(line.caller))) do
+  for _, id in ipairs(call_redis("HKEYS", line.grants_of(line.caller))) do
     local record = id ~= no_ticket and line.ticket_of(line.caller, id)
     if record and record.grant and not record.offer then
       result[#result + 1] = line.grant_told(record)
@@ -1378,7 +1387,7 @@ function operations.hold(op)
   end
   record = { owner = line.caller, id = op.ticket, kept = record and record.kept, priority = op.priority,
              tokens = op.tokens or 0, attempts = op.attempts or 1,
-             arrival = string.format("%016d", tonumber(op.arrival)), grant = op.grant, where = number,
+             arrival = format("%016d", tonumber(op.arrival)), grant = op.grant, where = number,
              at = tonumber(op.at), phase = of.phase }
   if line.is_counted(number) then
     -- What it has used is there, or comes with `used`.
@@ -1398,7 +1407,7 @@ function operations.used(op)
   for _, each in ipairs(op.entries) do
     local at = tonumber(each.at)
     if at + window > line.now and not line.find_entry(number, at, each.grant) then
-      line.use(number, each.grant, math.min(at, line.now), each.tokens, each.requests)
+      line.use(number, each.grant, min(at, line.now), each.tokens, each.requests)
     end
   end
   return true
@@ -1410,10 +1419,10 @@ function operations.cools(op)
   local of = line.deployment(number)
   if tonumber(op.ends) > line.now and line.cooldown_of(number) > 0 then
     line.cool(number, nil, not op.refused)
-    of.ends = math.max(of.ends == line.now + line.cooldown_of(number) and 0 or of.ends, tonumber(op.ends))
+    of.ends = max(of.ends == line.now + line.cooldown_of(number) and 0 or of.ends, tonumber(op.ends))
     if op.asked and tonumber(op.asked) > line.now then
-      of.asked = math.max(of.asked, tonumber(op.asked))
-      of.no_probe = math.max(of.no_probe, of.asked)
+      of.asked = max(of.asked, tonumber(op.asked))
+      of.no_probe = max(of.no_probe, of.asked)
     end
     line.save(number)
   end
@@ -1447,12 +1456,12 @@ function operations.place(op)
   end
   line.line_up()
   local member = line.member_of(record)
-  local rank = redis.call("ZRANK", line.key.line, member)
+  local rank = call_redis("ZRANK", line.key.line, member)
   if rank then
-    return rank + 1 + redis.call("ZCOUNT", line.key.resting, "-inf", "(" .. record.priority)
+    return rank + 1 + call_redis("ZCOUNT", line.key.resting, "-inf", "(" .. record.priority)
   end
-  return redis.call("ZRANK", line.key.resting, member) + 1
-    + redis.call("ZCOUNT", line.key.line, "-inf", "(" .. record.priority)
+  return call_redis("ZRANK", line.key.resting, member) + 1
+    + call_redis("ZCOUNT", line.key.line, "-inf", "(" .. record.priority)
 end
 
 -- {offset, limit}: a page of the line, in order.
@@ -1461,7 +1470,7 @@ function operations.show(op)
   local page, from, to = {}, op.offset, op.offset + op.limit - 1
   local all = {}
   for _, name in ipairs({ "line", "resting" }) do
-    local found = redis.call("ZRANGE", line.key[name], 0, to, "WITHSCORES")
+    local found = call_redis("ZRANGE", line.key[name], 0, to, "WITHSCORES")
     for i = 1, #found, 2 do
       all[#all + 1] = { member = found[i], priority = tonumber(found[i + 1]), rests = name == "resting" }
     end
@@ -1472,7 +1481,7 @@ function operations.show(op)
     end
     return a.member < b.member
   end)
-  for i = from + 1, math.min(to + 1, #all) do
+  for i = from + 1, min(to + 1, #all) do
     local owner, id = line.owner_and_id(all[i].member)
     local record = line.ticket_of(owner, id)
     page[#page + 1] = { instance = owner, ticket = id, priority = all[i].priority,
@@ -1516,7 +1525,7 @@ end
 -- The beginning of a call --------------------------------------------------------------------------------------------
 
 local function make_hash(name)
-  redis.call("HSET", name, no_ticket, "no ticket: a text of more than 64 bytes, hash-max-listpack-value of Redis")
+  call_redis("HSET", name, no_ticket, "no ticket: a text of more than 64 bytes, hash-max-listpack-value of Redis")
   line.touched[name] = true
 end
 
@@ -1525,7 +1534,7 @@ local function read_line()
   local kept = take_remembered(line.base)
   line.kept = kept
   -- Each call writes another state; so if it is the same, all else is as the last call left it.
-  local read = kept.state_text and redis.call("HMGET", line.base, "layout", "state", "now") or {}
+  local read = kept.state_text and call_redis("HMGET", line.base, "layout", "state", "now") or {}
   local is_known = read[1] == layout and read[2] == kept.state_text
   line.key = kept.key or {
     line = line.base .. ":waiting", -- sorted set: priority, then member `<arrival>:<instance>/<ticket>`
@@ -1537,7 +1546,7 @@ local function read_line()
     line.state, line.names, line.packed, line.loaded = kept.state, kept.names, kept.packed, kept.loaded
     line.meanings, line.crowd, line.nobody_waits = kept.meanings, kept.crowd, kept.nobody_waits
   else
-    local found, fields = redis.call("HGETALL", line.base), {}
+    local found, fields = call_redis("HGETALL", line.base), {}
     for i = 1, #found, 2 do
       fields[found[i]] = found[i + 1]
     end
@@ -1546,7 +1555,7 @@ local function read_line()
     end
     read[3] = fields.now
     line.state = fields.state and unpack_state(fields)
-    line.names = fields.names and cmsgpack.unpack(fields.names) or {}
+    line.names = fields.names and unpack_values(fields.names) or {}
     line.packed, line.loaded = {}, {} -- deployments, as they are kept and as they are used
     for number = 1, #line.names do
       line.packed[number] = fields[tostring(number)]
@@ -1554,20 +1563,20 @@ local function read_line()
     line.meanings, line.crowd = {}, nil
     line.nobody_waits = false -- in the sorted set; false: it is not known
   end
-  local time = redis.call("TIME")
-  line.now = math.max(time[1] * second + time[2], line.state and line.state.called or 0, read[3] or 0)
+  local time = call_redis("TIME")
+  line.now = max(time[1] * second + time[2], line.state and line.state.called or 0, read[3] or 0)
   line.now_text = line.whole(line.now)
 end
 
 -- The caller has had a reply that this line never gave: it was restored from an older copy.
 local function drop_older_copy()
   for name in pairs(line.state.members) do
-    redis.call("DEL", line.tickets_of(name), line.grants_of(name))
+    call_redis("DEL", line.tickets_of(name), line.grants_of(name))
   end
   for number = 1, #line.names do
-    redis.call("DEL", line.window_of(number))
+    call_redis("DEL", line.window_of(number))
   end
-  redis.call("DEL", line.base, line.key.line, line.key.resting, line.key.offers, line.key.settings)
+  call_redis("DEL", line.base, line.key.line, line.key.resting, line.key.offers, line.key.settings)
   line.state, line.names, line.packed, line.loaded, line.nobody_waits = nil, {}, {}, {}, false
   line.meanings, line.crowd = {}, nil
 end
@@ -1608,7 +1617,7 @@ local function judge_line()
   line.forgotten = not line.is_new and known.epoch == state.epoch and not line.heard_all
   state.seq = state.seq + 1
   if state.opening and known.epoch and known.epoch ~= state.epoch then
-    state.expected = math.max(state.expected, known.members or 1)
+    state.expected = max(state.expected, known.members or 1)
     line.rare_changed = true
   end
 end
@@ -1619,7 +1628,7 @@ local function join(settings_text)
   if not me then
     me = { heard = 0 }
     line.me, line.members[line.caller] = me, me
-    redis.call("DEL", line.tickets_of(line.caller), line.grants_of(line.caller)) -- left of a lost line
+    call_redis("DEL", line.tickets_of(line.caller), line.grants_of(line.caller)) -- left of a lost line
     make_hash(line.tickets_of(line.caller))
     make_hash(line.grants_of(line.caller))
   end
@@ -1633,11 +1642,11 @@ local function join(settings_text)
       is_used = is_used or member.digest == before
     end
     if not is_used then
-      redis.call("HDEL", line.key.settings, before)
+      call_redis("HDEL", line.key.settings, before)
       line.meanings[before] = nil
     end
     line.touched[line.key.settings] = true
-    redis.call("HSET", line.key.settings, line.known.digest, settings_text)
+    call_redis("HSET", line.key.settings, line.known.digest, settings_text)
   end
   me.heard, me.seq, me.suspect = line.now, line.state.seq, nil
   if not is_as_before or not line.crowd or line.now >= line.crowd.lasts then
@@ -1657,6 +1666,9 @@ local function emptied(of)
 end
 
 local function begin(keys, args)
+  if not pack then
+    look_up()
+  end
   line.base, line.caller = keys[1], args[1]
   line.settings = read_settings(args[2])
   local known = line.known
@@ -1762,25 +1774,25 @@ end
 
 -- When something happens by time alone.
 local function next_event()
-  local result = line.state.opening or math.huge
+  local result = line.state.opening or never
   line.nobody_waits = line.nobody_waits or line.is_empty -- all who stood there have gone
-  if not line.state.opening and not line.nobody_waits and redis.call("EXISTS", line.key.line) == 1 then
+  if not line.state.opening and not line.nobody_waits and call_redis("EXISTS", line.key.line) == 1 then
     for number = 1, #line.names do
       local of = line.deployment(number)
       if of.cooling then
-        result = math.min(result, of.ends)
-        local probe = math.max(of.probe_at, of.no_probe)
+        result = min(result, of.ends)
+        local probe = max(of.probe_at, of.no_probe)
         if not of.probing and probe < of.ends then
-          result = math.min(result, math.max(probe, line.now + 1000))
+          result = min(result, max(probe, line.now + 1000))
         end
       end
       if of.entries > 0 then
-        result = math.min(result, math.max(of.oldest + window, line.now + 100))
+        result = min(result, max(of.oldest + window, line.now + 100))
       end
     end
   end
   for _, ends in pairs(line.offers) do
-    result = math.min(result, ends)
+    result = min(result, ends)
   end
   return result
 end
@@ -1795,10 +1807,10 @@ end
 local function write_one(record)
   local into = hash_for(record)
   if record.kept and record.kept ~= into then
-    redis.call("HDEL", record.kept, record.id)
+    call_redis("HDEL", record.kept, record.id)
   end
   if into then
-    redis.call("HSET", into, record.id, pack_ticket(record))
+    call_redis("HSET", into, record.id, pack_ticket(record))
   end
 end
 
@@ -1821,10 +1833,10 @@ local function write_many()
   end
   for name, what in pairs(hashes) do
     if #what[2] > 0 then
-      redis.call("HDEL", name, unpack(what[2]))
+      call_redis("HDEL", name, unpack(what[2]))
     end
     if #what[1] > 0 then
-      redis.call("HSET", name, unpack(what[1]))
+      call_redis("HSET", name, unpack(what[1]))
     end
   end
 end
@@ -1837,7 +1849,7 @@ local function write_tickets()
     write_many()
   end
   for _, instance in ipairs(line.gone) do
-    redis.call("DEL", line.tickets_of(instance), line.grants_of(instance))
+    call_redis("DEL", line.tickets_of(instance), line.grants_of(instance))
   end
 end
 
@@ -1848,13 +1860,10 @@ local function write_line()
     state.refreshed, line.rare_changed = line.now, true
   end
   local state_text = pack_state(state)
-  local written = { "state", state_text }
+  local written, n = { "state", state_text, "@" .. line.caller, pack_member(line.me) }, 4
   local function write(name, value)
-    local n = #written
     written[n + 1], written[n + 2] = name, value
-  end
-  if line.me == line.members[line.caller] then -- it has not left
-    write("@" .. line.caller, pack_member(line.me))
+    n = n + 2
   end
   if line.is_new then
     write("layout", layout)
@@ -1863,7 +1872,7 @@ local function write_line()
     write("rare", pack_rare(state))
   end
   if line.rate_changed then
-    write("rate", cmsgpack.pack(unpack(state.rate)))
+    write("rate", pack(unpack(state.rate)))
   end
   for name in pairs(line.members_changed) do
     if name ~= line.caller and line.members[name] then
@@ -1871,31 +1880,31 @@ local function write_line()
     end
   end
   if line.names_changed then
-    write("names", cmsgpack.pack(line.names))
+    write("names", pack(line.names))
   end
   for number in pairs(line.changed) do
     local of = line.loaded[number]
     if of.entries > 0 and of.kept < line.now then
-      redis.call("EXPIRE", line.window_of(number), 120)
+      call_redis("EXPIRE", line.window_of(number), 120)
       of.kept = line.now + 30 * second
     end
-    line.packed[number] = cmsgpack.pack(of)
+    line.packed[number] = pack(of)
     write(number, line.packed[number])
   end
-  redis.call("HSET", line.base, unpack(written))
-  for _, name in ipairs(line.gone) do
-    redis.call("HDEL", line.base, "@" .. name)
+  call_redis("HSET", line.base, unpack(written))
+  for _, name in ipairs(line.gone) do -- perhaps the caller
+    call_redis("HDEL", line.base, "@" .. name)
   end
   for name in pairs(line.touched) do
-    redis.call("EXPIRE", name, kept_for)
+    call_redis("EXPIRE", name, kept_for)
   end
   if keep_all then
     for _, name in ipairs({ line.base, line.key.line, line.key.resting, line.key.offers, line.key.settings }) do
-      redis.call("EXPIRE", name, kept_for)
+      call_redis("EXPIRE", name, kept_for)
     end
     for name in pairs(line.members) do
-      redis.call("EXPIRE", line.tickets_of(name), kept_for)
-      redis.call("EXPIRE", line.grants_of(name), kept_for)
+      call_redis("EXPIRE", line.tickets_of(name), kept_for)
+      call_redis("EXPIRE", line.grants_of(name), kept_for)
     end
   end
   local kept = line.kept
@@ -1910,12 +1919,12 @@ end
 
 local function publish()
   for _, note in ipairs(line.notes) do
-    redis.call("PUBLISH", line.base .. ":to:" .. note[1], cjson.encode(note[2]))
+    call_redis("PUBLISH", line.base .. ":to:" .. note[1], cjson.encode(note[2]))
   end
   if line.cooled or line.was_away then
     for name in pairs(line.members) do
       if name ~= line.caller then
-        redis.call("PUBLISH", line.base .. ":to:" .. name, '["look"]')
+        call_redis("PUBLISH", line.base .. ":to:" .. name, '["look"]')
       end
     end
   end
@@ -1923,8 +1932,22 @@ end
 
 -- The reply is written by hand: cjson wants a table first. What is empty, 0 or false is not said.
 
-local function quoted(text)
-  return string.find(text, "^[%w.:_-]*$") and '"' .. text .. '"' or cjson.encode(text)
+-- Texts that come again and again: names of deployments, of lines.
+local quoted_texts, quoted_count = {}, 0
+local function quoted_once(text)
+  local found = quoted_texts[text]
+  if not found then
+    if quoted_count >= remembered_max then
+      quoted_texts, quoted_count = {}, 0
+    end
+    found = cjson.encode(text)
+    quoted_texts[text], quoted_count = found, quoted_count + 1
+  end
+  return found
+end
+
+local function is_plain(text)
+  return string.find(text, "^[%w.:_-]*$") ~= nil
 end
 
 local function said_number(name, number)
@@ -1941,21 +1964,23 @@ end
 
 -- A grant of the caller's: {grant, ticket, deployment, reason, at}.
 local function grant_text(record)
-  return '{"grant":' .. quoted(record.grant) .. ',"ticket":' .. quoted(record.id) .. ',"deployment":'
-    .. quoted(line.names[record.where]) .. (record.probe and ',"reason":"head-of-line","at":"' or
-    ',"reason":"healthy-deployment","at":"') .. (record.at == line.now and line.now_text or line.whole(record.at)) .. '"}'
+  local names = is_plain(record.grant) and '{"grant":"' .. record.grant .. '","ticket":"' .. record.id .. '"' or
+    '{"grant":' .. cjson.encode(record.grant) .. ',"ticket":' .. cjson.encode(record.id)
+  return names .. ',"deployment":' .. quoted_once(line.names[record.where])
+    .. (record.probe and ',"reason":"head-of-line","at":"' or ',"reason":"healthy-deployment","at":"')
+    .. (record.at == line.now and line.now_text or line.whole(record.at)) .. '"}'
 end
 
 -- What the caller is told of a deployment.
 local function room_text(number)
   local of, left, tokens = line.deployment(number), line.slots_left(number), line.tokens_left(number)
-  local text = '{"id":' .. quoted(line.names[number]) .. said_number("n", of.n) .. said_number("phase", of.phase)
+  local text = '{"id":' .. quoted_once(line.names[number]) .. said_number("n", of.n) .. said_number("phase", of.phase)
     .. said_number("requests", of.requests) .. said_number("tokens", of.tokens) .. said_number("latency", of.latency)
-    .. said_number("status", of.status) .. (left ~= math.huge and ',"slots":' .. math.max(left, 0) or "")
-    .. (tokens ~= math.huge and ',"left":' .. tokens or "")
+    .. said_number("status", of.status) .. (left ~= never and ',"slots":' .. max(left, 0) or "")
+    .. (tokens ~= never and ',"left":' .. tokens or "")
   if of.cooling then
     text = text .. ',"cooling":true' .. said_time("ends", of.ends) .. said_time("asked", of.asked)
-      .. (not of.probing and of.no_probe < of.ends and said_time("probe", math.max(of.probe_at, of.no_probe)) or "")
+      .. (not of.probing and of.no_probe < of.ends and said_time("probe", max(of.probe_at, of.no_probe)) or "")
   end
   return text .. "}"
 end
@@ -1980,11 +2005,11 @@ local function reply(answers, told_rooms, next_at)
   for i, record in ipairs(line.own_grants) do
     grants[i] = grant_text(record)
   end
-  return '{"now":"' .. line.now_text .. '","epoch":' .. quoted(state.epoch) .. ',"seq":' .. state.seq
+  return '{"now":"' .. line.now_text .. '","epoch":' .. quoted_once(state.epoch) .. ',"seq":' .. state.seq
     .. ',"members":' .. line.crowd.live .. said_number("rank", line.crowd.ranks[line.caller])
     .. (answers[1] ~= nil and ',"results":' .. cjson.encode(answers) or "") .. said_list("grants", grants)
     .. (line.refused[1] and ',"refused":' .. cjson.encode(line.refused) or "") .. said_list("rooms", told_rooms)
-    .. (next_at ~= math.huge and said_time("next", next_at) or "") .. (line.forgotten and ',"forgotten":true' or "")
+    .. (next_at ~= never and said_time("next", next_at) or "") .. (line.forgotten and ',"forgotten":true' or "")
     .. (state.opening and ',"opening":true' or "") .. (line.mismatch and ',"mismatch":true' or "")
     .. said_number("overruns", state.overruns) .. said_number("inversions", state.inversions) .. "}"
 end
