@@ -5,8 +5,9 @@
 //
 // With a pause one request goes after the other, AT_ONCE is then not looked at.
 // SOCKET `-`: a queue of its own, for comparison. Prints one line of JSON: grants, and how long
-// they took from ticket to grant (µs), as 1001 values from the shortest to the longest. WAITING more tickets stand in the first group meanwhile,
-// last in line and for a deployment that takes nothing.
+// they took from ticket to grant (µs), as 1001 values from the shortest to the longest. WAITING
+// more tickets stand in the first group meanwhile, last in line and for a deployment that takes
+// nothing.
 #include "actors/engine.hpp"
 
 #include <algorithm>

@@ -38,8 +38,8 @@ public:
   void start();
   /// Waits for the first connection, and is refused at once while one is lost.
   void command(const std::vector<std::string>& words, answered then);
-  /// The same where it can go out now; else false, and nothing is done. From any thread; answered on
-  /// the node's own.
+  /// The same where it can go out now; else false, and nothing is done. From any thread; answered
+  /// on the node's own.
   bool command_at_once(const std::vector<std::string>& words, answered then);
   /// For a listening node.
   void send(const std::vector<std::string>& words);
