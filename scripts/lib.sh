@@ -165,3 +165,15 @@ fetch_source() {
   apt-get "${options[@]}" update || true # a foreign source without deb-src is no obstacle
   (cd "$apt" && apt-get "${options[@]}" source --download-only --tar-only --only-source "$2")
 }
+
+# own_network <command...>: with loopback and nothing else, so that every port is free. For root.
+# Without iproute2, which a small machine lacks.
+own_network() {
+  # shellcheck disable=SC2016 # expanded inside
+  unshare --net bash -euc '
+    python3 -c "
+import fcntl, socket, struct
+with socket.socket() as any_socket:
+    fcntl.ioctl(any_socket, 0x8914, struct.pack(\"16sh\", b\"lo\", 1)) # SIOCSIFFLAGS, IFF_UP"
+    exec "$@"' own_network "$@"
+}
