@@ -6,8 +6,8 @@
 namespace vorrang::http {
 
 /// Sends `state` (lines such as `READY=1`, see sd_notify(3)) as one datagram to the socket that the
-/// variable `NOTIFY_SOCKET` names: a path, or `@` and a name in the abstract namespace. Never blocks
-/// for longer than the socket's queue is full, and does nothing where the variable is not set.
+/// variable `NOTIFY_SOCKET` names: a path, or `@` and a name in the abstract namespace. Waits while
+/// that socket's queue is full, as libsystemd does; does nothing where the variable is not set.
 /// Returns whether it was sent.
 ///
 /// The protocol is a datagram, and promised to stay: no reason to link libsystemd for it.
