@@ -8,6 +8,8 @@ RUN bash -ec 'source scripts/lib.sh && install_packages build package'
 COPY . .
 # The date in the package; without it, that of the build.
 ARG SOURCE_DATE_EPOCH
+# CI=true: warnings are errors.
+ARG CI
 RUN ./dev package --unchecked && mv build/package/vorrang_*.deb /vorrang.deb
 
 FROM debian:12-slim
