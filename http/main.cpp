@@ -6,6 +6,7 @@
 #include "http/command_line.hpp"
 #include "http/gateway.hpp"
 #include "http/log.hpp"
+#include "http/service_notice.hpp"
 #include "http/tls.hpp"
 
 #include <pthread.h>
@@ -71,9 +72,12 @@ private:
         return;
       if (came == SIGHUP) {
         log_line(log_level::info, "SIGHUP: reading the configuration again");
+        notify_reloading();
         serves.reload(); // it has logged what came of it
+        notify_ready();
       } else if (!std::exchange(draining, true)) {
         log_line(log_level::info, "draining: no new connections, requests go on");
+        notify_stopping();
         serves.drain();
       } else {
         log_line(log_level::info, "a second signal: ending at once");
@@ -179,6 +183,7 @@ int serve(const command_line& asked, configuration& from, config::read_result re
   std::cout << "RUNNING on " << (options.tls ? "https://" : "http://")
             << (is_ipv6 ? "[" + options.host + "]" : options.host) << ":" << serves.port()
             << std::endl;
+  notify_ready();
   serves.wait();
   log_line(log_level::info, "stopped");
   return 0;
