@@ -65,7 +65,7 @@ struct call_plan {
     if (newest != nullptr && newest != tables.get())
       tables = newest->shared_from_this();
   }
-  /// `. There are: a, b`, as far as the client's key may use them.
+  /// `. There are: a, b`, as far as the client's key may use them: by the newest tables.
   std::string names_there_are() const;
 
   error_facts facts() const {

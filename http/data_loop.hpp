@@ -64,10 +64,8 @@ public:
   request_gate& gate() noexcept { return *gate_; }
   upstream_pool& upstreams() noexcept { return *upstreams_; }
   stage current_stage() const noexcept { return stage_; }
-  /// What this loop counts. Stays valid after renew_metrics(), and is summed with what comes then.
+  /// What this loop counts.
   loop_metrics& metrics() noexcept { return *metrics_; }
-  /// Counts in arrays of the configuration that data_port::metrics follows by now.
-  void renew_metrics() { metrics_ = port_.metrics.make_set(runs_.index()); }
   /// `Date`, made once a second.
   const std::string& date(time_point now);
   /// What the front is told of the gateway; `with_queues`: what is known of them too.
@@ -105,9 +103,7 @@ private:
   data_port& port_;
   std::unique_ptr<request_gate> gate_;
   std::unique_ptr<upstream_pool> upstreams_;
-  /// The first set of the loop, for what has no index: other threads look at it.
-  const std::shared_ptr<loop_metrics> own_metrics_;
-  std::shared_ptr<loop_metrics> metrics_;
+  const std::shared_ptr<loop_metrics> metrics_;
   std::unordered_set<waiter*> waiters_;
   std::uint64_t running_ = 0; ///< coroutines: a little longer than their connections
   stage stage_ = stage::serving;

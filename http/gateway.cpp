@@ -230,7 +230,7 @@ reload_report gateway::parts::apply(config::read_result read) {
   const bool has_more_to_count = port.metrics.follow(*fresh);
   on_each_loop([&](std::size_t index) {
     if (has_more_to_count)
-      data_loops[index]->renew_metrics();
+      data_loops[index]->metrics().follow(port.metrics.plan());
     if (steps)
       steps->adopt(data_loops[index]->gate());
   });

@@ -191,6 +191,7 @@ function line.numbers_for(told)
       line.names[#line.names + 1] = id
       line.number_of[id] = #line.names
       line.names_changed = true
+      redis.call("DEL", line.window_of(#line.names)) -- left of a lost line
     end
     result[i] = line.number_of[id]
   end
@@ -267,10 +268,12 @@ end
 -- A deployment to which nothing has happened; only what differs from it is kept.
 -- n: in flight; tokens, requests, entries, oldest: of the window, which is kept until `kept`; phase, began, cooling,
 -- ends, no_probe, asked, probing, spacing, probe_at, limit, reopening: as actors/health.hpp has them;
--- fails: {when, kind}.
+-- fails: {when, kind}; recent, recent_requests, recent_tokens: where nothing is counted, the last second that took
+-- something (0: none is noted), and what it took; see note_use.
 local untouched = { n = 0, tokens = 0, requests = 0, entries = 0, oldest = 0, kept = 0, phase = 0, began = 0,
                     cooling = false, ends = 0, no_probe = 0, asked = 0, probing = false, spacing = 0, probe_at = 0,
-                    limit = 0, reopening = 0, fails = {}, latency = 0, status = 0 }
+                    limit = 0, reopening = 0, fails = {}, latency = 0, status = 0, recent = 0, recent_requests = 0,
+                    recent_tokens = 0 }
 local from_untouched = { __index = untouched }
 function line.deployment(number)
   local found = line.loaded[number]
@@ -586,6 +589,50 @@ end
 
 function line.is_counted(number)
   return line.limits_of(number).rpm or line.limits_of(number).tpm or line.settings.strategy == "usage-based"
+end
+
+-- What the last minute took while nothing was counted, by the second: a limit that a reload brings holds for that too.
+-- The seconds before the last one are in a field of their own, which is written once a second:
+-- `<second>:<requests>:<tokens> ` for each.
+local function seconds_before(number)
+  return "recent:" .. number
+end
+local function second_told(of)
+  return line.whole(of.recent) .. ":" .. line.whole(of.recent_requests) .. ":" .. line.whole(of.recent_tokens) .. " "
+end
+
+function line.note_use(number, requests, tokens)
+  local of, this = line.deployment(number), math.floor(line.now / second)
+  if of.recent ~= this then
+    if of.recent > 0 then
+      local kept = {}
+      for told, at in string.gmatch(redis.call("HGET", line.base, seconds_before(number)) or "", "((%d+):%S+ )") do
+        if (tonumber(at) + 1) * second + window > line.now then
+          kept[#kept + 1] = told
+        end
+      end
+      kept[#kept + 1] = second_told(of)
+      redis.call("HSET", line.base, seconds_before(number), table.concat(kept))
+    end
+    of.recent, of.recent_requests, of.recent_tokens = this, 0, 0
+  end
+  of.recent_requests, of.recent_tokens = of.recent_requests + requests, of.recent_tokens + tokens
+  line.save(number)
+end
+
+-- From now on it is counted. A second's entry is dated by its end, or now: late, never early.
+function line.count_recent(number)
+  local of = line.deployment(number)
+  local told = (redis.call("HGET", line.base, seconds_before(number)) or "") .. second_told(of)
+  for at, requests, tokens in string.gmatch(told, "(%d+):(%d+):(%d+) ") do
+    local ends = math.min((tonumber(at) + 1) * second - 1, line.now)
+    if ends + window > line.now then
+      line.use(number, at .. "-" .. line.whole(line.state.seq), ends, tonumber(tokens), tonumber(requests))
+    end
+  end
+  redis.call("HDEL", line.base, seconds_before(number))
+  of.recent, of.recent_requests, of.recent_tokens = 0, 0, 0
+  line.save(number)
 end
 
 -- Takes what is older than 60 s out of a window.
@@ -966,6 +1013,8 @@ function line.make_grant(record, where, reason)
   line.save(where)
   if line.is_counted(where) then
     record.dated, record.entry = line.use(where, record.grant, line.now, record.tokens, 1)
+  else
+    line.note_use(where, 1, record.tokens)
   end
   line.keep(record)
   line.count_rate()
@@ -1328,12 +1377,14 @@ function operations.settle(op)
   if op.kind ~= "success" and op.kind ~= "cancelled" then
     of.status = op.status or 0
   end
-  if line.is_counted(where) then
-    local tokens = op.sent == false and 0 or op.tokens or record.tokens
-    local more, requests = tokens - record.tokens, op.sent == false and -1 or 0
-    if (more ~= 0 or requests ~= 0) and not line.correct(where, record, more, requests) and more > 0 then
-      -- The entry has left: what was used beyond the estimate counts from now on, as no request.
+  local more = (op.sent == false and 0 or op.tokens or record.tokens) - record.tokens
+  local requests = op.sent == false and -1 or 0
+  if (more ~= 0 or requests ~= 0) and not line.correct(where, record, more, requests) and more > 0 then
+    -- The entry has left: what was used beyond the estimate counts from now on, as no request.
+    if line.is_counted(where) then
       line.use(where, record.grant .. "+", line.now, more, 0)
+    else
+      line.note_use(where, 0, more)
     end
   end
   line.close_grant(record)
@@ -1590,6 +1641,7 @@ local function judge_line()
   end
   line.is_new = not state
   if line.is_new then
+    redis.call("DEL", line.key.line, line.key.resting, line.key.offers, line.key.settings) -- left of a lost line
     state = { epoch = line.caller .. "-" .. line.now_text, arrival = 0, grant = line.now, seq = 0, offers = 0,
               overruns = 0, inversions = 0, refreshed = 0, opening = line.now + opening_max, expected = 1, members = {},
               rate_from = math.floor(line.now / rate_slot), rate = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 } }
@@ -1705,6 +1757,9 @@ local function catch_up()
     local of = line.tick(number)
     if of.entries > 0 and of.oldest + window <= line.now then
       line.age(number)
+    end
+    if of.recent > 0 and line.is_counted(number) then
+      line.count_recent(number)
     end
   end
   if line.state.offers > 0 then
