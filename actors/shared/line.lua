@@ -191,7 +191,7 @@ function line.numbers_for(told)
       line.names[#line.names + 1] = id
       line.number_of[id] = #line.names
       line.names_changed = true
-      redis.call("DEL", line.window_of(#line.names)) -- left of a lost line
+      call_redis("DEL", line.window_of(#line.names)) -- left of a lost line
     end
     result[i] = line.number_of[id]
   end
@@ -606,13 +606,13 @@ function line.note_use(number, requests, tokens)
   if of.recent ~= this then
     if of.recent > 0 then
       local kept = {}
-      for told, at in string.gmatch(redis.call("HGET", line.base, seconds_before(number)) or "", "((%d+):%S+ )") do
+      for told, at in string.gmatch(call_redis("HGET", line.base, seconds_before(number)) or "", "((%d+):%S+ )") do
         if (tonumber(at) + 1) * second + window > line.now then
           kept[#kept + 1] = told
         end
       end
       kept[#kept + 1] = second_told(of)
-      redis.call("HSET", line.base, seconds_before(number), table.concat(kept))
+      call_redis("HSET", line.base, seconds_before(number), table.concat(kept))
     end
     of.recent, of.recent_requests, of.recent_tokens = this, 0, 0
   end
@@ -623,14 +623,14 @@ end
 -- From now on it is counted. A second's entry is dated by its end, or now: late, never early.
 function line.count_recent(number)
   local of = line.deployment(number)
-  local told = (redis.call("HGET", line.base, seconds_before(number)) or "") .. second_told(of)
+  local told = (call_redis("HGET", line.base, seconds_before(number)) or "") .. second_told(of)
   for at, requests, tokens in string.gmatch(told, "(%d+):(%d+):(%d+) ") do
-    local ends = math.min((tonumber(at) + 1) * second - 1, line.now)
+    local ends = min((tonumber(at) + 1) * second - 1, line.now)
     if ends + window > line.now then
       line.use(number, at .. "-" .. line.whole(line.state.seq), ends, tonumber(tokens), tonumber(requests))
     end
   end
-  redis.call("HDEL", line.base, seconds_before(number))
+  call_redis("HDEL", line.base, seconds_before(number))
   of.recent, of.recent_requests, of.recent_tokens = 0, 0, 0
   line.save(number)
 end
@@ -1641,7 +1641,7 @@ local function judge_line()
   end
   line.is_new = not state
   if line.is_new then
-    redis.call("DEL", line.key.line, line.key.resting, line.key.offers, line.key.settings) -- left of a lost line
+    call_redis("DEL", line.key.line, line.key.resting, line.key.offers, line.key.settings) -- left of a lost line
     state = { epoch = line.caller .. "-" .. line.now_text, arrival = 0, grant = line.now, seq = 0, offers = 0,
               overruns = 0, inversions = 0, refreshed = 0, opening = line.now + opening_max, expected = 1, members = {},
               rate_from = math.floor(line.now / rate_slot), rate = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 } }
