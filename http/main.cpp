@@ -142,13 +142,11 @@ int check(const config::read_result& read) {
 class voices {
 public:
   /// Starts the log.
-  voices(const command_line& asked, const config::settings& settings,
+  voices(const command_line& asked, const config::settings& settings, log_format format,
          const config::environment& variables) {
     log_level level = asked.level.value_or(log_level::info);
     if (!asked.level && !settings.log_level.empty())
       level = read_log_level(settings.log_level).value_or(level);
-    const log_format format =
-        asked.format.value_or(settings.json_logs ? log_format::json : log_format::text);
     start_log(level, format);
     for (const std::string& each : asked.warnings)
       log_line(log_level::warning, each);
@@ -197,7 +195,14 @@ private:
 
 int serve(const command_line& asked, configuration& from, config::read_result read) {
   auto settings = std::make_shared<config::settings>(std::move(read.settings));
-  voices tell(asked, *settings, config::process_environment());
+  const log_format format =
+      asked.format.value_or(settings->json_logs ? log_format::json : log_format::text);
+  if (format == log_format::text)
+    config::print_diagnostics(std::cerr, read, false);
+  voices tell(asked, *settings, format, config::process_environment());
+  if (format == log_format::json) // who reads JSON reads nothing else
+    for (const auto& each : read.diagnostics)
+      log_line(log_level::warning, config::to_text(each));
   tell.status = status_failed;
   if (!tell.trouble().empty()) {
     std::cerr << "vorrang: --access-log: " << tell.trouble() << std::endl;
@@ -257,9 +262,10 @@ int run(int argc, char* argv[]) {
   auto read = from.read();
   if (asked.check_config)
     return check(read);
-  config::print_diagnostics(std::cerr, read, false);
-  if (read.has_errors())
+  if (read.has_errors()) {
+    config::print_diagnostics(std::cerr, read, false);
     return status_bad_configuration;
+  }
   return serve(asked, from, std::move(read));
 }
 

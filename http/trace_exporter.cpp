@@ -114,8 +114,8 @@ struct trace_exporter::parts : std::enable_shared_from_this<trace_exporter::part
       const auto answer = client.Post(settings.path, headers, body, "application/json");
       if (answer && answer->status / 100 == 2)
         return taken(count, rejected_spans(answer->body));
-      const std::string why =
-          answer ? "status " + std::to_string(answer->status) : httplib::to_string(answer.error());
+      const std::string why = answer ? "status " + std::to_string(answer->status)
+                                     : "no answer (" + httplib::to_string(answer.error()) + ")";
       if (answer && !may_be_tried_again(answer->status))
         return give_up(count, why);
       milliseconds pause(std::uniform_int_distribution<milliseconds::rep>(

@@ -86,7 +86,7 @@ class AccessLog(unittest.TestCase):
         self.assertEqual(line["error"], "-")
 
     def test_as_json(self):
-        with Gateway(MOCK, ["--access-log", "--log-format", "json"]) as gateway:
+        with Gateway(MOCK + "unknown_key: 1\n", ["--access-log", "--log-format", "json"]) as gateway:
             gateway.chat()
             gateway.chat(model="nobody")
             gateway.call("GET", "/v1/models?key=in-the-query")
@@ -101,6 +101,7 @@ class AccessLog(unittest.TestCase):
         self.assertNotIn("in-the-query", output)
         log = [line for line in output.splitlines() if not line.startswith("RUNNING")]
         self.assertTrue(all({"time", "level"} <= set(json.loads(line)) or "status" in line for line in log))
+        self.assertTrue(any("config.yaml:" in json.loads(line).get("message", "") for line in log))
 
     def test_who_goes_and_what_is_refused(self):
         with Provider(Reply(hold=True)) as provider, Gateway(
