@@ -6,15 +6,25 @@
 #include "http/upstream_pool.hpp"
 
 #include <exception>
+#include <random>
 
 namespace vorrang::http {
 
 using steady = std::chrono::steady_clock;
 
+namespace {
+
+std::uint64_t random_seed() {
+  std::random_device random;
+  return (std::uint64_t{random()} << 32) | random();
+}
+
+} // namespace
+
 data_loop::data_loop(loop& runs, data_port& port, std::unique_ptr<request_gate> gate)
     : runs_(runs), port_(port), gate_(std::move(gate)),
       upstreams_(std::make_unique<upstream_pool>(runs)),
-      metrics_(port.metrics.make_set(runs.index())) {}
+      metrics_(port.metrics.make_set(runs.index())), ids_(random_seed()) {}
 
 data_loop::~data_loop() = default;
 
@@ -62,7 +72,8 @@ void data_loop::one_ended(const std::exception_ptr& error) {
     try {
       std::rethrow_exception(error);
     } catch (const std::exception& thrown) {
-      log_bounded(log_cause::handler_exception, thrown.what());
+      log_bounded(log_cause::handler_exception, describe(thrown),
+                  "a connection ended by an exception: " + describe(thrown), {}, log_level::error);
     }
   }
   tell_if_empty();

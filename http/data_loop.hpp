@@ -6,6 +6,7 @@
 #include "http/coroutine.hpp"
 #include "http/front.hpp"
 #include "http/loop_metrics.hpp"
+#include "http/request_journal.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -35,6 +36,8 @@ struct data_port {
   const front& rules;
   byte_budget bytes;
   metrics_board metrics;
+  /// Set before the first request.
+  journal_readers journals;
   /// Null: clients speak plain HTTP.
   std::shared_ptr<tls_context> tls;
   std::atomic<std::uint64_t> requests_in_flight = 0;
@@ -66,6 +69,7 @@ public:
   stage current_stage() const noexcept { return stage_; }
   /// What this loop counts.
   loop_metrics& metrics() noexcept { return *metrics_; }
+  trace_ids& ids() noexcept { return ids_; }
   /// `Date`, made once a second.
   const std::string& date(time_point now);
   /// What the front is told of the gateway; `with_queues`: what is known of them too.
@@ -108,6 +112,7 @@ private:
   std::uint64_t running_ = 0; ///< coroutines: a little longer than their connections
   stage stage_ = stage::serving;
   gateway_state state_;
+  trace_ids ids_;
   std::string date_;
   time_point date_until_{};
   std::function<void()> when_empty_;
