@@ -48,7 +48,7 @@ if(TARGET vorrang)
   install(TARGETS vorrang RUNTIME COMPONENT gateway)
 endif()
 
-if(vorrang_exported)
+if(vorrang_exported AND NOT VORRANG_STATIC)
   set_target_properties(vorrang_options PROPERTIES EXPORT_NAME build_options)
   install(TARGETS ${vorrang_exported} vorrang_options EXPORT vorrang
           ARCHIVE COMPONENT development)

@@ -171,8 +171,9 @@ void read_vorrang(fields& own, reading& to) {
   const auto& host = into.admin_host;
   const bool is_loopback = host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
   if (!is_loopback && into.admin_port != 0 && !into.master_key) {
-    own.warning("admin_host", "the admin port does not start on `" + excerpt(host) +
-                                  "` without `general_settings.master_key`");
+    own.error("admin_host", "the admin port does not start on `" + excerpt(host) +
+                                "` without `general_settings.master_key`: set one, or leave "
+                                "admin_host at 127.0.0.1");
   }
   read_priority_classes(own, into.metrics_priority_classes);
   if (const auto mode = own.text("redis_unavailable")) {

@@ -6,6 +6,7 @@
 #include "http/coroutine.hpp"
 #include "http/front.hpp"
 #include "http/loop_metrics.hpp"
+#include "http/request_journal.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -35,6 +36,8 @@ struct data_port {
   const front& rules;
   byte_budget bytes;
   metrics_board metrics;
+  /// Set before the first request.
+  journal_readers journals;
   /// Null: clients speak plain HTTP.
   std::shared_ptr<tls_context> tls;
   std::atomic<std::uint64_t> requests_in_flight = 0;
@@ -64,10 +67,9 @@ public:
   request_gate& gate() noexcept { return *gate_; }
   upstream_pool& upstreams() noexcept { return *upstreams_; }
   stage current_stage() const noexcept { return stage_; }
-  /// What this loop counts. Stays valid after renew_metrics(), and is summed with what comes then.
+  /// What this loop counts.
   loop_metrics& metrics() noexcept { return *metrics_; }
-  /// Counts in arrays of the configuration that data_port::metrics follows by now.
-  void renew_metrics() { metrics_ = port_.metrics.make_set(runs_.index()); }
+  trace_ids& ids() noexcept { return ids_; }
   /// `Date`, made once a second.
   const std::string& date(time_point now);
   /// What the front is told of the gateway; `with_queues`: what is known of them too.
@@ -105,13 +107,12 @@ private:
   data_port& port_;
   std::unique_ptr<request_gate> gate_;
   std::unique_ptr<upstream_pool> upstreams_;
-  /// The first set of the loop, for what has no index: other threads look at it.
-  const std::shared_ptr<loop_metrics> own_metrics_;
-  std::shared_ptr<loop_metrics> metrics_;
+  const std::shared_ptr<loop_metrics> metrics_;
   std::unordered_set<waiter*> waiters_;
   std::uint64_t running_ = 0; ///< coroutines: a little longer than their connections
   stage stage_ = stage::serving;
   gateway_state state_;
+  trace_ids ids_;
   std::string date_;
   time_point date_until_{};
   std::function<void()> when_empty_;

@@ -132,7 +132,7 @@ std::string other_than_default(const setting& row) {
     const auto value = std::stod(std::string(row.default_value));
     return whole(value >= 1 ? value - 1 : value + 1);
   }
-  return "else";
+  return row.key == "admin_host" ? "127.0.0.2" : "else"; // elsewhere it wants the master key
 }
 
 } // namespace
