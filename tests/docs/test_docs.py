@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 import unittest
 
 import library
@@ -15,6 +16,7 @@ import pages
 from scene import IN_BACKGROUND, Scene
 
 COMMANDS_IN_S = 500  # the client libraries may have to be installed first
+INSTALLING = threading.Lock()  # two pages may want the same libraries
 COMPILER = os.environ.get("CXX") or "c++"
 SECTIONS = re.compile(
     r"^(model_list|router_settings|litellm_settings|general_settings|vorrang_settings|environment_variables):",
@@ -108,13 +110,16 @@ class Player:
             raise AssertionError("neither a configuration of the gateway nor of Prometheus")
 
     def _python(self, scene, block):
-        python = library.python_environment("clients-python", library.HERE / "python.txt")
+        with INSTALLING:
+            python = library.python_environment("clients-python", library.HERE / "python.txt")
         self._program(scene, block, "block.py", python)
 
     def _js(self, scene, block):
         modules = scene.folder / "node_modules"  # Node looks for them beside the program
         if not modules.exists():
-            modules.symlink_to(library.node_environment("clients-node", library.HERE) / "node_modules")
+            with INSTALLING:
+                environment = library.node_environment("clients-node", library.HERE)
+            modules.symlink_to(environment / "node_modules")
         self._program(scene, block, "block.mjs", shutil.which("node"))
 
     def _program(self, scene, block, name, interpreter):
