@@ -6,6 +6,7 @@
 #include "http/coroutine.hpp"
 #include "http/front.hpp"
 #include "http/loop_metrics.hpp"
+#include "http/story_ring.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -68,6 +69,8 @@ public:
   loop_metrics& metrics() noexcept { return *metrics_; }
   /// Counts in arrays of the configuration that data_port::metrics follows by now.
   void renew_metrics() { metrics_ = port_.metrics.make_set(runs_.index()); }
+  /// What became of its last requests.
+  story_ring& stories() noexcept { return stories_; }
   /// `Date`, made once a second.
   const std::string& date(time_point now);
   /// What the front is told of the gateway; `with_queues`: what is known of them too.
@@ -108,6 +111,7 @@ private:
   /// The first set of the loop, for what has no index: other threads look at it.
   const std::shared_ptr<loop_metrics> own_metrics_;
   std::shared_ptr<loop_metrics> metrics_;
+  story_ring stories_;
   std::unordered_set<waiter*> waiters_;
   std::uint64_t running_ = 0; ///< coroutines: a little longer than their connections
   stage stage_ = stage::serving;

@@ -31,7 +31,8 @@ bool ends_request(const outcome& result) {
 
 relay::relay(connection& client, call& carried)
     : client_(client), call_(carried),
-      meter_(client.home().metrics(), carried.wanted(), carried.began()) {
+      meter_(client.home().metrics(), carried.wanted(), carried.began()),
+      story_(client.home().stories()) {
   ++client_.home().port().requests_in_flight;
 }
 
@@ -45,6 +46,7 @@ relay::~relay() {
 
 void relay::on_grant(const grant& given) {
   meter_.granted(given);
+  story_.granted(given);
   granted_ = given;
   client_.place.wake_soon();
 }
@@ -55,10 +57,12 @@ void relay::on_waiting_again() {
 
 void relay::on_fallback(group_index to) {
   meter_.falls_back(to);
+  story_.falls_back(to);
 }
 
 void relay::on_end(const ending& end) {
   meter_.ended(end);
+  story_.ended(end.code);
   ended_ = end;
   is_open_ = false;
   client_.place.wake_soon();
@@ -80,6 +84,7 @@ void relay::on_freed() {
 void relay::take_ticket() {
   meter_.opened();
   ticket_ = client_.home().gate().open(call_.wanted(), *this);
+  story_.opened(call_.request_id(), ticket_, call_.wanted(), call_.began());
   is_open_ = true;
 }
 
@@ -163,10 +168,13 @@ awaitable<> relay::run() {
   const time_point now = steady::now();
   if (client_.home().current_stage() == stage::ending) {
     meter_.given_up(end_code::draining, now);
+    story_.ended(end_code::draining);
     auto last = farewell();
     co_await answer(std::move(last), false, now);
   } else {
     meter_.given_up(end_code::cancelled, now);
+    story_.ended(end_code::cancelled);
+    story_.over(0, now);
   }
 }
 
@@ -231,6 +239,7 @@ awaitable<relay::pass> relay::attempt(const grant& given) {
     co_return pass::again; // leave() tells the gate
   const time_point now = steady::now();
   meter_.settled(judged.result, now);
+  story_.tried(judged.result, now);
   if (stream_begun_) {
     // It cannot be tried again, whatever the engine would do. The slot is free before the client
     // has the last byte.
@@ -248,10 +257,12 @@ awaitable<relay::pass> relay::attempt(const grant& given) {
   if (settle_and_hear(judged.result))
     co_await slot_is_free();
   leave();
-  if (judged.good)
+  if (judged.good) {
     meter_.answered_well();
-  else
+  } else {
     meter_.timed_out_calling();
+    story_.timed_out_calling();
+  }
   auto whole = judged.good ? call_.good_reply() : call_.last_reply();
   co_await answer(std::move(whole), judged.good, now);
   co_return pass::over;
@@ -260,12 +271,16 @@ awaitable<relay::pass> relay::attempt(const grant& given) {
 /// How a stream that has begun was for its client.
 void relay::count_stream(time_point now) {
   meter_.stream_ends(broken_.has_value());
-  if (!is_cut_)
+  if (!is_cut_) {
     meter_.answered_well();
-  else
-    meter_.given_up(client_.home().current_stage() >= stage::ending ? end_code::draining
-                                                                    : end_code::cancelled,
-                    now);
+  } else {
+    const end_code why =
+        client_.home().current_stage() >= stage::ending ? end_code::draining : end_code::cancelled;
+    meter_.given_up(why, now);
+    story_.ended(why);
+  }
+  constexpr unsigned ok = 200;
+  story_.over(ok, now);
 }
 
 transport_error relay::named(transport_error error, bool until_is_the_deadline) const {
@@ -315,6 +330,7 @@ awaitable<judgement> relay::carry(upstream_request request) {
 judgement relay::judge_failure(exchange& failed, bool until_is_the_deadline) {
   const transport_error what = named(failed.error(), until_is_the_deadline);
   meter_.upstream_failed(what);
+  story_.upstream_failed(what);
   return call_.judge(what, failed.what_came());
 }
 
@@ -357,8 +373,10 @@ awaitable<judgement> relay::relay_stream(exchange& from, const upstream_request&
     if (is_end)
       break;
   }
-  if (broken_)
+  if (broken_) {
     meter_.upstream_failed(*broken_);
+    story_.upstream_failed(*broken_);
+  }
   co_return call_.judge_stream(broken_, is_cut_, std::move(what_came));
 }
 
@@ -375,6 +393,7 @@ awaitable<judgement> relay::play(mock_attempt planned) {
     if (ready > planned.until) {
       const transport_error late = named(transport_error::timed_out, planned.until_is_the_deadline);
       meter_.upstream_failed(late);
+      story_.upstream_failed(late);
       co_return call_.judge(late);
     }
   }
@@ -447,6 +466,7 @@ awaitable<> relay::end_stream() {
 awaitable<> relay::answer(reply whole, bool is_good, time_point now) {
   client_.claim().release();
   meter_.answered(whole.status);
+  story_.over(whole.status, now);
   if (!head_is_out_) {
     co_await client_.send(std::move(whole), now);
     co_return;

@@ -6,6 +6,7 @@
 #include "http/call.hpp"
 #include "http/coroutine.hpp"
 #include "http/request_meter.hpp"
+#include "http/request_story.hpp"
 
 #include <optional>
 #include <string_view>
@@ -65,6 +66,7 @@ private:
   connection& client_;
   call& call_;
   request_meter meter_;
+  request_story story_;
   ticket_id ticket_ = 0;
   bool is_open_ = false; ///< the gate knows the ticket, and would call us
   std::optional<grant> granted_;
