@@ -198,7 +198,9 @@ room deployment::current(time_point now) {
     slots = std::min<std::uint64_t>(slots, health_.reopening_room());
   }
   result.slots = static_cast<std::uint32_t>(std::min<std::uint64_t>(slots, room::unlimited_slots));
-  result.window_return = std::min(requests_.next_return(), tokens_.next_return());
+  result.requests_return = requests_.next_return();
+  result.tokens_return = tokens_.next_return();
+  result.window_return = std::min(result.requests_return, result.tokens_return);
   return result;
 }
 

@@ -41,6 +41,9 @@ struct room {
   time_point probe_at = never;
   /// When the rpm or tpm window gives something back; `never` if nothing is in it.
   time_point window_return = never;
+  /// The same of each; `never` also if nobody counts there.
+  time_point requests_return = never;
+  time_point tokens_return = never;
 
   /// Some room is left in slots, rpm and tpm.
   bool has_capacity() const noexcept { return slots > 0 && tokens > 0; }

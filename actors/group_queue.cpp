@@ -658,11 +658,16 @@ group_queue::waiting_ticket group_queue::describe(waiting_line::slot_index slot)
           ticket.owner, ticket.attempts,      ticket.bytes, line_.eligible(slot)};
 }
 
-std::optional<group_queue::waiting_ticket> group_queue::find_waiting(ticket_id ticket) const {
+std::optional<group_queue::slot_index> group_queue::slot_of_waiting(ticket_id ticket) const {
   const auto found = slots_.find(ticket);
   if (found == slots_.end() || !line_.waiting(found->second))
     return std::nullopt;
-  return describe(found->second);
+  return found->second;
+}
+
+std::optional<group_queue::waiting_ticket> group_queue::find_waiting(ticket_id ticket) const {
+  const auto slot = slot_of_waiting(ticket);
+  return slot ? std::optional(describe(*slot)) : std::nullopt;
 }
 
 duration group_queue::oldest_wait(time_point now) const {

@@ -217,6 +217,11 @@ public:
   waiting_ticket describe(waiting_line::slot_index slot) const;
   /// Nothing if it does not wait here.
   std::optional<waiting_ticket> find_waiting(ticket_id ticket) const;
+  std::optional<waiting_line::slot_index> slot_of_waiting(ticket_id ticket) const;
+  /// Tokens that a grant would take of a deployment's tpm.
+  std::uint32_t token_estimate(waiting_line::slot_index slot) const {
+    return records_[slot].token_estimate;
+  }
 
 private:
   using slot_index = waiting_line::slot_index;

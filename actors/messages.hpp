@@ -107,6 +107,7 @@ CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::queue_view))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::limit_share))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::line_answer))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::reload_order))
+CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::ticket_view))
 CAF_ADD_ATOM(vorrang_engine, vorrang, offer_atom, "offer")
 CAF_ADD_ATOM(vorrang_engine, vorrang, cancel_atom, "cancel")
 CAF_ADD_ATOM(vorrang_engine, vorrang, take_atom, "take")
@@ -123,6 +124,7 @@ CAF_ADD_ATOM(vorrang_engine, vorrang, move_atom, "move")
 CAF_ADD_ATOM(vorrang_engine, vorrang, end_atom, "end")
 CAF_ADD_ATOM(vorrang_engine, vorrang, drain_atom, "drain")
 CAF_ADD_ATOM(vorrang_engine, vorrang, show_atom, "show")
+CAF_ADD_ATOM(vorrang_engine, vorrang, why_atom, "why")
 CAF_ADD_ATOM(vorrang_engine, vorrang, count_atom, "count")
 CAF_ADD_ATOM(vorrang_engine, vorrang, start_atom, "start")
 CAF_ADD_ATOM(vorrang_engine, vorrang, stop_atom, "stop")
@@ -144,6 +146,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::move_ticket)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::page)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::queue_counters)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::queue_view)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::ticket_view)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::limit_share)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::line_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::reload_order)
@@ -209,6 +212,8 @@ using queue_actor = caf::typed_actor<
     caf::replies_to<end_atom, ticket_id>::with<bool>,
     // Who waits, in order, and what the deployments look like.
     caf::replies_to<show_atom, page>::with<queue_view>,
+    // What one ticket waits for.
+    caf::replies_to<why_atom, ticket_id>::with<ticket_view>,
     caf::replies_to<count_atom>::with<queue_counters>,
     // Other settings hold from now on, and further deployments may be there.
     caf::reacts_to<reload_atom, reload_order>,

@@ -3,6 +3,7 @@
 #include "actors/by_key.hpp"
 #include "actors/queue_report.hpp"
 #include "actors/quiet_caf.hpp"
+#include "actors/ticket_report.hpp"
 
 #include <caf/exit_reason.hpp>
 #include <caf/send.hpp>
@@ -291,6 +292,11 @@ queue_actor::behavior_type queue(pointer self, directory_ptr directory, group_in
             [shown](bool, queue_view& view) mutable { shown.deliver(std::move(view)); });
         serve(self);
         return shown;
+      },
+      [=](why_atom, ticket_id ticket) {
+        auto view = report_ticket(*self->state.line, self->clock().now(), ticket);
+        view.state = state_of(self->state);
+        return view;
       },
       [=](count_atom) {
         const auto& line = *self->state.line;

@@ -95,6 +95,69 @@ enum class line_state : std::uint8_t {
   held = 4,
 };
 
+/// What a deployment lacks for a ticket that waits, in the order in which it is told.
+enum class obstacle_kind : std::uint8_t {
+  /// The ticket's own back-off runs there, or it was refused there.
+  not_now = 1,
+  cooling = 2,
+  /// `max_parallel_requests` are in flight.
+  slots = 3,
+  rpm = 4,
+  /// The window has no room for this ticket's tokens.
+  tpm = 5,
+  /// It lends no more for now: it re-opens after a cooldown, or this instance has used its share.
+  opening = 6,
+  /// Nothing: what room there is is kept for a better ticket, or the grant is on its way.
+  nothing = 7,
+};
+
+/// `not-now`, `cooling`, `slots`, `rpm`, `tpm`, `opening` or `nothing`.
+constexpr std::string_view to_string(obstacle_kind kind) noexcept {
+  switch (kind) {
+  case obstacle_kind::not_now:
+    return "not-now";
+  case obstacle_kind::cooling:
+    return "cooling";
+  case obstacle_kind::slots:
+    return "slots";
+  case obstacle_kind::rpm:
+    return "rpm";
+  case obstacle_kind::tpm:
+    return "tpm";
+  case obstacle_kind::opening:
+    return "opening";
+  case obstacle_kind::nothing:
+    return "nothing";
+  }
+  return "unknown";
+}
+
+struct obstacle {
+  std::string deployment; ///< its id
+  obstacle_kind kind = obstacle_kind::nothing;
+  /// What is used of the limit that is told of, and that limit; for slots, rpm and tpm.
+  std::uint64_t used = 0;
+  std::uint64_t limit = 0;
+  /// What the ticket needs of it; for tpm.
+  std::uint64_t needed = 0;
+  /// When the cooldown ends, or the window gives the next back, counted from the view; absent:
+  /// unknown.
+  std::optional<duration> until;
+};
+
+/// One ticket, if it waits here, and what it waits for.
+struct ticket_view {
+  bool waits = false;
+  ticket_report ticket;
+  /// Tickets waiting in all.
+  std::uint64_t waiting = 0;
+  /// Of each deployment that the settings let it go to.
+  std::vector<obstacle> obstacles;
+  line_state state = line_state::alone;
+  /// When this was true.
+  time_point at{};
+};
+
 /// One group: a page of its line, and all of its deployments.
 struct queue_view {
   group_index group = no_index;

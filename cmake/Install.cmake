@@ -46,6 +46,16 @@ endif()
 if(TARGET vorrang)
   set_target_properties(vorrang PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
   install(TARGETS vorrang RUNTIME COMPONENT gateway)
+  install(FILES ${PROJECT_SOURCE_DIR}/deploy/man/vorrang.1
+          DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT gateway)
+  # Where each shell looks for those of packages.
+  set(vorrang_completion ${PROJECT_SOURCE_DIR}/deploy/completion)
+  install(FILES ${vorrang_completion}/vorrang.bash RENAME vorrang
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT gateway)
+  install(FILES ${vorrang_completion}/_vorrang
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions COMPONENT gateway)
+  install(FILES ${vorrang_completion}/vorrang.fish
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT gateway)
 endif()
 
 if(vorrang_exported AND NOT VORRANG_STATIC)

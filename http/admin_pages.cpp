@@ -18,20 +18,6 @@ json or_null(const std::optional<Value>& value) {
   return value ? json(*value) : json(nullptr);
 }
 
-/// `2026-01-31T12:00:00.125Z`.
-std::string time_of_day(std::chrono::system_clock::time_point when) {
-  const auto whole = std::chrono::floor<std::chrono::seconds>(when);
-  const auto rest = std::chrono::floor<std::chrono::milliseconds>(when - whole).count();
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(whole);
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[64];
-  const auto size = std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
-  std::string result(text, size);
-  const auto digits = std::to_string(1000 + rest);
-  return result + "." + digits.substr(1) + "Z";
-}
-
 std::string to_text(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -118,6 +104,19 @@ const deployment_report* find_report(const std::vector<queue_view>* views, std::
 }
 
 } // namespace
+
+std::string time_of_day(std::chrono::system_clock::time_point when) {
+  const auto whole = std::chrono::floor<std::chrono::seconds>(when);
+  const auto rest = std::chrono::floor<std::chrono::milliseconds>(when - whole).count();
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(whole);
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[64];
+  const auto size = std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
+  std::string result(text, size);
+  const auto digits = std::to_string(1000 + rest);
+  return result + "." + digits.substr(1) + "Z";
+}
 
 std::string queue_page(const queue_view& view, std::chrono::system_clock::time_point wall) {
   return to_text(page_of(view, wall));

@@ -21,6 +21,9 @@ struct page_request {
 /// Tickets on one page at most.
 inline constexpr std::uint32_t page_tickets_max = 1000;
 
+/// `2026-01-31T12:00:00.125Z`.
+std::string time_of_day(std::chrono::system_clock::time_point when);
+
 /// One group: `{"model","waiting","offset","next_offset","oldest_wait_ms","inversions","tickets":
 /// [{"id","priority","position","waited_ms","deadline","deadline_in_ms","instance","why","attempts",
 /// "bytes"}],"deployments":[{"id","healthy","cooling","full","in_flight","max_parallel_requests",

@@ -7,6 +7,7 @@
 #include "http/own_names.hpp"
 #include "http/request_head.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <condition_variable>
@@ -23,6 +24,10 @@ namespace {
 constexpr std::size_t threads_count = 4;
 constexpr std::size_t waiting_connections_max = 64;
 constexpr std::size_t body_bytes_max = 64 * 1024;
+/// For the stories of the tickets that operators have changed.
+constexpr std::size_t notes_max = 1000;
+/// Of a shared line, where one ticket is looked for.
+constexpr std::uint64_t searched_tickets_max = 10'000;
 constexpr auto desk_patience = std::chrono::seconds(2);
 /// A little more than all upstreams are given.
 constexpr auto probe_patience = std::chrono::seconds(12);
@@ -168,7 +173,8 @@ struct admin_server::state {
   std::thread listener;
   std::mutex mutex;
   std::condition_variable changed;
-  bool ended = false; ///< listen_after_bind() has returned
+  bool ended = false;              ///< listen_after_bind() has returned
+  std::deque<operator_note> notes; ///< the last ones, guarded by `mutex`
   std::uint16_t bound = 0;
 
   state(std::shared_ptr<const config::settings> from, operator_desk& at, admin_options how)
@@ -196,6 +202,11 @@ struct admin_server::state {
   void all_queues(const httplib::Request& request, httplib::Response& answer);
   void one_queue(const httplib::Request& request, httplib::Response& answer);
   void change(const httplib::Request& request, httplib::Response& answer, bool cancels);
+  void one_story(const httplib::Request& request, httplib::Response& answer);
+  std::optional<ticket_view> what_it_waits_for(const found_story& story,
+                                               const story_findings& findings, time_point until);
+  void note(const operator_note& done);
+  std::vector<operator_note> notes_of(ticket_id ticket);
   void health(const httplib::Request& request, httplib::Response& answer);
   void metrics(httplib::Response& answer);
   void readiness(httplib::Response& answer);
@@ -328,15 +339,17 @@ void admin_server::state::change(const httplib::Request& request, httplib::Respo
   if (!group)
     return answer_unknown(answer, "The path is /queue/{model}/{id}, with an id from GET /queue");
   std::optional<change_result> result;
+  std::optional<std::int32_t> wanted;
+  const auto asked_at = std::chrono::steady_clock::now(); // a grant may come before the answer
   if (cancels) {
     result = desk.cancel(*group, *parts.ticket, patience());
   } else {
     const auto body = nlohmann::json::parse(request.body, nullptr, false);
     const auto priority = body.is_object() ? body.find("priority") : body.end();
     // Read as text, so that 1.0, true and numbers beyond 32 bits are refused alike.
-    const auto wanted = body.is_object() && priority != body.end() && priority->is_number_integer()
-                            ? to_number<std::int32_t>(priority->dump())
-                            : std::nullopt;
+    wanted = body.is_object() && priority != body.end() && priority->is_number_integer()
+                 ? to_number<std::int32_t>(priority->dump())
+                 : std::nullopt;
     if (!wanted)
       return answer_bad(answer, "The body must be {\"priority\": <an integer of 32 bits>}");
     result = desk.move(*group, *parts.ticket, *wanted, patience());
@@ -345,6 +358,8 @@ void admin_server::state::change(const httplib::Request& request, httplib::Respo
     return answer_late(answer);
   switch (*result) {
   case change_result::done:
+    if (wanted)
+      note({asked_at, *parts.ticket, *wanted});
     return answer_json(answer, 200, "{\"status\":\"ok\"}");
   case change_result::not_waiting:
     return answer_error(answer, 409, "invalid_request_error",
@@ -352,6 +367,69 @@ void admin_server::state::change(const httplib::Request& request, httplib::Respo
   case change_result::unknown_ticket:
     return answer_unknown(answer, "No ticket of this id waits for model " + parts.model);
   }
+}
+
+void admin_server::state::note(const operator_note& done) {
+  const std::lock_guard lock(mutex);
+  notes.push_back(done);
+  if (notes.size() > notes_max)
+    notes.pop_front();
+}
+
+std::vector<operator_note> admin_server::state::notes_of(ticket_id ticket) {
+  const std::lock_guard lock(mutex);
+  std::vector<operator_note> found;
+  std::copy_if(notes.begin(), notes.end(), std::back_inserter(found),
+               [ticket](const operator_note& each) { return each.ticket == ticket; });
+  return found;
+}
+
+/// Where the line is shared, its place is that in the whole line, if it is near enough.
+std::optional<ticket_view> admin_server::state::what_it_waits_for(const found_story& story,
+                                                                  const story_findings& findings,
+                                                                  time_point until) {
+  if (story.is_over() || !findings.names || story.group() >= findings.names->groups.size())
+    return ticket_view();
+  const auto& group = findings.names->groups[story.group()].name;
+  auto view = desk.look_at(group, story.ticket(), until);
+  if (!view || !view->waits || view->state != line_state::shared)
+    return view;
+  view->ticket.position = 0;
+  for (std::uint64_t offset = 0; offset < searched_tickets_max; offset += page_tickets_max) {
+    const auto page = desk.snapshot(group, offset, page_tickets_max, until);
+    if (!page || page->group == no_index)
+      return std::nullopt;
+    view->waiting = page->waiting;
+    for (const auto& ticket : page->tickets)
+      if (ticket.id == story.ticket()) {
+        view->ticket.position = ticket.position;
+        view->ticket.why = ticket.why;
+        return view;
+      }
+    if (offset + page->tickets.size() >= page->waiting)
+      break;
+  }
+  return view;
+}
+
+void admin_server::state::one_story(const httplib::Request& request, httplib::Response& answer) {
+  const auto id = request.path.substr(std::strlen("/requests/"));
+  const auto until = patience();
+  auto findings = options.story(id, to_number<ticket_id>(id).value_or(0), until);
+  if (!findings)
+    return answer_late(answer);
+  const auto story = latest_story(std::move(findings->events));
+  if (story.events.empty())
+    return answer_unknown(
+        answer, "Nothing is remembered of a request or ticket " + id +
+                    ". It came long ago, or was refused before it had a ticket, or its client is "
+                    "connected to another instance");
+  const auto view = what_it_waits_for(story, *findings, until);
+  if (!view)
+    return answer_late(answer);
+  answer_json(answer, 200,
+              story_page(id, story, *findings, notes_of(story.ticket()), *view,
+                         std::chrono::steady_clock::now(), std::chrono::system_clock::now()));
 }
 
 void admin_server::state::health(const httplib::Request& request, httplib::Response& answer) {
@@ -449,6 +527,8 @@ void admin_server::state::set_routes() {
   server.Get("/queue/.+", [this](const Request& q, Response& a) { one_queue(q, a); });
   server.Patch("/queue/.+", [this](const Request& q, Response& a) { change(q, a, false); });
   server.Delete("/queue/.+", [this](const Request& q, Response& a) { change(q, a, true); });
+  if (options.story)
+    server.Get("/requests/.+", [this](const Request& q, Response& a) { one_story(q, a); });
   server.Post("/reload", [this](const Request& q, Response& a, const httplib::ContentReader& body) {
     // httplib waits for the end of the connection where no length is said; there is no body then.
     if (q.has_header("Content-Length") || q.has_header("Transfer-Encoding"))

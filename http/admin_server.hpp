@@ -5,6 +5,7 @@
 #include "http/operator_desk.hpp"
 #include "http/probe_plan.hpp"
 #include "http/reload_report.hpp"
+#include "http/story_page.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -25,6 +26,11 @@ struct admin_options {
   std::function<probe_findings(time_point until)> probe;
   /// What `/metrics` says, given those groups that answered in time. Empty: there is no such page.
   std::function<std::string(std::vector<queue_view> views)> metrics;
+  /// What the loops remember of a request's id, or of a ticket (0: none), for `/requests/{id}`;
+  /// absent: not over by `until`. May be empty.
+  std::function<std::optional<story_findings>(const std::string& id, ticket_id ticket,
+                                              time_point until)>
+      story;
   /// Reads the configuration again, for `POST /reload`; may take a while. May be empty.
   std::function<reload_report()> reload;
 };

@@ -62,6 +62,14 @@ command_line read_command_line(std::vector<std::string> arguments,
   CLI::App app("A gateway in front of LLM APIs that decides by priority who goes next", "vorrang");
   app.set_version_flag("--version,-v", version_text);
   app.allow_extras();
+  app.footer(
+      "Commands for a running gateway, each with --help: top, queue, bump, cancel, why, reload.\n"
+      "For files: check, init. All of them: man vorrang\n\n"
+      "Examples:\n"
+      "  vorrang init && vorrang check config.yaml\n"
+      "  vorrang --config config.yaml\n"
+      "  vorrang --config config.yaml --host 0.0.0.0 --port 8080 --threads 4\n"
+      "  vorrang top");
   std::string host, level, format;
   double request_timeout = 0;
   bool debug = false;

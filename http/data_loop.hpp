@@ -7,6 +7,7 @@
 #include "http/front.hpp"
 #include "http/loop_metrics.hpp"
 #include "http/request_journal.hpp"
+#include "http/story_ring.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -70,6 +71,8 @@ public:
   /// What this loop counts.
   loop_metrics& metrics() noexcept { return *metrics_; }
   trace_ids& ids() noexcept { return ids_; }
+  /// What became of its last requests.
+  story_ring& stories() noexcept { return stories_; }
   /// `Date`, made once a second.
   const std::string& date(time_point now);
   /// What the front is told of the gateway; `with_queues`: what is known of them too.
@@ -108,6 +111,7 @@ private:
   std::unique_ptr<request_gate> gate_;
   std::unique_ptr<upstream_pool> upstreams_;
   const std::shared_ptr<loop_metrics> metrics_;
+  story_ring stories_;
   std::unordered_set<waiter*> waiters_;
   std::uint64_t running_ = 0; ///< coroutines: a little longer than their connections
   stage stage_ = stage::serving;

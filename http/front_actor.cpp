@@ -20,6 +20,7 @@ struct asked {
   std::shared_ptr<std::promise<Answer>> answer = std::make_shared<std::promise<Answer>>();
 };
 using asked_view = asked<page, queue_view>;
+using asked_why = asked<ticket_id, ticket_view>;
 using asked_end = asked<ticket_id, bool>;
 using asked_move = asked<move_ticket, bool>;
 
@@ -27,6 +28,7 @@ using asked_move = asked<move_ticket, bool>;
 } // namespace vorrang::http
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::http::asked_view)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::http::asked_why)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::http::asked_end)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::http::asked_move)
 
@@ -36,6 +38,8 @@ namespace {
 using front_actor = caf::typed_actor<
     // A page of a queue is wanted.
     caf::reacts_to<show_atom, asked_view>,
+    // What a ticket waits for is wanted.
+    caf::reacts_to<why_atom, asked_why>,
     // A waiting ticket shall end.
     caf::reacts_to<end_atom, asked_end>,
     // A waiting ticket shall move.
@@ -76,6 +80,9 @@ front_actor::behavior_type front_keeper(front_actor::pointer self,
   return {
       [=](show_atom, const asked_view& q) {
         pass_on(self, q.queue, show_atom_v, q.question, q.answer);
+      },
+      [=](why_atom, const asked_why& q) {
+        pass_on(self, q.queue, why_atom_v, q.question, q.answer);
       },
       [=](end_atom, const asked_end& q) {
         pass_on(self, q.queue, end_atom_v, q.question, q.answer);
@@ -147,6 +154,12 @@ std::optional<queue_view> front_desk::snapshot(const std::string& group, std::ui
     return std::nullopt;
   auto view = parts_->ask<queue_view>(show_atom_v, found, page{offset, limit}, deadline);
   return view ? std::move(view) : queue_view{};
+}
+
+std::optional<ticket_view> front_desk::look_at(const std::string& group, ticket_id ticket,
+                                               time_point deadline) {
+  const auto found = parts_->find(group);
+  return found ? parts_->ask<ticket_view>(why_atom_v, found, ticket, deadline) : ticket_view();
 }
 
 std::optional<change_result> front_desk::cancel(const std::string& group, ticket_id ticket,

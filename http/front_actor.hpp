@@ -28,6 +28,8 @@ public:
   std::vector<std::string> groups() override;
   std::optional<queue_view> snapshot(const std::string& group, std::uint64_t offset,
                                      std::uint32_t limit, time_point deadline) override;
+  std::optional<ticket_view> look_at(const std::string& group, ticket_id ticket,
+                                     time_point deadline) override;
   std::optional<change_result> cancel(const std::string& group, ticket_id ticket,
                                       time_point deadline) override;
   std::optional<change_result> move(const std::string& group, ticket_id ticket,

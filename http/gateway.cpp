@@ -165,6 +165,36 @@ struct gateway::parts {
     return findings.get();
   }
 
+  /// For threads that may wait: what the loops remember of a request or a ticket. Nothing: not
+  /// over by `until`.
+  std::optional<story_findings> remembered(const std::string& id, ticket_id ticket,
+                                           time_point until) {
+    struct answer {
+      std::vector<story_event> events;
+      std::optional<time_point> kept_since;
+    };
+    story_findings findings;
+    findings.names = port.metrics.plan();
+    std::vector<std::future<answer>> answers;
+    for (const auto& each : data_loops) {
+      const auto told = std::make_shared<std::promise<answer>>();
+      answers.push_back(told->get_future());
+      each->runs_on().post([own = each.get(), told, id, ticket] {
+        told->set_value({own->stories().find(id, ticket), own->stories().kept_since()});
+      });
+    }
+    for (auto& each : answers) {
+      if (each.wait_until(until) != std::future_status::ready)
+        return std::nullopt;
+      auto [events, kept_since] = each.get();
+      if (events.empty())
+        continue;
+      findings.events.insert(findings.events.end(), events.begin(), events.end());
+      findings.kept_since = std::max(findings.kept_since, kept_since); // absent is the least
+    }
+    return findings;
+  }
+
   /// From the admin port's threads.
   std::string metrics(std::vector<queue_view> views) {
     metrics_facts facts;
@@ -335,6 +365,9 @@ std::string gateway::start() {
     };
     options.metrics = [&own](std::vector<queue_view> views) {
       return own.metrics(std::move(views));
+    };
+    options.story = [&own](const std::string& id, ticket_id ticket, time_point until) {
+      return own.remembered(id, ticket, until);
     };
     if (own.options.read_again)
       options.reload = [this] {

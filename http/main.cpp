@@ -10,11 +10,13 @@
 #include "http/service_notice.hpp"
 #include "http/tls.hpp"
 #include "http/trace_exporter.hpp"
+#include "terminal/commands.hpp"
 
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -256,9 +258,9 @@ int serve(const command_line& asked, configuration& from, config::read_result re
   return 0;
 }
 
-int run(int argc, char* argv[]) {
+int run(const std::vector<std::string>& arguments) {
   const auto variables = config::process_environment();
-  const command_line asked = read_command_line({argv + 1, argv + argc}, variables);
+  const command_line asked = read_command_line(arguments, variables);
   if (asked.exit_status) {
     (*asked.exit_status == 0 ? std::cout : std::cerr) << asked.text;
     return *asked.exit_status;
@@ -274,13 +276,25 @@ int run(int argc, char* argv[]) {
   return serve(asked, from, std::move(read));
 }
 
+/// `vorrang check`: as --check-config. An empty name: that of the variable.
+int check_file(const std::string& file) {
+  std::vector<std::string> arguments = {"--check-config"};
+  if (!file.empty())
+    arguments.insert(arguments.end(), {"--config", file});
+  return run(arguments);
+}
+
 } // namespace
 
 int main(int argc, char* argv[]) {
-  signal_thread::block();
-  raise_file_limit();
+  const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
   try {
-    return run(argc, argv);
+    // One that asks a running gateway: signals end it as they end any program.
+    if (!arguments.empty() && terminal::is_command(arguments.front()))
+      return terminal::run_command(arguments, terminal::process_context(check_file));
+    signal_thread::block();
+    raise_file_limit();
+    return run(arguments);
   } catch (const std::exception& error) {
     std::cerr << "vorrang: " << error.what() << std::endl;
     return status_failed;

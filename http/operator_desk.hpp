@@ -25,6 +25,12 @@ public:
   virtual std::optional<queue_view> snapshot(const std::string& group, std::uint64_t offset,
                                              std::uint32_t limit, time_point deadline) = 0;
 
+  /// One ticket of this instance, if it waits there, and what it waits for. Absent: no answer in
+  /// time.
+  virtual std::optional<ticket_view> look_at(const std::string&, ticket_id, time_point) {
+    return ticket_view();
+  }
+
   /// Ends a waiting ticket: its client gets 503 `Cancelled by the operator`. Absent: no answer in
   /// time.
   virtual std::optional<change_result> cancel(const std::string& group, ticket_id ticket,

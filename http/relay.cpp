@@ -90,7 +90,7 @@ bool ends_request(const outcome& result) {
 relay::relay(connection& client, call& carried)
     : client_(client), call_(carried),
       meter_(client.home().metrics(), carried.wanted(), carried.began()),
-      journal_(client.journal()) {
+      journal_(client.journal()), story_(client.home().stories()) {
   if (journal_ != nullptr)
     journal_->accepted(carried);
   ++client_.home().port().requests_in_flight;
@@ -108,6 +108,7 @@ void relay::on_grant(const grant& given) {
   meter_.granted(given);
   if (journal_ != nullptr)
     journal_->granted(given, steady::now());
+  story_.granted(given);
   granted_ = given;
   client_.place.wake_soon();
 }
@@ -122,6 +123,7 @@ void relay::on_fallback(group_index to) {
   meter_.falls_back(to);
   if (journal_ != nullptr)
     journal_->waits(steady::now());
+  story_.falls_back(to);
 }
 
 void relay::on_end(const ending& end) {
@@ -133,6 +135,7 @@ void relay::on_end(const ending& end) {
              {{"request_id", call_.request_id()}, {"attempts", end.attempts}});
   if (end.code == end_code::queue_full)
     log_queue_full(call_);
+  story_.ended(end.code);
   ended_ = end;
   is_open_ = false;
   client_.place.wake_soon();
@@ -156,6 +159,7 @@ void relay::take_ticket() {
   if (journal_ != nullptr)
     journal_->waits(steady::now());
   ticket_ = client_.home().gate().open(call_.wanted(), *this);
+  story_.opened(call_.request_id(), ticket_, call_.wanted(), call_.began());
   is_open_ = true;
 }
 
@@ -239,10 +243,13 @@ awaitable<> relay::run() {
   const time_point now = steady::now();
   if (client_.home().current_stage() == stage::ending) {
     meter_.given_up(end_code::draining, now);
+    story_.ended(end_code::draining);
     auto last = farewell();
     co_await answer(std::move(last), false, now);
   } else {
     meter_.given_up(end_code::cancelled, now);
+    story_.ended(end_code::cancelled);
+    story_.over(0, now);
   }
 }
 
@@ -319,6 +326,7 @@ awaitable<relay::pass> relay::attempt(const grant& given) {
     log_outcome(call_, judged.result);
   if (judged.result.status == 401 || judged.result.status == 403)
     log_refused_key(call_, judged.result.status);
+  story_.tried(judged.result, now);
   if (stream_begun_) {
     // It cannot be tried again, whatever the engine would do. The slot is free before the client
     // has the last byte.
@@ -336,10 +344,12 @@ awaitable<relay::pass> relay::attempt(const grant& given) {
   if (settle_and_hear(judged.result))
     co_await slot_is_free();
   leave();
-  if (judged.good)
+  if (judged.good) {
     meter_.answered_well();
-  else
+  } else {
     meter_.timed_out_calling();
+    story_.timed_out_calling();
+  }
   auto whole = judged.good ? call_.good_reply() : call_.last_reply();
   co_await answer(std::move(whole), judged.good, now);
   co_return pass::over;
@@ -348,12 +358,16 @@ awaitable<relay::pass> relay::attempt(const grant& given) {
 /// How a stream that has begun was for its client.
 void relay::count_stream(time_point now) {
   meter_.stream_ends(broken_.has_value());
-  if (!is_cut_)
+  if (!is_cut_) {
     meter_.answered_well();
-  else
-    meter_.given_up(client_.home().current_stage() >= stage::ending ? end_code::draining
-                                                                    : end_code::cancelled,
-                    now);
+  } else {
+    const end_code why =
+        client_.home().current_stage() >= stage::ending ? end_code::draining : end_code::cancelled;
+    meter_.given_up(why, now);
+    story_.ended(why);
+  }
+  constexpr unsigned ok = 200;
+  story_.over(ok, now);
 }
 
 transport_error relay::named(transport_error error, bool until_is_the_deadline) const {
@@ -407,6 +421,7 @@ judgement relay::judge_failure(exchange& failed, bool until_is_the_deadline) {
   meter_.upstream_failed(what);
   if (journal_ != nullptr)
     journal_->upstream_failed(what);
+  story_.upstream_failed(what);
   return call_.judge(what, failed.what_came());
 }
 
@@ -449,10 +464,12 @@ awaitable<judgement> relay::relay_stream(exchange& from, const upstream_request&
     if (is_end)
       break;
   }
-  if (broken_)
+  if (broken_) {
     meter_.upstream_failed(*broken_);
-  if (broken_ && journal_ != nullptr)
-    journal_->upstream_failed(*broken_);
+    if (journal_ != nullptr)
+      journal_->upstream_failed(*broken_);
+    story_.upstream_failed(*broken_);
+  }
   co_return call_.judge_stream(broken_, is_cut_, std::move(what_came));
 }
 
@@ -471,6 +488,7 @@ awaitable<judgement> relay::play(mock_attempt planned) {
       meter_.upstream_failed(late);
       if (journal_ != nullptr)
         journal_->upstream_failed(late);
+      story_.upstream_failed(late);
       co_return call_.judge(late);
     }
   }
@@ -552,6 +570,7 @@ awaitable<> relay::answer(reply whole, bool is_good, time_point now) {
   meter_.answered(whole.status);
   if (is_good && journal_ != nullptr)
     journal_->relay_begins(now);
+  story_.over(whole.status, now);
   if (!head_is_out_) {
     co_await client_.send(std::move(whole), now);
     co_return;

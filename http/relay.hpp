@@ -7,6 +7,7 @@
 #include "http/coroutine.hpp"
 #include "http/request_journal.hpp"
 #include "http/request_meter.hpp"
+#include "http/request_story.hpp"
 
 #include <optional>
 #include <string_view>
@@ -67,6 +68,7 @@ private:
   call& call_;
   request_meter meter_;
   request_journal* const journal_; ///< null: nobody reads it
+  request_story story_;
   ticket_id ticket_ = 0;
   bool is_open_ = false; ///< the gate knows the ticket, and would call us
   std::optional<grant> granted_;

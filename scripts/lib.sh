@@ -39,7 +39,7 @@ without_address_randomisation() {
 # Tracked C++ files; in an export without git, all of them.
 cpp_files() {
   if ! git ls-files '*.cpp' '*.hpp' 2>/dev/null; then
-    find actors bench config examples http tests -name '*.[ch]pp'
+    find actors bench config examples http terminal tests -name '*.[ch]pp'
   fi
 }
 

@@ -1,0 +1,44 @@
+# bash completion for vorrang
+_vorrang() {
+  local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+  local command=${COMP_WORDS[1]-} words=
+  COMPREPLY=()
+  case $before in
+  -c | --config | --ssl_certfile_path | --ssl_keyfile_path)
+    mapfile -t COMPREPLY < <(compgen -f -- "$current")
+    return
+    ;;
+  --log-level)
+    mapfile -t COMPREPLY < <(compgen -W "debug info warning error" -- "$current")
+    return
+    ;;
+  --host | --port | --threads | --num_workers | --request_timeout | --url | --limit | --offset)
+    return
+    ;;
+  esac
+  if [[ $COMP_CWORD -eq 1 ]]; then
+    words="top queue bump cancel why reload check init"
+  fi
+  case $command in
+  top | reload | bump | cancel) words="--url --help" ;;
+  queue) words="--json --limit --offset --url --help" ;;
+  why) words="--json --url --help" ;;
+  check) words="--help" ;;
+  init) words="--force --help" ;;
+  *)
+    words+=" -c --config --host --port --threads --num_workers --log-level --debug --detailed_debug
+      --request_timeout --ssl_certfile_path --ssl_keyfile_path --check-config -v --version -h --help"
+    ;;
+  esac
+  if [[ $COMP_CWORD -gt 1 && ($command == check || $command == init) && $current != -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -f -- "$current")
+    return
+  fi
+  # A model: what the gateway has, if it answers at once.
+  if [[ $COMP_CWORD -eq 2 && $command =~ ^(queue|bump|cancel)$ && $current != -* ]]; then
+    words=$(timeout 1 vorrang queue --json --limit 0 2>/dev/null |
+      grep -o '"model":"[^"]*"' | cut -d '"' -f 4 | grep -E '^[A-Za-z0-9._/:@*-]+$')
+  fi
+  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+}
+complete -o filenames -F _vorrang vorrang
