@@ -5,8 +5,9 @@
 //
 // With a pause one request goes after the other, AT_ONCE is then not looked at.
 // SOCKET `-`: a queue of its own, for comparison. Prints one line of JSON: grants, and how long
-// they took from ticket to grant (µs). WAITING more tickets stand in the first group meanwhile,
-// last in line and for a deployment that takes nothing.
+// they took from ticket to grant (µs), as 1001 values from the shortest to the longest. WAITING
+// more tickets stand in the first group meanwhile, last in line and for a deployment that takes
+// nothing.
 #include "actors/engine.hpp"
 
 #include <algorithm>
@@ -21,6 +22,8 @@ namespace {
 
 using namespace vorrang;
 using steady = std::chrono::steady_clock;
+
+constexpr int quantiles = 1000;
 
 engine_settings settings_for(const std::string& socket, int groups) {
   engine_settings settings;
@@ -151,7 +154,10 @@ int main(int argc, char* argv[]) {
   const auto at = [&](double share) {
     return waits.empty() ? 0 : waits[static_cast<std::size_t>(share * double(waits.size() - 1))];
   };
-  std::printf("{\"grants\": %zu, \"p50\": %.1f, \"p99\": %.1f}\n", waits.size(), at(0.5), at(0.99));
+  std::printf("{\"grants\": %zu, \"quantiles\": [", waits.size());
+  for (int i = 0; i <= quantiles; ++i)
+    std::printf(i == 0 ? "%.1f" : ", %.1f", at(double(i) / quantiles));
+  std::printf("]}\n");
   std::fflush(stdout);
   std::_Exit(0); // those that wait are nobody's loss
 }

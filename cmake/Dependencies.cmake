@@ -1,12 +1,17 @@
 # Everything of others, as SYSTEM, from the distribution.
 find_package(Threads REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
-find_package(yaml-cpp REQUIRED)
 find_package(Boost 1.81 REQUIRED)
+find_package(PkgConfig REQUIRED)
+set(vorrang_spdlog spdlog::spdlog)
+if(VORRANG_STATIC)
+  include(Static)
+else()
+  find_package(yaml-cpp REQUIRED)
+  pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis)
+endif()
 find_package(OpenSSL REQUIRED)
 find_package(spdlog REQUIRED)
-find_package(PkgConfig REQUIRED)
-pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis)
 
 # The tsan preset names a CAF built with the same sanitizer; see scripts/caf-tsan.
 set(VORRANG_CAF_ROOT "" CACHE PATH "A CAF core to use instead of the system's")

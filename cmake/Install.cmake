@@ -22,7 +22,8 @@ foreach(room_and_name "config config" "actors engine")
       "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>;$<INSTALL_INTERFACE:${vorrang_header_dir}>")
   target_compile_features(vorrang_${name} INTERFACE cxx_std_17)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${room}/ DESTINATION ${vorrang_header_dir}/${room}
-          COMPONENT development FILES_MATCHING PATTERN "*.hpp")
+          COMPONENT development FILES_MATCHING PATTERN "*.hpp"
+          PATTERN "settings_reference.hpp" EXCLUDE)
   list(APPEND vorrang_exported vorrang_${name})
 endforeach()
 
@@ -57,7 +58,7 @@ if(TARGET vorrang)
           DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT gateway)
 endif()
 
-if(vorrang_exported)
+if(vorrang_exported AND NOT VORRANG_STATIC)
   set_target_properties(vorrang_options PROPERTIES EXPORT_NAME build_options)
   install(TARGETS ${vorrang_exported} vorrang_options EXPORT vorrang
           ARCHIVE COMPONENT development)

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
 
 namespace vorrang::config {
 
@@ -28,11 +29,14 @@ std::string_view trim(std::string_view text) {
 
 } // namespace
 
-fields::fields(const node* map, std::string path, diagnostics& out)
-    : map_(map), path_(std::move(path)), out_(out) {}
+fields::fields(const node* map, section where, std::string path, diagnostics& out)
+    : map_(map), where_(where), path_(std::move(path)), out_(out) {}
 
 const mapping_entry* fields::take(std::string_view key) {
-  know(key);
+  if (where_ != section::environment_variables && !is_known(key)) {
+    // Ours to mend, whatever the file says: the reference and the schema would not have it.
+    throw std::logic_error(path_to(key) + " is read, and not in config/supported_settings.cpp");
+  }
   const auto* entry = map_ == nullptr ? nullptr : map_->find(key);
   return entry == nullptr || entry->value->type == node_type::null ? nullptr : entry;
 }
@@ -232,29 +236,52 @@ position fields::place_of(std::string_view key) const {
 }
 
 bool fields::is_known(std::string_view key) const {
-  return std::find(known_.begin(), known_.end(), key) != known_.end();
+  const auto* row = find_setting(where_, key);
+  return row != nullptr && row->state == setting_state::supported;
 }
 
-void fields::finish(section where) {
+std::vector<std::string_view> fields::known() const {
+  std::vector<std::string_view> keys;
+  for (const auto& each : settings_of(where_)) {
+    if (each.state == setting_state::supported) {
+      keys.push_back(each.key);
+    }
+  }
+  return keys;
+}
+
+void fields::warn_unsupported(const mapping_entry& entry, std::string_view why) const {
+  const auto shown = excerpt(entry.key, 60);
+  out_.warning(entry.at, path_to(shown),
+               "LiteLLM's `" + shown + "` is not supported by Vorrang and has no effect; " +
+                   std::string(why));
+}
+
+void fields::finish_open() const {
   if (map_ == nullptr) {
     return;
   }
   for (const auto& each : map_->entries) {
-    if (is_known(each.key)) {
+    if (const auto why = why_unsupported(where_, each.key)) {
+      warn_unsupported(each, *why);
+    }
+  }
+}
+
+void fields::finish() const {
+  if (map_ == nullptr) {
+    return;
+  }
+  finish_open();
+  for (const auto& each : map_->entries) {
+    if (is_known(each.key) || why_unsupported(where_, each.key)) {
       continue;
     }
-    const auto shown = excerpt(each.key, 60);
-    if (is_unsupported(where, each.key)) {
-      const auto hint = unsupported_hint(where, each.key);
-      out_.warning(each.at, path_to(shown),
-                   "LiteLLM's `" + shown + "` is not supported by Vorrang and has no effect" +
-                       (hint.empty() ? "" : "; " + std::string(hint)));
-      continue;
+    std::vector<std::string_view> words;
+    for (const auto& row : settings_of(where_)) {
+      words.push_back(row.key);
     }
-    auto words = known_;
-    const auto& more = unsupported_keys(where);
-    words.insert(words.end(), more.begin(), more.end());
-    out_.warning(each.at, path_to(shown),
+    out_.warning(each.at, path_to(excerpt(each.key, 60)),
                  "unknown key, has no effect" + suggestion(each.key, words));
   }
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "config/diagnostic.hpp"
-#include "config/known_keys.hpp"
 #include "config/secret.hpp"
+#include "config/setting_table.hpp"
 #include "config/yaml_tree.hpp"
 
 #include <cstdint>
@@ -15,16 +15,14 @@
 
 namespace vorrang::config {
 
-/// Seconds in a configuration are at most 30 days.
-inline constexpr double seconds_max = 30.0 * 24 * 3600;
-
 /// Reads the keys of one mapping. A key whose value is null counts as absent. Every getter
 /// reports a value of the wrong type or range as an error at the key and returns nothing; numbers
-/// and booleans may be quoted. Keys asked for are the known ones: finish() warns about the rest.
+/// and booleans may be quoted. The known keys are those of setting_table.hpp: finish() warns about
+/// the rest, and a getter that is asked for one that is not there throws std::logic_error.
 class fields {
 public:
   /// A null `map` reads as an empty mapping. The mapping and `out` must outlive this.
-  fields(const node* map, std::string path, diagnostics& out);
+  fields(const node* map, section where, std::string path, diagnostics& out);
 
   /// The entry itself, or nullptr if it is absent or null.
   const mapping_entry* take(std::string_view key);
@@ -56,21 +54,24 @@ public:
   std::string path_to(std::string_view key) const;
   position place_of(std::string_view key) const;
   const std::string& path() const noexcept { return path_; }
-  /// Makes a key known without reading it.
-  void know(std::string_view key) { known_.push_back(key); }
+  /// Whether the key is a setting that is supported here.
   bool is_known(std::string_view key) const;
-  const std::vector<std::string_view>& known() const noexcept { return known_; }
+  /// The settings that are supported here.
+  std::vector<std::string_view> known() const;
 
-  /// Warns about every key that was not asked for.
-  void finish(section where);
+  /// Warns about every key that is not supported, or no setting at all.
+  void finish() const;
+  /// The same of a mapping in which other keys have a meaning: only about what is not supported.
+  void finish_open() const;
 
 private:
+  void warn_unsupported(const mapping_entry& entry, std::string_view why) const;
   void wrong(const mapping_entry& entry, std::string_view expected);
 
   const node* map_;
+  section where_;
   std::string path_;
   diagnostics& out_;
-  std::vector<std::string_view> known_;
 };
 
 /// The texts of a node that is a list of texts or a single one; `allow_numbers` takes numbers as

@@ -230,7 +230,8 @@ void read_environment(node& root, reading& to) {
   if (entry != nullptr && entry->value->type == node_type::mapping) {
     replacing.walk(*entry->value, entry->at, "environment_variables");
     auto own = std::make_shared<std::map<std::string, std::string, std::less<>>>();
-    fields from(entry->value.get(), "environment_variables", to.found);
+    fields from(entry->value.get(), section::environment_variables, "environment_variables",
+                to.found);
     for (const auto& each : entry->value->entries) {
       const auto value = from.text_or_number(each.key);
       if (!value) {

@@ -22,12 +22,12 @@ std::string public_info(const node& info) {
 }
 
 void warn_about_model_info(fields& info, const node& map) {
+  const auto known = info.known();
   for (const auto& each : map.entries) {
     // Other keys are kept for /model/info; only what looks like a slip is worth a word.
-    const auto near = [&](std::string_view known) {
-      return known.size() > 3 && edit_distance(each.key, known, 1) <= 1;
+    const auto near = [&](std::string_view word) {
+      return word.size() > 3 && edit_distance(each.key, word, 1) <= 1;
     };
-    const auto& known = info.known();
     const auto hit = std::find_if(known.begin(), known.end(), near);
     if (!info.is_known(each.key) && hit != known.end()) {
       info.warning(each.key,
@@ -248,7 +248,7 @@ void read_body(entry& e, const node& params, reading& to) {
   // Whatever is no setting is a default of the body.
   json_object defaults;
   for (const auto& each : params.entries) {
-    if (from.is_known(each.key) || is_unsupported(section::litellm_params, each.key)) {
+    if (from.is_known(each.key) || why_unsupported(section::litellm_params, each.key)) {
       continue;
     }
     if (!is_body_field(each.key)) {
@@ -258,13 +258,12 @@ void read_body(entry& e, const node& params, reading& to) {
                              *meant + "`?");
       }
     }
-    from.know(each.key);
     if (each.value->type != node_type::null) {
       defaults.add(each.key, *each.value);
     }
   }
   e.made.body_defaults = defaults.text();
-  from.finish(section::litellm_params);
+  from.finish_open();
 }
 
 } // namespace vorrang::config

@@ -75,7 +75,7 @@ void read_key(const node& item, std::size_t index, std::set<std::string>& seen, 
   if (item.type == node_type::text) {
     usable = accept(secret(item.text), item.at, path);
   } else if (item.type == node_type::mapping) {
-    fields from(&item, path, to.found);
+    fields from(&item, section::key, path, to.found);
     auto key = from.secret_text("key");
     if (!key && item.find("key") == nullptr) {
       from.error("key", "expected a key");
@@ -98,7 +98,7 @@ void read_key(const node& item, std::size_t index, std::set<std::string>& seen, 
         *made.default_priority < *made.best_priority) {
       from.warning("default_priority", "is better than `best_priority`, which it is lowered to");
     }
-    from.finish(section::other);
+    from.finish();
   } else if (item.type != node_type::null || item.variable.empty()) {
     to.found.error(item.at, path,
                    "expected a key, or a mapping with `key`, found " +
@@ -171,8 +171,9 @@ void read_vorrang(fields& own, reading& to) {
   const auto& host = into.admin_host;
   const bool is_loopback = host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
   if (!is_loopback && into.admin_port != 0 && !into.master_key) {
-    own.warning("admin_host", "the admin port does not start on `" + excerpt(host) +
-                                  "` without `general_settings.master_key`");
+    own.error("admin_host", "the admin port does not start on `" + excerpt(host) +
+                                "` without `general_settings.master_key`: set one, or leave "
+                                "admin_host at 127.0.0.1");
   }
   read_priority_classes(own, into.metrics_priority_classes);
   if (const auto mode = own.text("redis_unavailable")) {
@@ -198,7 +199,7 @@ void read_vorrang(fields& own, reading& to) {
 
 void read_gateway(const node* general, const node* own_map, const node* litellm, reading& to) {
   auto& into = to.all.gateway;
-  fields from(general, "general_settings", to.found);
+  fields from(general, section::general_settings, "general_settings", to.found);
   read_master_key(from, to);
   if (const auto value = from.real("max_request_size_mb", 0, 1e6)) {
     into.max_request_size_bytes =
@@ -216,11 +217,11 @@ void read_gateway(const node* general, const node* own_map, const node* litellm,
   into.https_proxy = first_variable("HTTPS_PROXY https_proxy", to.variables).value_or("");
   into.no_proxy = first_variable("NO_PROXY no_proxy", to.variables).value_or("");
 
-  fields own(own_map, "vorrang_settings", to.found);
+  fields own(own_map, section::vorrang_settings, "vorrang_settings", to.found);
   read_vorrang(own, to);
 
   // Our word for it, else LiteLLM's, else LiteLLM's word for a deployment.
-  fields lite(litellm, "litellm_settings", to.found);
+  fields lite(litellm, section::litellm_settings, "litellm_settings", to.found);
   auto keepalive = own.seconds("stream_keepalive", true);
   for (auto* each : {&lite, &from}) {
     for (const char* key : {"sse_keepalive_ping_interval_seconds", "keepalive_seconds"}) {
@@ -229,8 +230,8 @@ void read_gateway(const node* general, const node* own_map, const node* litellm,
     }
   }
   into.stream_keepalive = keepalive.value_or(into.stream_keepalive);
-  from.finish(section::general_settings);
-  own.finish(section::vorrang_settings);
+  from.finish();
+  own.finish();
 }
 
 } // namespace vorrang::config

@@ -32,12 +32,12 @@ public:
                           describe(item));
       return;
     }
-    fields outer(&item, path, to_.found);
+    fields outer(&item, section::model, path, to_.found);
     const auto* params = outer.mapping("litellm_params");
     const auto* info = outer.mapping("model_info");
     entry e{std::move(outer),
-            fields(params, path + ".litellm_params", to_.found),
-            fields(info, path + ".model_info", to_.found),
+            fields(params, section::litellm_params, path + ".litellm_params", to_.found),
+            fields(info, section::model_info, path + ".model_info", to_.found),
             {},
             false};
     e.made.where = to_.found.locate(item.at);
@@ -48,7 +48,7 @@ public:
         to_.found.error(item.at, path,
                         "expected `litellm_params` with at least `model`, found none");
       }
-      e.item.finish(section::model);
+      e.item.finish();
       return;
     }
     const auto model = e.params.text("model");
@@ -72,13 +72,10 @@ public:
     if (placed.at != nullptr) {
       read_upstream(e, placed, to_);
     } else {
-      for (const char* key : {"api_key", "api_version", "organization"}) {
-        e.params.know(key);
-      }
       e.made.unsupported = placed.unsupported;
     }
     read_body(e, *params, to_);
-    e.item.finish(section::model);
+    e.item.finish();
     if (is_named && !e.made.model.empty()) {
       place(std::move(e), path, item.at);
     }

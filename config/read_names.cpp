@@ -34,14 +34,14 @@ void read_alias(const mapping_entry& each, const std::string& path, reading& to)
   if (each.value->type == node_type::text) {
     made.model = each.value->text;
   } else if (each.value->type == node_type::mapping) {
-    fields from(each.value.get(), path, to.found);
+    fields from(each.value.get(), section::alias, path, to.found);
     auto model = from.text("model");
     if (!model && from.take("model") == nullptr) {
       to.found.error(each.at, path, "expected `model`, the group that the alias stands for");
     }
     made.model = model.value_or("");
     made.hidden = from.boolean("hidden").value_or(false);
-    from.finish(section::other);
+    from.finish();
   } else {
     to.found.error(each.at, path,
                    "expected the name of a model group, or `{model: …, hidden: true}`, found " +

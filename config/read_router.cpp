@@ -263,7 +263,6 @@ void read_times(fields& router, fields& lite, reading& to) {
 
 failure_policy read_failure_policy(const node* map, const std::string& path,
                                    const std::string& suffix, diagnostics& out) {
-  // Names live as long as `from`, whose known keys are views.
   const std::array<std::string, 7> names = {"BadRequestError" + suffix,
                                             "AuthenticationError" + suffix,
                                             "TimeoutError" + suffix,
@@ -271,7 +270,8 @@ failure_policy read_failure_policy(const node* map, const std::string& path,
                                             "ContentPolicyViolationError" + suffix,
                                             "InternalServerError" + suffix,
                                             "ServiceUnavailableError" + suffix};
-  fields from(map, path, out);
+  fields from(map, suffix == "Retries" ? section::retry_policy : section::allowed_fails_policy,
+              path, out);
   failure_policy made;
   made.bad_request = from.count(names[0]);
   made.authentication = from.count(names[1]);
@@ -280,7 +280,7 @@ failure_policy read_failure_policy(const node* map, const std::string& path,
   made.content_policy = from.count(names[4]);
   made.internal_server_error = from.count(names[5]);
   made.service_unavailable = from.count(names[6]);
-  from.finish(section::other);
+  from.finish();
   if (suffix == "AllowedFails") {
     // The request's failures, never a deployment's.
     const auto no_effect = [&](const std::string& name, const std::optional<std::uint32_t>& value) {
@@ -316,8 +316,8 @@ void read_ssl_verify(fields& from, bool& verify, std::string& ca_file) {
 }
 
 void read_router(const node* router_map, const node* litellm_map, reading& to) {
-  fields router(router_map, "router_settings", to.found);
-  fields lite(litellm_map, "litellm_settings", to.found);
+  fields router(router_map, section::router_settings, "router_settings", to.found);
+  fields lite(litellm_map, section::litellm_settings, "litellm_settings", to.found);
   auto& into = to.all.router;
   read_strategy(router, into);
   read_times(router, lite, to);
@@ -349,11 +349,8 @@ void read_router(const node* router_map, const node* litellm_map, reading& to) {
     to.all.log_level = "debug";
   }
   to.all.json_logs = lite.boolean("json_logs").value_or(false);
-  // read_gateway() has read these.
-  lite.know("sse_keepalive_ping_interval_seconds");
-  lite.know("keepalive_seconds");
-  router.finish(section::router_settings);
-  lite.finish(section::litellm_settings);
+  router.finish();
+  lite.finish();
 }
 
 } // namespace vorrang::config

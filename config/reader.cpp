@@ -10,9 +10,7 @@ namespace {
 
 void read_sections(node& root, reading& to) {
   read_environment(root, to);
-  fields from(&root, {}, to.found);
-  from.know("environment_variables");
-  from.know("include");
+  fields from(&root, section::top, {}, to.found);
   const auto* litellm = from.mapping("litellm_settings");
   const auto* router = from.mapping("router_settings");
   const auto* general = from.mapping("general_settings");
@@ -26,7 +24,7 @@ void read_sections(node& root, reading& to) {
   read_router(router, litellm, to);
   read_models(models, from.place_of("model_list"), to);
   read_names(to);
-  from.finish(section::top);
+  from.finish();
 }
 
 read_result finish(const node_ptr& root, reading& to) {

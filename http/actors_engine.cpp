@@ -4,6 +4,7 @@
 #include "actors/from_config.hpp"
 #include "actors/shared/line_link.hpp"
 #include "actors/shared/link_counts.hpp"
+#include "http/deployment_watch.hpp"
 #include "http/front_actor.hpp"
 #include "http/log.hpp"
 #include "http/loop_desk.hpp"
@@ -63,6 +64,7 @@ private:
         if (view && view->group != no_index)
           seen->push_back(std::move(*view));
       }
+      log_events(deployments_.look(*seen));
       std::unique_lock lock(mutex_);
       last_ = std::move(seen);
       if (changed_.wait_until(lock, now + period, [this] { return ended_; }))
@@ -70,7 +72,24 @@ private:
     }
   }
 
+  static void log_events(const std::vector<deployment_event>& events) {
+    for (const auto& each : events) {
+      const auto subject = each.group + "/" + each.deployment + "/" + each.text;
+      if (each.cooldown_ms > 0 || each.status > 0)
+        log_bounded(log_cause::deployment, subject, each.text,
+                    {{"group", each.group},
+                     {"deployment", each.deployment},
+                     {"for_ms", each.cooldown_ms},
+                     {"status", each.status}},
+                    each.level);
+      else
+        log_bounded(log_cause::deployment, subject, each.text,
+                    {{"group", each.group}, {"deployment", each.deployment}}, each.level);
+    }
+  }
+
   std::shared_ptr<operator_desk> desk_;
+  deployment_watch deployments_; // the thread's
   std::mutex calling_;
   std::function<void(time_point)> each_second_; // guarded by calling_
   std::mutex mutex_;

@@ -49,6 +49,8 @@ struct upstream_request {
   const config::deployment* deployment = nullptr;
   /// Null if the deployment's base is no URL: judge as not_connected.
   const upstream_address* address = nullptr;
+  /// For logs; empty: it is no request's.
+  std::string_view request_id;
   /// Request line, fields and the blank line.
   std::string_view head;
   /// Content-Length bytes in all.

@@ -85,6 +85,32 @@ const std::string& call::request_id() const noexcept {
   return plan_->request_id;
 }
 
+call::told_facts call::facts() const {
+  const auto& plan = *plan_;
+  told_facts told;
+  told.model = plan.model;
+  const auto group = plan.has_grant ? plan.given.group : plan.target.group;
+  if (group < plan.settings().groups.size())
+    told.group = plan.settings().groups[group].name;
+  if (!plan.deployment)
+    return told;
+  told.deployment = plan.deployment->id;
+  told.provider = plan.deployment->provider;
+  told.upstream_model = plan.upstream_model;
+  if (const auto* address = plan.tables->deployments[plan.place].address;
+      address && !plan.is_mock) {
+    told.host = address->host;
+    told.port = address->port;
+  }
+  return told;
+}
+
+void call::set_traceparent(std::string value, bool keep_tracestate) {
+  plan_->trace.reset();
+  if (!value.empty())
+    plan_->trace = std::make_unique<trace_fields>(trace_fields{std::move(value), keep_tracestate});
+}
+
 std::variant<mock_attempt, upstream_request> call::attempt(const grant& given, time_point now) {
   auto& plan = *plan_;
   plan.use_newest_tables();
@@ -295,6 +321,7 @@ upstream_request call_plan::render() {
   known = tables->learned.of(place);
   upstream_request request;
   request.deployment = deployment;
+  request.request_id = request_id;
   request.until = until;
   request.until_is_the_deadline = until_is_the_deadline;
   const auto& between =
@@ -327,7 +354,7 @@ upstream_request call_plan::render() {
   const auto url =
       upstream_target(*deployment, *prepared.address, path, upstream_model, api_version);
   head = render_upstream_head(*deployment, *prepared.address, url, client_fields, rewritten.size,
-                              settings().gateway.forward_client_headers_to_llm_api);
+                              settings().gateway.forward_client_headers_to_llm_api, trace.get());
   request.address = prepared.address;
   request.head = head;
   request.body = rewritten.slices;

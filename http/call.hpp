@@ -59,6 +59,23 @@ public:
   /// `x-vorrang-request-id`: for logs.
   const std::string& request_id() const noexcept;
 
+  /// For logs and traces. Views: they hold until the next attempt().
+  struct told_facts {
+    std::string_view model; ///< as asked for
+    std::string_view group; ///< of the last attempt, before one the one asked for
+    // Of the last attempt; empty before.
+    std::string_view deployment;
+    std::string_view provider;
+    std::string_view upstream_model;
+    std::string_view host; ///< empty for mocks
+    std::uint16_t port = 0;
+  };
+  told_facts facts() const;
+
+  /// Attempts that begin send this instead of the client's `traceparent`, and its `tracestate` only
+  /// where that is kept. Empty: both as they came.
+  void set_traceparent(std::string value, bool keep_tracestate);
+
   // An attempt -------------------------------------------------------------------------------
 
   /// The request for this grant's deployment. Forgets the attempt before.

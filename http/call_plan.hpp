@@ -7,6 +7,7 @@
 #include "http/front_tables.hpp"
 #include "http/model_restamp.hpp"
 #include "http/routes.hpp"
+#include "http/upstream_head.hpp"
 
 namespace vorrang::http {
 
@@ -35,6 +36,7 @@ struct call_plan {
   ask wanted;
   bool needs_ticket = true;
   std::string request_id;
+  std::unique_ptr<trace_fields> trace;  ///< of the next attempt; null: as the client sent it
   std::optional<config::mock> own_mock; ///< from the request's body, where that is allowed
 
   // The attempt.
@@ -65,7 +67,7 @@ struct call_plan {
     if (newest != nullptr && newest != tables.get())
       tables = newest->shared_from_this();
   }
-  /// `. There are: a, b`, as far as the client's key may use them.
+  /// `. There are: a, b`, as far as the client's key may use them: by the newest tables.
   std::string names_there_are() const;
 
   error_facts facts() const {

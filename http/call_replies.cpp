@@ -121,8 +121,11 @@ reply call_plan::last_words() const {
 }
 
 std::string call_plan::names_there_are() const {
-  const auto who = tables->keys.check(client_fields);
-  return who.error ? std::string() : ". There are: " + tables->names_for(who);
+  // The call goes on by its own tables, which its last attempt points into.
+  const auto* newest = tables->memory->newest.load(std::memory_order_acquire);
+  const auto& in_force = newest != nullptr ? *newest : *tables;
+  const auto who = in_force.keys.check(client_fields);
+  return who.error ? std::string() : ". There are: " + in_force.names_for(who);
 }
 
 reply call::good_reply() {
@@ -180,7 +183,6 @@ reply call::end_reply(const ending& end) {
     break;
   case end_code::unknown_group:
     // Its group was there when it came, and a reload has removed it.
-    plan.use_newest_tables();
     answer = ours(our_error::unknown_model,
                   "Invalid model name passed in model=" + plan.model + plan.names_there_are());
     break;

@@ -70,7 +70,7 @@ command_line read_command_line(std::vector<std::string> arguments,
       "  vorrang --config config.yaml\n"
       "  vorrang --config config.yaml --host 0.0.0.0 --port 8080 --threads 4\n"
       "  vorrang top");
-  std::string host, level;
+  std::string host, level, format;
   double request_timeout = 0;
   bool debug = false;
   app.add_option("-c,--config", result.config_file, "LiteLLM's config.yaml")->type_name("FILE");
@@ -80,6 +80,11 @@ command_line read_command_line(std::vector<std::string> arguments,
   app.add_option("--threads,--num_workers", result.threads, "loops (0: one for each core)")
       ->check(CLI::Range(0, 256));
   app.add_option("--log-level", level, "debug, info, warning or error (info)");
+  app.add_option("--log-format", format, "text or json, one object a line (text)");
+  const auto* access = app.add_option("--access-log", result.access_log,
+                                      "a line for each request, to a file or to - (stdout)")
+                           ->expected(0, 1)
+                           ->type_name("[FILE|-]");
   app.add_flag("--debug,--detailed_debug", debug, "the same as --log-level debug");
   app.add_option("--request_timeout", request_timeout, "seconds a request may take")
       ->check(CLI::PositiveNumber);
@@ -94,13 +99,22 @@ command_line read_command_line(std::vector<std::string> arguments,
     app.parse(arguments);
     for (const std::string& each : app.remaining()) {
       if (each.size() > 1 && each.front() == '-')
-        result.warnings.push_back(each + " is ignored: it means nothing here");
+        // Without its value, which may be a key.
+        result.warnings.push_back(each.substr(0, each.find('=')) +
+                                  " is ignored: it means nothing here");
     }
     if (!level.empty()) {
       result.level = read_log_level(level);
       if (!result.level)
         throw CLI::ValidationError("--log-level", "expected debug, info, warning or error");
     }
+    if (!format.empty()) {
+      if (format != "text" && format != "json")
+        throw CLI::ValidationError("--log-format", "expected text or json");
+      result.format = format == "json" ? log_format::json : log_format::text;
+    }
+    if (access->count() > 0 && result.access_log.empty())
+      result.access_log = "-";
   } catch (const CLI::CallForHelp&) {
     result.exit_status = 0;
     result.text = app.help();

@@ -21,6 +21,10 @@ struct command_line {
   std::size_t threads = 0;
   /// Absent: as the configuration says, else info.
   std::optional<log_level> level;
+  /// Absent: as `litellm_settings.json_logs` says, else text.
+  std::optional<log_format> format;
+  /// `--access-log`: a file, or `-` for stdout; empty: none.
+  std::string access_log;
   std::optional<std::chrono::milliseconds> request_timeout;
   bool check_config = false;
   /// `--ssl_certfile_path` and `--ssl_keyfile_path`: both, or none.

@@ -45,6 +45,7 @@ connection::connection(data_loop& home, int descriptor, bool is_ipv6)
 }
 
 connection::~connection() {
+  end_journal();
   wire_->close();
   home_.remove(*this);
 }
@@ -84,7 +85,9 @@ awaitable<> connection::run() {
     const bool came = co_await read_head(is_first);
     if (!came)
       break;
+    begin_journal(&reader_.head());
     co_await answer_request();
+    end_journal();
     claim_.release();
   }
   if (close_ && (unread_ || !wire_->input().empty()))
@@ -115,8 +118,10 @@ awaitable<bool> connection::read_head(bool is_first) {
       co_return false;
     if (out_of_patience_) {
       if (reader_.has_begun()) {
+        begin_journal(nullptr);
         auto answer = refusal_of(our_error::head_too_slow, nullptr);
         co_await send(std::move(answer), steady::now());
+        end_journal();
       }
       co_return false;
     }
@@ -127,9 +132,11 @@ awaitable<bool> connection::read_head(bool is_first) {
   if (reader_.state() == read_state::done)
     co_return true;
   unread_ = true;
+  begin_journal(nullptr);
   auto answer = home_.rules().refuse(reader_.error(), nullptr);
   answer.close = true;
   co_await send(std::move(answer), steady::now());
+  end_journal();
   co_return false;
 }
 
@@ -170,6 +177,8 @@ awaitable<connection::decision> connection::read_request() {
       co_return std::move(refused);
     }
     inspected = inspect(body, scanner);
+    if (journal_)
+      journal_->body_came(body.size(), inspected.model ? *inspected.model : std::string_view());
   }
   const bool with_queues = head.method == http_method::get || is_head_;
   probe_findings findings;
@@ -269,8 +278,26 @@ reply connection::refusal_of(our_error code, const request_head* head) const {
   return answer;
 }
 
+void connection::begin_journal(const request_head* head) {
+  const journal_readers& readers = home_.port().journals;
+  if (!readers)
+    return;
+  journal_ = std::make_unique<request_journal>(readers, home_.ids(), wire_->peer(), head,
+                                               wire_->bytes_written(), steady::now());
+}
+
+/// The request is over, or its connection: its journal is handed on.
+void connection::end_journal() {
+  if (!journal_)
+    return;
+  journal_->bytes_went(wire_->bytes_written());
+  journal_.reset();
+}
+
 awaitable<> connection::send(reply answer, time_point now) {
   home_.metrics().answered(answer.status, answer.why);
+  if (journal_)
+    journal_->answered(answer, now);
   close_ = close_ || answer.close || !keep_alive_ || home_.current_stage() != stage::serving;
   answer_framing framing;
   framing.content_length = answer.body.size();
@@ -285,6 +312,8 @@ awaitable<> connection::send(reply answer, time_point now) {
 
 awaitable<> connection::begin_stream(reply head, time_point now) {
   home_.metrics().answered(head.status, head.why);
+  if (journal_)
+    journal_->answered(head, now);
   close_ = close_ || head.close || !keep_alive_ || is_http_1_0_;
   chunked_ = !is_http_1_0_;
   answer_framing framing;

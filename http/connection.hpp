@@ -6,6 +6,7 @@
 #include "http/data_loop.hpp"
 #include "http/head_reader.hpp"
 #include "http/reply.hpp"
+#include "http/request_journal.hpp"
 #include "http/wire.hpp"
 
 #include <memory>
@@ -39,6 +40,8 @@ public:
   data_loop& home() noexcept { return home_; }
   /// The bytes of the request's body; released with the first byte of its answer.
   byte_claim& claim() noexcept { return claim_; }
+  /// The current request's; null: nobody reads it.
+  request_journal* journal() noexcept { return journal_.get(); }
 
   // Answers; each waits until the kernel has taken all of it, or the client is gone.
   // ---------------
@@ -64,6 +67,8 @@ private:
   awaitable<> written();
   awaitable<> linger();
   reply refusal_of(our_error code, const request_head* head) const;
+  void begin_journal(const request_head* head);
+  void end_journal();
 
   data_loop& home_;
   std::shared_ptr<wire> wire_;
@@ -71,6 +76,7 @@ private:
   bool out_of_patience_ = false;
   head_reader reader_;
   byte_claim claim_;
+  std::unique_ptr<request_journal> journal_;
   bool keep_alive_ = true; ///< as the current request wants
   bool is_head_ = false;   ///< the current request is a HEAD
   bool is_http_1_0_ = false;

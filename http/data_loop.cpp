@@ -6,15 +6,25 @@
 #include "http/upstream_pool.hpp"
 
 #include <exception>
+#include <random>
 
 namespace vorrang::http {
 
 using steady = std::chrono::steady_clock;
 
+namespace {
+
+std::uint64_t random_seed() {
+  std::random_device random;
+  return (std::uint64_t{random()} << 32) | random();
+}
+
+} // namespace
+
 data_loop::data_loop(loop& runs, data_port& port, std::unique_ptr<request_gate> gate)
     : runs_(runs), port_(port), gate_(std::move(gate)),
       upstreams_(std::make_unique<upstream_pool>(runs)),
-      own_metrics_(port.metrics.make_set(runs.index())), metrics_(own_metrics_) {}
+      metrics_(port.metrics.make_set(runs.index())), ids_(random_seed()) {}
 
 data_loop::~data_loop() = default;
 
@@ -62,7 +72,8 @@ void data_loop::one_ended(const std::exception_ptr& error) {
     try {
       std::rethrow_exception(error);
     } catch (const std::exception& thrown) {
-      log_bounded(log_cause::handler_exception, thrown.what());
+      log_bounded(log_cause::handler_exception, describe(thrown),
+                  "a connection ended by an exception: " + describe(thrown), {}, log_level::error);
     }
   }
   tell_if_empty();
@@ -70,14 +81,13 @@ void data_loop::one_ended(const std::exception_ptr& error) {
 
 void data_loop::measure_lag(time_point now) {
   duration::rep not_out = 0;
-  if (!own_metrics_->lag_asked_at.compare_exchange_strong(not_out, now.time_since_epoch().count()))
+  if (!metrics_->lag_asked_at.compare_exchange_strong(not_out, now.time_since_epoch().count()))
     return;
   // The loop's last handler has run when this object dies.
   runs_.post([this] {
-    const duration asked_at(own_metrics_->lag_asked_at.exchange(0));
-    own_metrics_->lag.observe(steady::now().time_since_epoch() - asked_at);
-    own_metrics_->idle_upstream_connections.set(
-        static_cast<std::int64_t>(upstreams_->idle_count()));
+    const duration asked_at(metrics_->lag_asked_at.exchange(0));
+    metrics_->lag.observe(steady::now().time_since_epoch() - asked_at);
+    metrics_->idle_upstream_connections.set(static_cast<std::int64_t>(upstreams_->idle_count()));
   });
 }
 

@@ -6,6 +6,7 @@
 #include "http/coroutine.hpp"
 #include "http/front.hpp"
 #include "http/loop_metrics.hpp"
+#include "http/request_journal.hpp"
 #include "http/story_ring.hpp"
 
 #include <atomic>
@@ -36,6 +37,8 @@ struct data_port {
   const front& rules;
   byte_budget bytes;
   metrics_board metrics;
+  /// Set before the first request.
+  journal_readers journals;
   /// Null: clients speak plain HTTP.
   std::shared_ptr<tls_context> tls;
   std::atomic<std::uint64_t> requests_in_flight = 0;
@@ -65,10 +68,9 @@ public:
   request_gate& gate() noexcept { return *gate_; }
   upstream_pool& upstreams() noexcept { return *upstreams_; }
   stage current_stage() const noexcept { return stage_; }
-  /// What this loop counts. Stays valid after renew_metrics(), and is summed with what comes then.
+  /// What this loop counts.
   loop_metrics& metrics() noexcept { return *metrics_; }
-  /// Counts in arrays of the configuration that data_port::metrics follows by now.
-  void renew_metrics() { metrics_ = port_.metrics.make_set(runs_.index()); }
+  trace_ids& ids() noexcept { return ids_; }
   /// What became of its last requests.
   story_ring& stories() noexcept { return stories_; }
   /// `Date`, made once a second.
@@ -108,14 +110,13 @@ private:
   data_port& port_;
   std::unique_ptr<request_gate> gate_;
   std::unique_ptr<upstream_pool> upstreams_;
-  /// The first set of the loop, for what has no index: other threads look at it.
-  const std::shared_ptr<loop_metrics> own_metrics_;
-  std::shared_ptr<loop_metrics> metrics_;
+  const std::shared_ptr<loop_metrics> metrics_;
   story_ring stories_;
   std::unordered_set<waiter*> waiters_;
   std::uint64_t running_ = 0; ///< coroutines: a little longer than their connections
   stage stage_ = stage::serving;
   gateway_state state_;
+  trace_ids ids_;
   std::string date_;
   time_point date_until_{};
   std::function<void()> when_empty_;

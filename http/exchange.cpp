@@ -50,10 +50,17 @@ bool exchange::stop_if_over() {
   return false;
 }
 
+void exchange::log_failure(const std::string& what) const {
+  log_bounded(
+      log_cause::upstream_failed, name_of(*request_->address), what,
+      {{"request_id", request_->request_id},
+       {"deployment", request_->deployment ? request_->deployment->id : std::string_view()}});
+}
+
 /// The first cause is what an operator needs; what follows from it is not told.
 void exchange::log_once(const std::string& what) {
   if (!std::exchange(logged_, true))
-    log_bounded(log_cause::upstream_failed, what);
+    log_failure(what);
 }
 
 void exchange::use(std::shared_ptr<wire> chosen) {
@@ -147,9 +154,9 @@ awaitable<bool> exchange::open_socket(const wire::tcp::endpoint& to, time_point 
     if (wire_->connect(to))
       co_return true;
     wire_.reset();
-    log_bounded(log_cause::file_limit, "no descriptor left for a connection to " +
-                                           name_of(*request_->address) +
-                                           ": raise the limit (ulimit -n)");
+    log_bounded(log_cause::file_limit, "connect",
+                "no descriptor left for a connection to " + name_of(*request_->address) +
+                    ": raise the limit (ulimit -n)");
     if (pool_.close_one())
       continue;
     by_.wake_at(std::min(give_up, steady::now() + descriptor_pause));
@@ -215,8 +222,7 @@ awaitable<bool> exchange::write_and_read_head() {
     if (wire_->input_ended()) {
       has_written_ |= wire_->bytes_written() != written_before;
       if (!is_pooled_)
-        log_bounded(log_cause::upstream_failed,
-                    name_of(*request_->address) + " closed the connection without an answer");
+        log_failure(name_of(*request_->address) + " closed the connection without an answer");
       if (!has_written_ && !is_pooled_)
         co_return failed(transport_error::not_connected);
       co_return failed(transport_error::broken, reader_.has_begun() ? broke_off : silent_end);
@@ -227,8 +233,7 @@ awaitable<bool> exchange::write_and_read_head() {
     co_await by_.changed();
   }
   if (reader_.state() == read_state::failed) {
-    log_bounded(log_cause::upstream_failed,
-                name_of(*request_->address) + " answered no HTTP: " + reader_.fault());
+    log_failure(name_of(*request_->address) + " answered no HTTP: " + reader_.fault());
     co_return failed(transport_error::not_http, reader_.fault());
   }
   framer_ = body_framer(head().framing, head().content_length, answer_bytes_max);

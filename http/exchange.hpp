@@ -64,6 +64,7 @@ private:
   bool failed(transport_error error, std::string what_came = {}) noexcept;
   bool stop_if_over();
   void log_once(const std::string& what);
+  void log_failure(const std::string& what) const;
   void use(std::shared_ptr<wire> chosen);
   void release();
 

@@ -11,6 +11,7 @@
 #include "http/loop_pool.hpp"
 #include "http/metrics_page.hpp"
 #include "http/reload_log.hpp"
+#include "http/trace_exporter.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
@@ -133,6 +134,27 @@ struct gateway::parts {
     data_loops.clear();
   }
 
+  /// Under `reloading`.
+  void reopen_access_log() {
+    if (options.journals.access == nullptr)
+      return;
+    if (const std::string trouble = options.journals.access->reopen(); !trouble.empty())
+      log_line(log_level::error, "access log: " + trouble + "; the file of before goes on");
+  }
+
+  /// On the thread that runs once a second.
+  void tell_lost_lines() {
+    if (options.journals.access == nullptr)
+      return;
+    const std::uint64_t lost = options.journals.access->lost();
+    if (lost > lost_lines_told)
+      log_bounded(log_cause::lines_lost, "access",
+                  std::to_string(lost - lost_lines_told) +
+                      " lines of the access log were left out: whoever reads it is too slow or "
+                      "gone, or the disk is full");
+    lost_lines_told = lost;
+  }
+
   /// For threads that may wait; null if it was not over by then.
   probe_findings ask_upstreams(time_point until) {
     const auto told = std::make_shared<std::promise<probe_findings>>();
@@ -193,6 +215,13 @@ struct gateway::parts {
     facts.connections_refused = door->refused_count();
     facts.process = read_process_figures();
     facts.version = options.facts.version;
+    facts.log_lines_lost = log_lines_lost();
+    if (options.journals.access != nullptr)
+      facts.access_lines_lost = options.journals.access->lost();
+    if (const auto* traces = options.journals.traces) {
+      facts.spans_exported = traces->spans_exported();
+      facts.spans_dropped = traces->spans_dropped();
+    }
     facts.at = std::chrono::steady_clock::now();
     return metrics_text(facts);
   }
@@ -224,6 +253,7 @@ struct gateway::parts {
   std::uint16_t admin_port = 0;
   std::atomic<bool> is_draining = false;
   bool started = false;
+  std::uint64_t lost_lines_told = 0;
 
   /// Held for the whole of a reload: it guards `settings` once the gateway serves, and this.
   std::mutex reloading;
@@ -260,7 +290,7 @@ reload_report gateway::parts::apply(config::read_result read) {
   const bool has_more_to_count = port.metrics.follow(*fresh);
   on_each_loop([&](std::size_t index) {
     if (has_more_to_count)
-      data_loops[index]->renew_metrics();
+      data_loops[index]->metrics().follow(port.metrics.plan());
     if (steps)
       steps->adopt(data_loops[index]->gate());
   });
@@ -304,6 +334,8 @@ std::string gateway::start() {
   own.system = std::make_unique<caf::actor_system>(own.config);
   own.engine = own.make_engine(*own.system, *own.settings);
   own.port.tls = own.options.tls;
+  own.port.journals = own.options.journals;
+  own.port.journals.is_tls = own.options.tls != nullptr;
   own.port.queues = own.engine.queues;
   own.port.redis_reachable = own.engine.redis_reachable;
   own.data_loops.resize(own.pool.size());
@@ -319,6 +351,8 @@ std::string gateway::start() {
     own.engine.each_second([&own](time_point now) {
       for (const auto& each : own.data_loops)
         each->measure_lag(now);
+      log_tick(now);
+      own.tell_lost_lines();
     });
   own.started = true;
   if (own.engine.desk) {
@@ -369,6 +403,7 @@ reload_report gateway::reload(config::read_result read) {
 
 reload_report gateway::reload() {
   const std::lock_guard guard(parts_->reloading);
+  parts_->reopen_access_log();
   if (!parts_->options.read_again)
     return {};
   return parts_->may_reload ? parts_->apply(parts_->options.read_again()) : parts::refused();

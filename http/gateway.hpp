@@ -7,6 +7,7 @@
 #include "http/loop.hpp"
 #include "http/operator_desk.hpp"
 #include "http/reload_report.hpp"
+#include "http/request_journal.hpp"
 #include "http/tls.hpp"
 
 #include <cstdint>
@@ -71,6 +72,8 @@ struct gateway_options {
   std::shared_ptr<tls_context> tls;
   /// Reads the configuration again, for reload() without one; empty: there is nothing to read.
   std::function<config::read_result()> read_again;
+  /// Told of each request; either may be null, and outlives the gateway.
+  journal_readers journals;
   loop_times times;
   machine_facts facts;
 };
@@ -98,7 +101,8 @@ public:
   /// deployments keep their lines, windows, cooldowns and calls; no connection is lost. From any
   /// thread but a loop's; one at a time, others wait. Refused once the end has begun.
   reload_report reload(config::read_result read);
-  /// The same with what read_again() gives. What there is when it is called, or later, counts.
+  /// The same with what read_again() gives. What there is when it is called, or later, counts. The
+  /// file of the access log is opened again, whatever comes of it.
   reload_report reload();
 
   /// No new connections; idle ones close; waiting and running requests go on for up to

@@ -190,8 +190,9 @@ void listener::accept_all() {
       if (open_now_() < connections_max_) {
         deal_(accepted, parts_->is_ipv6);
       } else {
-        log_bounded(log_cause::connection_limit,
-                    "too many connections (" + std::to_string(connections_max_) + "): refused one");
+        log_bounded(log_cause::connection_limit, {},
+                    "too many connections (" + std::to_string(connections_max_) +
+                        "): refused one with 503; raise the limit on descriptors (ulimit -n)");
         refuse(accepted);
       }
       continue;
@@ -208,7 +209,7 @@ void listener::accept_all() {
     case ENOTSOCK:
     case ENOBUFS:
     case ENOMEM:
-      log_bounded(log_cause::accept_failed, std::string("accept: ") + std::strerror(errno));
+      log_bounded(log_cause::accept_failed, {}, std::string("accept: ") + std::strerror(errno));
       return pause();
     default: // the connection broke before it was taken
       continue;
@@ -220,7 +221,10 @@ void listener::accept_all() {
 /// One client is told, with the descriptor that was kept for this. Then a pause: without one the
 /// loop would spin, since the next client is still there.
 void listener::accept_with_spare() {
-  log_bounded(log_cause::file_limit, "no file descriptor left: refusing connections");
+  log_bounded(log_cause::file_limit, "accept",
+              "no file descriptor left: refusing connections; raise the "
+              "limit (ulimit -n)",
+              {}, log_level::error);
   if (parts_->spare >= 0) {
     ::close(std::exchange(parts_->spare, -1));
     const int accepted =

@@ -1,116 +1,197 @@
 #include "http/log.hpp"
 
-#include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
+#include "http/json_string.hpp"
+#include "http/line_writer.hpp"
 
-#include <array>
+#include <cxxabi.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
 #include <chrono>
+#include <cstdlib>
+#include <ctime>
 #include <memory>
 #include <mutex>
-#include <string>
+#include <typeinfo>
 
 namespace vorrang::http {
 
 namespace {
 
-constexpr std::uint32_t lines_a_second_max = 5;
+constexpr const char* text_pattern = "%Y-%m-%dT%H:%M:%S.%e%z %l %v";
+constexpr const char* json_pattern = R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l",%v})";
+/// What an abort waits for.
+constexpr int last_words_ms = 300;
 
-struct bound {
-  std::chrono::steady_clock::time_point since{};
-  std::uint32_t written = 0;
-  std::uint64_t left_out = 0;
-};
+std::atomic<log_level> lowest_level = log_level::warning;
+std::atomic<log_format> chosen_format = log_format::text;
+/// Null before start_log() and after stop_log(). Those who log are gone by then.
+std::unique_ptr<line_writer> writer;
+/// For the handler of a signal.
+std::atomic<const line_writer*> last_writer = nullptr;
 
 std::mutex bounds_mutex;
-std::array<bound, log_cause_count> bounds;
+log_bounds bounds;           // guarded by bounds_mutex
+std::uint64_t lost_told = 0; // likewise
+/// Whether there is anything that log_tick() could have to say: in most seconds there is not.
+std::atomic<bool> may_have_news = false;
 
-std::atomic<bool> as_json = false;
-
-spdlog::level::level_enum translated(log_level level) {
+std::string_view name_of(log_level level) {
   switch (level) {
   case log_level::debug:
-    return spdlog::level::debug;
+    return "debug";
   case log_level::info:
-    return spdlog::level::info;
+    return "info";
   case log_level::warning:
-    return spdlog::level::warn;
+    return "warning";
   case log_level::error:
     break;
   }
-  return spdlog::level::err;
+  return "error";
 }
 
-spdlog::logger& logger() {
-  static const std::shared_ptr<spdlog::logger> one = [] {
-    auto made = std::make_shared<spdlog::logger>("vorrang",
-                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_level(spdlog::level::warn);
-    made->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
-    made->flush_on(spdlog::level::debug);
-    return made;
-  }();
-  return *one;
-}
-
-/// The text between the quotes of a JSON string.
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char each : text) {
-    if (each == '"' || each == '\\') {
-      out += '\\';
-      out += each;
-    } else if (static_cast<unsigned char>(each) < 0x20) {
-      constexpr char digits[] = "0123456789abcdef";
-      out += "\\u00";
-      out += digits[static_cast<unsigned char>(each) >> 4];
-      out += digits[static_cast<unsigned char>(each) & 15];
-    } else {
-      out += each;
-    }
+std::string rendered(log_format format, std::string_view text,
+                     std::initializer_list<log_field> fields) {
+  std::string line;
+  if (format == log_format::json) {
+    std::string harmless;
+    append_harmless(harmless, text);
+    line = "\"message\":" + json_quoted(harmless);
+  } else {
+    append_harmless(line, text);
   }
-  return out;
+  for (const log_field& each : fields) {
+    if (each.is_absent())
+      continue;
+    line += format == log_format::json ? ',' : ' ';
+    append_field(line, format, each);
+  }
+  return line;
+}
+
+/// Where nobody has started a log: one write, so that lines of several threads do not mix.
+void write_at_once(log_level level, std::string line) {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  ::gmtime_r(&now, &parts);
+  char stamp[32] = {};
+  std::strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ ", &parts);
+  line.insert(0, stamp + std::string(name_of(level)) + " ");
+  line += '\n';
+  static_cast<void>(!::write(STDERR_FILENO, line.data(), line.size()));
+}
+
+std::string and_more(std::string_view text, std::uint64_t left_out) {
+  return std::string(text) + " (and " + std::to_string(left_out) + " more like it)";
+}
+
+extern "C" void on_abort(int) {
+  if (const line_writer* waits = last_writer.load())
+    waits->await_from_signal(last_words_ms);
+  ::raise(SIGABRT); // the default one by now (SA_RESETHAND): it ends the process, on the way out
+}
+
+[[noreturn]] void on_terminate() {
+  try {
+    if (const auto thrown = std::current_exception())
+      std::rethrow_exception(thrown);
+    log_line(log_level::error, "terminated");
+  } catch (const std::exception& thrown) {
+    log_line(log_level::error, "terminated by an exception: " + describe(thrown));
+  } catch (...) {
+    log_line(log_level::error, "terminated by an exception");
+  }
+  std::abort();
 }
 
 } // namespace
 
-void start_log(log_level lowest, bool json) {
-  logger().set_level(translated(lowest));
-  as_json = json;
-  if (json)
-    logger().set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","message":"%v"})");
+void start_log(log_level lowest, log_format format) {
+  lowest_level = lowest;
+  chosen_format = format;
+  writer = std::make_unique<line_writer>(STDERR_FILENO,
+                                         format == log_format::json ? json_pattern : text_pattern);
+  last_writer = writer.get();
+  struct sigaction action {};
+  action.sa_handler = on_abort;
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  ::sigaction(SIGABRT, &action, nullptr);
+  std::set_terminate(on_terminate);
 }
 
-void log_line(log_level level, std::string_view text) {
-  if (as_json)
-    logger().log(translated(level), "{}", escaped(text));
+bool stop_log(duration patience) {
+  if (!writer)
+    return true;
+  log_tick(never); // what was left out so far
+  const bool is_drained = writer->drain(patience);
+  last_writer = nullptr;
+  writer.reset();
+  return is_drained;
+}
+
+bool logs(log_level level) noexcept {
+  return level >= lowest_level.load(std::memory_order_relaxed);
+}
+
+void log_line(log_level level, std::string_view text, std::initializer_list<log_field> fields) {
+  if (!logs(level))
+    return;
+  if (writer)
+    writer->write(level, rendered(chosen_format, text, fields));
   else
-    logger().log(translated(level), "{}", text);
+    write_at_once(level, rendered(log_format::text, text, fields));
 }
 
-void log_bounded(log_cause cause, std::string_view text) {
-  std::uint64_t left_out = 0;
+void log_bounded(log_cause cause, std::string_view subject, std::string_view text,
+                 std::initializer_list<log_field> fields, log_level level) {
+  if (!logs(level))
+    return;
+  std::optional<std::uint64_t> left_out;
   {
     const std::lock_guard guard(bounds_mutex);
-    bound& own = bounds[static_cast<std::size_t>(cause)];
-    const auto now = std::chrono::steady_clock::now();
-    if (now - own.since >= std::chrono::seconds(1)) {
-      own.since = now;
-      own.written = 0;
-    }
-    if (own.written == lines_a_second_max) {
-      ++own.left_out;
-      return;
-    }
-    ++own.written;
-    left_out = own.left_out;
-    own.left_out = 0;
+    may_have_news = true;
+    left_out = bounds.take(cause, subject, text, std::chrono::steady_clock::now(), level);
   }
-  if (left_out == 0)
-    log_line(log_level::warning, text);
-  else
-    log_line(log_level::warning,
-             std::string(text) + " (and " + std::to_string(left_out) + " more like it)");
+  if (left_out)
+    log_line(level, *left_out == 0 ? std::string(text) : and_more(text, *left_out), fields);
+}
+
+void log_tick(time_point now) {
+  static std::atomic<std::uint64_t> said_by_then = 0;
+  const std::uint64_t said = writer ? writer->said() : 0;
+  if (said == said_by_then.exchange(said) && !may_have_news)
+    return;
+  std::vector<log_bounds::repeated> repeated;
+  std::uint64_t lost = 0;
+  {
+    const std::lock_guard guard(bounds_mutex);
+    repeated = bounds.due(now);
+    may_have_news = !bounds.empty();
+    const std::uint64_t lost_so_far = log_lines_lost();
+    lost = lost_so_far - std::exchange(lost_told, lost_so_far);
+  }
+  for (const auto& each : repeated)
+    log_line(each.level, and_more(each.text, each.left_out));
+  if (lost > 0)
+    log_line(log_level::warning, std::to_string(lost) +
+                                     " lines of the log were left out: whoever reads it is too "
+                                     "slow, or gone");
+}
+
+std::string describe(const std::exception& thrown) {
+  const char* mangled = typeid(thrown).name();
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> name(
+      abi::__cxa_demangle(mangled, nullptr, nullptr, &status), &std::free);
+  std::string told = status == 0 ? name.get() : mangled;
+  if (told.rfind("std::", 0) == 0)
+    told += std::string(": ") + thrown.what();
+  return told;
+}
+
+std::uint64_t log_lines_lost() {
+  return writer ? writer->lost() : 0;
 }
 
 } // namespace vorrang::http

@@ -1,34 +1,46 @@
-// Messages to the operator. The one place that knows the logging library.
+// Messages to the operator. docs/logging.md says what each means.
 #pragma once
 
+#include "http/log_bounds.hpp"
+#include "http/log_text.hpp"
+
 #include <cstdint>
+#include <exception>
+#include <initializer_list>
+#include <string>
 #include <string_view>
 
 namespace vorrang::http {
 
-enum class log_level : std::uint8_t { debug = 0, info = 1, warning = 2, error = 3 };
+/// Sends everything from `lowest` on to stderr, by a thread of its own: nobody who logs waits for
+/// the reader. Once, before other threads are started. Before it is called, and in programs that
+/// never do, warnings and errors go to stderr as text, by whoever logs them.
+void start_log(log_level lowest, log_format format);
+/// Writes what waits; false: the reader did not take it within `patience`, and the process has to
+/// end by _Exit(). What is logged afterwards goes to stderr as before start_log().
+bool stop_log(duration patience);
 
-/// What a bounded message is about; each cause has its own bound.
-enum class log_cause : std::uint8_t {
-  handler_exception = 0, ///< a handler or coroutine threw
-  accept_failed = 1,     ///< accept() failed otherwise than by the file limit
-  file_limit = 2,        ///< no descriptor left
-  connection_limit = 3,  ///< too many connections
-  name_lookup = 4,       ///< an upstream's name cannot be resolved
-  upstream_failed = 5,   ///< an upstream cannot be reached, or broke off
-  admin = 6,             ///< the admin port
-};
-inline constexpr std::size_t log_cause_count = 7;
+/// Whether lines of this level are written: those who would have to make a text ask first.
+bool logs(log_level level) noexcept;
 
-/// Sends everything from `lowest` on to stderr; `json`: one JSON object a line. Before it is
-/// called, warnings and errors go to stderr as text.
-void start_log(log_level lowest, bool json);
+/// Writes a line. `text` and fields are made harmless; neither may hold a key, a prompt or an
+/// answer. A request's lines have its id as `request_id`.
+void log_line(log_level level, std::string_view text, std::initializer_list<log_field> fields = {});
 
-/// Writes a line.
-void log_line(log_level level, std::string_view text);
+/// Writes a line, but of each cause and subject (an address, a group …) only one in
+/// log_bounds::period; how many were left out is said with the next one, or by log_tick().
+void log_bounded(log_cause cause, std::string_view subject, std::string_view text,
+                 std::initializer_list<log_field> fields = {},
+                 log_level level = log_level::warning);
 
-/// Writes a warning, but of each cause at most 5 lines in a second; how many were left out is said
-/// with the next one.
-void log_bounded(log_cause cause, std::string_view text);
+/// Says what was left out, once its period is over. Called about once a second.
+void log_tick(time_point now);
+
+/// What may be told of an exception: its type, and what the standard library's own say. Others may
+/// quote what they have read (nlohmann_json does).
+std::string describe(const std::exception& thrown);
+
+/// Lines that were left out since start_log(), since the reader was too slow or gone.
+std::uint64_t log_lines_lost();
 
 } // namespace vorrang::http

@@ -158,7 +158,8 @@ void loop::run() {
       parts_->context.run();
       break;
     } catch (const std::exception& error) {
-      log_bounded(log_cause::handler_exception, error.what());
+      log_bounded(log_cause::handler_exception, describe(error),
+                  "a handler threw: " + describe(error), {}, log_level::error);
     }
   }
   current_loop = nullptr;

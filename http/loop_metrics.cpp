@@ -61,25 +61,21 @@ metrics_plan::metrics_plan(const config::settings& settings)
     made.name = each.name;
     for (const auto place : each.deployments)
       made.deployments.push_back(settings.deployments[place].id);
+    made.places = each.deployments;
   }
+  deployments_count = settings.deployments.size();
 }
 
 loop_metrics::loop_metrics(std::shared_ptr<const metrics_plan> plan, std::size_t loop)
-    : plan_(std::move(plan)), loop_(loop), groups_(plan_->groups.size() + 1),
-      classes_((plan_->groups.size() + 1) * plan_->classes.size()) {
-  std::size_t count = 0;
-  for (const auto& each : plan_->groups) {
-    first_.push_back(count);
-    count += each.deployments.size();
-  }
-  deployments_ = std::vector<by_deployment>(count + 1);
-}
+    : plan_(std::move(plan)), loop_(loop), groups_(plan_->groups.size()),
+      classes_(plan_->groups.size() * plan_->classes.size()),
+      deployments_(plan_->deployments_count) {}
 
-std::size_t loop_metrics::deployment_place(group_index group,
-                                           deployment_index which) const noexcept {
-  if (group >= first_.size() || which >= plan_->groups[group].deployments.size())
-    return deployments_.size() - 1;
-  return first_[group] + which;
+void loop_metrics::follow(std::shared_ptr<const metrics_plan> plan) {
+  plan_ = std::move(plan);
+  groups_.grow(plan_->groups.size());
+  classes_.grow(plan_->groups.size() * plan_->classes.size());
+  deployments_.grow(plan_->deployments_count);
 }
 
 metrics_board::metrics_board(const config::settings& settings)

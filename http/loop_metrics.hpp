@@ -3,6 +3,7 @@
 
 #include "actors/tally.hpp"
 #include "http/attempt.hpp"
+#include "http/growing_array.hpp"
 #include "http/our_error.hpp"
 
 #include <cstdint>
@@ -78,6 +79,7 @@ struct metrics_plan {
   struct group {
     std::string name;
     std::vector<std::string> deployments; ///< their ids
+    std::vector<std::size_t> places;      ///< theirs in the settings, which are for good
     bool operator==(const group&) const = default;
   };
 
@@ -92,6 +94,7 @@ struct metrics_plan {
   }
 
   std::vector<group> groups;
+  std::size_t deployments_count = 0; ///< of all groups
   /// Rising; a class begins at each, and one is below the first.
   std::vector<std::int32_t> boundaries;
   std::vector<std::string> classes;
@@ -100,8 +103,9 @@ struct metrics_plan {
 /// `below 0`, `0-9`, `10-99`, `100 and above`; ` to ` where a class begins below 0; `all`.
 std::vector<std::string> names_of_classes(const std::vector<std::int32_t>& boundaries);
 
-/// The counts of one loop: written by its thread, read by any. An index beyond the plan (a group
-/// that came later) is counted where nobody looks. Costs a request a few additions: no lock, no
+/// The counts of one loop: written by its thread, read by any. They stay where they are when a
+/// reload brings more of them, so that a request counts what it meets later than it came. An index
+/// beyond the plan is counted where nobody looks. Costs a request a few additions: no lock, no
 /// memory, no look-up by text.
 class loop_metrics {
 public:
@@ -131,22 +135,35 @@ public:
 
   loop_metrics(std::shared_ptr<const metrics_plan> plan, std::size_t loop);
 
-  const metrics_plan& plan() const noexcept { return *plan_; }
-  std::size_t loop_index() const noexcept { return loop_; }
+  // Its own thread's.
 
-  by_group& of(group_index group) noexcept { return groups_[group_place(group)]; }
+  /// There are more groups or deployments at the end of their lists.
+  void follow(std::shared_ptr<const metrics_plan> plan);
+  const metrics_plan& plan() const noexcept { return *plan_; }
+  by_group& of(group_index group) noexcept {
+    return group < plan_->groups.size() ? groups_[group] : unknown_group_;
+  }
   by_class& of(group_index group, std::size_t priority_class) noexcept {
-    return classes_[group_place(group) * plan_->classes.size() + priority_class];
+    return group < plan_->groups.size() ? classes_[group * plan_->classes.size() + priority_class]
+                                        : unknown_class_;
   }
   by_deployment& deployment(group_index group, deployment_index which) noexcept {
-    return deployments_[deployment_place(group, which)];
+    if (group >= plan_->groups.size() || which >= plan_->groups[group].places.size())
+      return unknown_deployment_;
+    return deployments_[plan_->groups[group].places[which]];
   }
-  const by_group& of(group_index group) const noexcept { return groups_[group_place(group)]; }
-  const by_class& of(group_index group, std::size_t priority_class) const noexcept {
-    return classes_[group_place(group) * plan_->classes.size() + priority_class];
+
+  // Any thread's, which has a plan of its own; null: nothing has been counted there yet.
+
+  std::size_t loop_index() const noexcept { return loop_; }
+  const by_group* find_group(group_index group) const noexcept { return groups_.find(group); }
+  const by_class* find_class(const metrics_plan& by, group_index group,
+                             std::size_t priority_class) const noexcept {
+    return classes_.find(group * by.classes.size() + priority_class);
   }
-  const by_deployment& deployment(group_index group, deployment_index which) const noexcept {
-    return deployments_[deployment_place(group, which)];
+  const by_deployment* find_deployment(const metrics_plan& by, group_index group,
+                                       deployment_index which) const noexcept {
+    return deployments_.find(by.groups[group].places[which]);
   }
 
   /// An answer's head is about to go out.
@@ -168,18 +185,14 @@ public:
   std::atomic<duration::rep> lag_asked_at{0};
 
 private:
-  std::size_t group_place(group_index group) const noexcept {
-    return std::min<std::size_t>(group, plan_->groups.size());
-  }
-  std::size_t deployment_place(group_index group, deployment_index which) const noexcept;
-
   std::shared_ptr<const metrics_plan> plan_;
   std::size_t loop_;
-  // Each with one entry more than the plan has.
-  std::vector<by_group> groups_;
-  std::vector<by_class> classes_;
-  std::vector<std::size_t> first_; ///< of each group's deployments
-  std::vector<by_deployment> deployments_;
+  growing_array<by_group> groups_;
+  growing_array<by_class> classes_;
+  growing_array<by_deployment> deployments_;
+  by_group unknown_group_;
+  by_class unknown_class_;
+  by_deployment unknown_deployment_;
 };
 
 /// The sets of all loops. Any thread.
@@ -187,9 +200,8 @@ class metrics_board {
 public:
   explicit metrics_board(const config::settings& settings);
 
-  /// The configuration has grown at the end of its lists: sets that are made from now on have it.
-  /// Those of before stay and go on being summed, so that a loop may change over at any time, and
-  /// what it has begun to count there may go on. False: there is nothing new.
+  /// The configuration has grown at the end of its lists: sets that are made from now on have it,
+  /// and the others follow plan(), each on its own thread. False: there is nothing new.
   bool follow(const config::settings& settings);
   std::shared_ptr<loop_metrics> make_set(std::size_t loop);
 

@@ -2,11 +2,14 @@
 #include "config/environment.hpp"
 #include "config/printer.hpp"
 #include "config/reader.hpp"
+#include "http/access_log.hpp"
 #include "http/actors_engine.hpp"
 #include "http/command_line.hpp"
 #include "http/gateway.hpp"
 #include "http/log.hpp"
+#include "http/service_notice.hpp"
 #include "http/tls.hpp"
+#include "http/trace_exporter.hpp"
 #include "terminal/commands.hpp"
 
 #include <pthread.h>
@@ -15,6 +18,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <random>
 #include <set>
@@ -73,9 +77,12 @@ private:
         return;
       if (came == SIGHUP) {
         log_line(log_level::info, "SIGHUP: reading the configuration again");
+        notify_reloading();
         serves.reload(); // it has logged what came of it
+        notify_ready();
       } else if (!std::exchange(draining, true)) {
         log_line(log_level::info, "draining: no new connections, requests go on");
+        notify_stopping();
         serves.drain();
       } else {
         log_line(log_level::info, "a second signal: ending at once");
@@ -137,14 +144,76 @@ int check(const config::read_result& read) {
   return config::print_check(std::cout, read) ? 0 : status_bad_configuration;
 }
 
+/// What is said and told to others while the gateway serves. Ends after it.
+class voices {
+public:
+  /// Starts the log.
+  voices(const command_line& asked, const config::settings& settings, log_format format,
+         const config::environment& variables) {
+    log_level level = asked.level.value_or(log_level::info);
+    if (!asked.level && !settings.log_level.empty())
+      level = read_log_level(settings.log_level).value_or(level);
+    start_log(level, format);
+    for (const std::string& each : asked.warnings)
+      log_line(log_level::warning, each);
+    if (!asked.access_log.empty()) {
+      access_ = std::make_unique<access_log>(asked.access_log, format);
+      trouble_ = access_->trouble();
+    }
+    start_traces(read_trace_settings(variables));
+  }
+  /// Whatever hangs in the hands of others is left behind.
+  ~voices() {
+    bool is_over = !traces_ || traces_->stop(traces_patience);
+    is_over &= !access_ || access_->stop(log_patience);
+    is_over &= stop_log(log_patience);
+    if (!is_over) {
+      std::cout.flush();
+      std::_Exit(status);
+    }
+  }
+  voices(const voices&) = delete;
+  voices& operator=(const voices&) = delete;
+
+  /// Why it cannot begin; empty: it can.
+  const std::string& trouble() const noexcept { return trouble_; }
+  journal_readers readers() const noexcept { return {access_.get(), traces_.get()}; }
+
+  int status = 0; ///< with which the process ends
+
+private:
+  static constexpr std::chrono::seconds traces_patience{3};
+  static constexpr std::chrono::seconds log_patience{1};
+
+  void start_traces(trace_settings settings) {
+    for (const std::string& each : settings.warnings)
+      log_line(log_level::warning, each);
+    if (!settings.enabled)
+      return;
+    log_line(log_level::info, "traces go to " + settings.base);
+    traces_ = std::make_unique<trace_exporter>(std::move(settings), VORRANG_VERSION);
+  }
+
+  std::unique_ptr<access_log> access_;
+  std::unique_ptr<trace_exporter> traces_;
+  std::string trouble_;
+};
+
 int serve(const command_line& asked, configuration& from, config::read_result read) {
   auto settings = std::make_shared<config::settings>(std::move(read.settings));
-  log_level level = asked.level.value_or(log_level::info);
-  if (!asked.level && !settings->log_level.empty())
-    level = read_log_level(settings->log_level).value_or(level);
-  start_log(level, settings->json_logs);
-  for (const std::string& each : asked.warnings)
-    log_line(log_level::warning, each);
+  const log_format format =
+      asked.format.value_or(settings->json_logs ? log_format::json : log_format::text);
+  if (format == log_format::text)
+    config::print_diagnostics(std::cerr, read, false);
+  voices tell(asked, *settings, format, config::process_environment());
+  if (format == log_format::json) // who reads JSON reads nothing else
+    for (const auto& each : read.diagnostics)
+      log_line(log_level::warning, config::to_text(each));
+  tell.status = status_failed;
+  if (!tell.trouble().empty()) {
+    std::cerr << "vorrang: --access-log: " << tell.trouble() << std::endl;
+    return status_failed;
+  }
 
   const bool has_keys = settings->gateway.has_keys();
   gateway_options options;
@@ -159,6 +228,7 @@ int serve(const command_line& asked, configuration& from, config::read_result re
   options.host = asked.host.value_or(has_keys ? "0.0.0.0" : "127.0.0.1");
   options.port = asked.port;
   options.threads = asked.threads;
+  options.journals = tell.readers();
   options.facts.names = gateway::names_of_machine();
   options.facts.version = VORRANG_VERSION;
   options.read_again = [&from] {
@@ -181,8 +251,10 @@ int serve(const command_line& asked, configuration& from, config::read_result re
   std::cout << "RUNNING on " << (options.tls ? "https://" : "http://")
             << (is_ipv6 ? "[" + options.host + "]" : options.host) << ":" << serves.port()
             << std::endl;
+  notify_ready();
   serves.wait();
   log_line(log_level::info, "stopped");
+  tell.status = 0;
   return 0;
 }
 
@@ -197,9 +269,10 @@ int run(const std::vector<std::string>& arguments) {
   auto read = from.read();
   if (asked.check_config)
     return check(read);
-  config::print_diagnostics(std::cerr, read, false);
-  if (read.has_errors())
+  if (read.has_errors()) {
+    config::print_diagnostics(std::cerr, read, false);
     return status_bad_configuration;
+  }
   return serve(asked, from, std::move(read));
 }
 

@@ -155,6 +155,20 @@ void add_answers(families& all, const metrics_facts& facts) {
           idle);
 }
 
+void add_logs(families& all, const metrics_facts& facts) {
+  metric_family lost("vorrang_log_lines_lost_total", MetricType::Counter,
+                     "Lines that were left out, since the reader was too slow or the disk full.");
+  lost.add({{"log", "log"}}, static_cast<double>(facts.log_lines_lost));
+  lost.add({{"log", "access"}}, static_cast<double>(facts.access_lines_lost));
+  all.push_back(lost.take());
+  add_one(all, "vorrang_spans_exported_total", MetricType::Counter,
+          "Spans that the collector of traces has taken.",
+          static_cast<double>(facts.spans_exported));
+  add_one(all, "vorrang_spans_dropped_total", MetricType::Counter,
+          "Spans that were left out, since the collector was too slow, away or unwilling.",
+          static_cast<double>(facts.spans_dropped));
+}
+
 void add_link(families& all, const metrics_facts& facts) {
   if (facts.link == nullptr)
     return;
@@ -230,6 +244,7 @@ void add_gateway_families(families& all, const metrics_facts& facts) {
   gauge("vorrang_connections_limit", "Connections that may be open.", facts.connections_max);
   add_answers(all, facts);
   add_lag(all, facts);
+  add_logs(all, facts);
   add_link(all, facts);
   add_process(all, facts.process);
 }

@@ -32,6 +32,10 @@ struct metrics_facts {
   std::uint64_t connections = 0;
   std::uint64_t connections_max = 0;
   std::uint64_t connections_refused = 0;
+  std::uint64_t log_lines_lost = 0;
+  std::uint64_t access_lines_lost = 0;
+  std::uint64_t spans_exported = 0;
+  std::uint64_t spans_dropped = 0;
   process_figures process;
   std::string version;
   /// When this is so: a loop may have been handed something that it has not come to yet.

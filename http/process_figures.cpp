@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -12,13 +13,17 @@ namespace vorrang::http {
 
 namespace {
 
-/// Unix time of the machine's start, which process times count from.
+double seconds_on(clockid_t clock) {
+  timespec now{};
+  ::clock_gettime(clock, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+/// Unix time of the machine's start, which process times count from. Of the clocks, since a service
+/// may see nothing of /proc but processes (`ProcSubset=pid`); once, so that it is always the same.
 double boot_time_s() {
-  std::ifstream file("/proc/stat");
-  for (std::string line; std::getline(file, line);)
-    if (line.rfind("btime ", 0) == 0)
-      return std::stod(line.substr(6));
-  return 0;
+  static const double at = seconds_on(CLOCK_REALTIME) - seconds_on(CLOCK_BOOTTIME);
+  return at;
 }
 
 } // namespace

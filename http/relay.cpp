@@ -2,7 +2,9 @@
 
 #include "config/settings.hpp"
 #include "http/connection.hpp"
+#include "http/error_reply.hpp"
 #include "http/exchange.hpp"
+#include "http/log.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -19,6 +21,62 @@ namespace {
 /// Kept ready for a whole answer that says how long it is; a longer one grows as it comes.
 constexpr std::uint64_t reserved_max = std::uint64_t{1} << 20;
 
+std::string_view name_of(outcome_kind kind) {
+  switch (kind) {
+  case outcome_kind::success:
+    return "success";
+  case outcome_kind::rate_limited:
+    return "rate-limited";
+  case outcome_kind::rejected:
+    return "rejected";
+  case outcome_kind::failed:
+    return "failed";
+  case outcome_kind::not_sent:
+    return "not-sent";
+  case outcome_kind::cancelled:
+    break;
+  }
+  return "cancelled";
+}
+
+/// One line for all that are refused meanwhile.
+void log_queue_full(const call& refused) {
+  const auto group = refused.facts().group;
+  log_bounded(log_cause::queue_full, group,
+              "the line of group " + std::string(group) +
+                  " is full: requests are refused with 429 (max_queue_size)");
+}
+
+/// Somebody has to look at the key: nothing gets well by itself.
+void log_refused_key(const call& of, unsigned status) {
+  const auto facts = of.facts();
+  log_bounded(
+      log_cause::credentials, facts.deployment,
+      "the upstream refuses the gateway's key (status " + std::to_string(status) + ")",
+      {{"request_id", of.request_id()}, {"group", facts.group}, {"deployment", facts.deployment}},
+      log_level::error);
+}
+
+void log_attempt(const call& of, const grant& given) {
+  const auto facts = of.facts();
+  log_line(
+      log_level::debug, "granted",
+      {{"request_id", of.request_id()},
+       {"group", facts.group},
+       {"deployment", facts.deployment},
+       {"attempt", given.attempt},
+       {"granted_by", to_string(given.reason)},
+       {"wait_ms", std::chrono::duration_cast<std::chrono::milliseconds>(given.waited).count()}});
+}
+
+void log_outcome(const call& of, const outcome& result) {
+  log_line(log_level::debug, "attempt over",
+           {{"request_id", of.request_id()},
+            {"deployment", of.facts().deployment},
+            {"outcome", name_of(result.kind)},
+            {"status", result.status}});
+}
+
 bool is_good_status(unsigned status) {
   return status >= 200 && status < 300;
 }
@@ -32,7 +90,9 @@ bool ends_request(const outcome& result) {
 relay::relay(connection& client, call& carried)
     : client_(client), call_(carried),
       meter_(client.home().metrics(), carried.wanted(), carried.began()),
-      story_(client.home().stories()) {
+      journal_(client.journal()), story_(client.home().stories()) {
+  if (journal_ != nullptr)
+    journal_->accepted(carried);
   ++client_.home().port().requests_in_flight;
 }
 
@@ -46,6 +106,8 @@ relay::~relay() {
 
 void relay::on_grant(const grant& given) {
   meter_.granted(given);
+  if (journal_ != nullptr)
+    journal_->granted(given, steady::now());
   story_.granted(given);
   granted_ = given;
   client_.place.wake_soon();
@@ -53,15 +115,26 @@ void relay::on_grant(const grant& given) {
 
 void relay::on_waiting_again() {
   meter_.waits_again();
+  if (journal_ != nullptr)
+    journal_->waits(steady::now());
 }
 
 void relay::on_fallback(group_index to) {
   meter_.falls_back(to);
+  if (journal_ != nullptr)
+    journal_->waits(steady::now());
   story_.falls_back(to);
 }
 
 void relay::on_end(const ending& end) {
   meter_.ended(end);
+  if (journal_ != nullptr)
+    journal_->ended(end, steady::now());
+  if (logs(log_level::debug))
+    log_line(log_level::debug, "ended: " + std::string(to_string(end.code)),
+             {{"request_id", call_.request_id()}, {"attempts", end.attempts}});
+  if (end.code == end_code::queue_full)
+    log_queue_full(call_);
   story_.ended(end.code);
   ended_ = end;
   is_open_ = false;
@@ -83,6 +156,8 @@ void relay::on_freed() {
 
 void relay::take_ticket() {
   meter_.opened();
+  if (journal_ != nullptr)
+    journal_->waits(steady::now());
   ticket_ = client_.home().gate().open(call_.wanted(), *this);
   story_.opened(call_.request_id(), ticket_, call_.wanted(), call_.began());
   is_open_ = true;
@@ -222,7 +297,13 @@ awaitable<> relay::write_waiting(std::uint32_t position) {
 awaitable<relay::pass> relay::attempt(const grant& given) {
   const time_point begins = steady::now();
   meter_.attempt_begins(given, begins);
+  if (journal_ != nullptr)
+    call_.set_traceparent(journal_->attempt_begins(given, begins), journal_->keeps_tracestate());
   auto planned = call_.attempt(given, begins);
+  if (journal_ != nullptr)
+    journal_->attempt_goes_to(call_);
+  if (logs(log_level::debug))
+    log_attempt(call_, given);
   judgement judged;
   if (auto* mock = std::get_if<mock_attempt>(&planned)) {
     judged = co_await play(std::move(*mock));
@@ -239,6 +320,12 @@ awaitable<relay::pass> relay::attempt(const grant& given) {
     co_return pass::again; // leave() tells the gate
   const time_point now = steady::now();
   meter_.settled(judged.result, now);
+  if (journal_ != nullptr)
+    journal_->attempt_ends(judged.result, now);
+  if (logs(log_level::debug))
+    log_outcome(call_, judged.result);
+  if (judged.result.status == 401 || judged.result.status == 403)
+    log_refused_key(call_, judged.result.status);
   story_.tried(judged.result, now);
   if (stream_begun_) {
     // It cannot be tried again, whatever the engine would do. The slot is free before the client
@@ -301,6 +388,8 @@ awaitable<judgement> relay::carry(upstream_request request) {
     co_return judge_failure(upstream, request.until_is_the_deadline);
   }
   meter_.upstream_answered(upstream.head().status);
+  if (journal_ != nullptr)
+    journal_->upstream_answered(upstream.head().status);
   tell_head(upstream.head());
   const head_verdict verdict = call_.look_at_head(upstream.head());
   if (verdict == head_verdict::no_use)
@@ -330,6 +419,8 @@ awaitable<judgement> relay::carry(upstream_request request) {
 judgement relay::judge_failure(exchange& failed, bool until_is_the_deadline) {
   const transport_error what = named(failed.error(), until_is_the_deadline);
   meter_.upstream_failed(what);
+  if (journal_ != nullptr)
+    journal_->upstream_failed(what);
   story_.upstream_failed(what);
   return call_.judge(what, failed.what_came());
 }
@@ -375,6 +466,8 @@ awaitable<judgement> relay::relay_stream(exchange& from, const upstream_request&
   }
   if (broken_) {
     meter_.upstream_failed(*broken_);
+    if (journal_ != nullptr)
+      journal_->upstream_failed(*broken_);
     story_.upstream_failed(*broken_);
   }
   co_return call_.judge_stream(broken_, is_cut_, std::move(what_came));
@@ -393,12 +486,17 @@ awaitable<judgement> relay::play(mock_attempt planned) {
     if (ready > planned.until) {
       const transport_error late = named(transport_error::timed_out, planned.until_is_the_deadline);
       meter_.upstream_failed(late);
+      if (journal_ != nullptr)
+        journal_->upstream_failed(late);
       story_.upstream_failed(late);
       co_return call_.judge(late);
     }
   }
   // The stream of a mock has no head.
-  meter_.upstream_answered(planned.events.empty() ? planned.head.status : 200U);
+  const unsigned status = planned.events.empty() ? planned.head.status : 200U;
+  meter_.upstream_answered(status);
+  if (journal_ != nullptr)
+    journal_->upstream_answered(status);
   tell_head(planned.head);
   if (!planned.events.empty()) {
     auto streamed = co_await play_stream(std::move(planned));
@@ -433,6 +531,8 @@ awaitable<bool> relay::pass_on(std::string_view text, const answer_head* head) {
   const time_point now = is_first ? steady::now() : time_point();
   if (is_first) {
     meter_.stream_begins(now);
+    if (journal_ != nullptr)
+      journal_->relay_begins(now);
     meter_.answered(head ? static_cast<unsigned>(head->status) : 200);
   }
   client_.claim().release();
@@ -455,6 +555,8 @@ awaitable<> relay::end_stream() {
     co_return;
   }
   std::string text;
+  if (broken_ && journal_ != nullptr)
+    journal_->failed("broken-stream");
   if (broken_)
     text = call_.broken_stream_text(*broken_);
   else if (now == stage::ending && is_cut_)
@@ -466,12 +568,16 @@ awaitable<> relay::end_stream() {
 awaitable<> relay::answer(reply whole, bool is_good, time_point now) {
   client_.claim().release();
   meter_.answered(whole.status);
+  if (is_good && journal_ != nullptr)
+    journal_->relay_begins(now);
   story_.over(whole.status, now);
   if (!head_is_out_) {
     co_await client_.send(std::move(whole), now);
     co_return;
   }
   client_.home().metrics().refused(whole.why);
+  if (journal_ != nullptr && whole.why != our_error::none)
+    journal_->failed(name_of(whole.why));
   if (is_good) {
     const std::string facts = call_.early_text();
     co_await client_.stream(facts);

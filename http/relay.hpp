@@ -5,6 +5,7 @@
 #include "http/attempt.hpp"
 #include "http/call.hpp"
 #include "http/coroutine.hpp"
+#include "http/request_journal.hpp"
 #include "http/request_meter.hpp"
 #include "http/request_story.hpp"
 
@@ -66,6 +67,7 @@ private:
   connection& client_;
   call& call_;
   request_meter meter_;
+  request_journal* const journal_; ///< null: nobody reads it
   request_story story_;
   ticket_id ticket_ = 0;
   bool is_open_ = false; ///< the gate knows the ticket, and would call us

@@ -24,13 +24,13 @@ public:
       visit(groups[i], static_cast<group_index>(i));
   }
 
-  /// `get` is called with the counts of each set that has this group.
+  /// `get` is called with the counts of each set that has them.
   template <class Get>
   auto sum(group_index group, Get get) const {
     decltype(get(std::declval<const by_group&>())) total = 0;
     for (const auto& set : facts_.sets)
-      if (group < set->plan().groups.size())
-        total += get(set->of(group));
+      if (const auto* counts = set->find_group(group))
+        total += get(*counts);
     return total;
   }
 
@@ -38,8 +38,8 @@ public:
   auto sum(group_index group, deployment_index which, Get get) const {
     decltype(get(std::declval<const by_deployment&>())) total = 0;
     for (const auto& set : facts_.sets)
-      if (group < set->plan().groups.size() && which < set->plan().groups[group].deployments.size())
-        total += get(set->deployment(group, which));
+      if (const auto* counts = set->find_deployment(*facts_.plan, group, which))
+        total += get(*counts);
     return total;
   }
 
@@ -50,8 +50,8 @@ public:
         visit(label_values{{"group", group.name}, {"priority_class", facts_.plan->classes[i]}},
               [&, i, index](auto add) {
                 for (const auto& set : facts_.sets)
-                  if (index < set->plan().groups.size())
-                    add(set->of(index, i));
+                  if (const auto* counts = set->find_class(*facts_.plan, index, i))
+                    add(*counts);
               });
     });
   }

@@ -51,9 +51,10 @@ bool survives(Call call) {
     call();
     return true;
   } catch (const std::exception& thrown) {
-    log_bounded(log_cause::handler_exception, thrown.what());
+    log_bounded(log_cause::handler_exception, describe(thrown),
+                "a callback threw: " + describe(thrown));
   } catch (...) {
-    log_bounded(log_cause::handler_exception, "a callback threw");
+    log_bounded(log_cause::handler_exception, "unknown", "a callback threw");
   }
   return false;
 }

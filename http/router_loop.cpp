@@ -172,7 +172,8 @@ void router_loop::carry(std::shared_ptr<router_job> job, upstream_request reques
       try {
         std::rethrow_exception(error);
       } catch (const std::exception& thrown) {
-        log_bounded(log_cause::handler_exception, thrown.what());
+        log_bounded(log_cause::handler_exception, describe(thrown),
+                    "a call ended by an exception: " + describe(thrown), {}, log_level::error);
       }
       job->failed(transport_error::broken);
     }

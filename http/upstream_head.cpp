@@ -281,7 +281,7 @@ std::string render_models_head(const config::deployment& deployment,
 std::string render_upstream_head(const config::deployment& deployment,
                                  const upstream_address& address, std::string_view target,
                                  const head_fields& client, std::uint64_t content_length,
-                                 bool forward_client_fields) {
+                                 bool forward_client_fields, const trace_fields* trace) {
   auto head = head_text::of_request("POST", target);
   head.add("Host", address.host_field);
   const auto& own = deployment.extra_headers;
@@ -294,6 +294,11 @@ std::string render_upstream_head(const config::deployment& deployment,
         (lists_fields && any_list_holds(client, "connection", name))) {
       continue;
     }
+    if (trace != nullptr &&
+        (equal_ignoring_case(name, "traceparent") ||
+         (!trace->keep_tracestate && equal_ignoring_case(name, "tracestate")))) {
+      continue;
+    }
     if (always_passes(name) || (forward_client_fields && passes_if_allowed(name))) {
       has_version = has_version || equal_ignoring_case(name, "anthropic-version");
       head.add_known(name, value);
@@ -301,6 +306,9 @@ std::string render_upstream_head(const config::deployment& deployment,
   }
   if (!has(own, "content-type")) {
     head.add_known("Content-Type", "application/json");
+  }
+  if (trace != nullptr && !has(own, "traceparent")) {
+    head.add("traceparent", trace->traceparent);
   }
   auto style = key_style_of(deployment);
   // Anthropic's OpenAI-compatible endpoint takes the key as OpenAI does, and knows no versions.

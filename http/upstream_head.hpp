@@ -27,13 +27,20 @@ std::string upstream_target(const config::deployment& deployment, const upstream
                             std::string_view path, std::string_view model,
                             std::string_view api_version = {});
 
+/// What goes upstream in place of the client's `traceparent`, while a request is traced.
+struct trace_fields {
+  std::string traceparent;
+  bool keep_tracestate = false;
+};
+
 /// Request line and fields: the client's that may pass, the deployment's own, which win, its key
 /// in its provider's style, `Host`, `Content-Length`, `Accept-Encoding: identity`.
 /// `forward_client_fields` lets the client's `x-*` pass, less stainless, litellm, vorrang and keys.
+/// `trace` null: the client's trace context passes as it came.
 std::string render_upstream_head(const config::deployment& deployment,
                                  const upstream_address& address, std::string_view target,
                                  const head_fields& client, std::uint64_t content_length,
-                                 bool forward_client_fields);
+                                 bool forward_client_fields, const trace_fields* trace = nullptr);
 
 /// Asks an upstream for its list of models: no provider bills it. The target is the base without
 /// an API's path + `/models`, azure's `/openai/models`.

@@ -177,7 +177,7 @@ void upstream_pool::begin_lookup(const upstream_address& address, shelf& on) {
                             if (error != boost::asio::error::operation_aborted) {
                               on.asked.reset();
                               if (error) {
-                                log_bounded(log_cause::name_lookup,
+                                log_bounded(log_cause::name_lookup, host,
                                             "cannot resolve " + host + ": " + error.message());
                               } else {
                                 for (const auto& each : results)

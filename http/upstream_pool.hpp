@@ -17,7 +17,8 @@ namespace vorrang::http {
 /// kept for names_kept. Belongs to its loop's thread.
 class upstream_pool {
 public:
-  static constexpr std::size_t idle_max = 64;
+  /// As many as a burst has made: fewer, and a part of it would connect anew for each request.
+  static constexpr std::size_t idle_max = 1024;
   static constexpr duration names_kept = std::chrono::seconds(30);
   using endpoints = std::vector<wire::tcp::endpoint>;
 

@@ -56,6 +56,20 @@ wire::wire(loop& runs)
 
 wire::~wire() = default;
 
+std::string wire::peer() const {
+  error_code error;
+  const auto other = socket_.remote_endpoint(error);
+  if (error)
+    return {};
+  const auto address = other.address();
+  // A client of IPv4 at a socket of both.
+  if (address.is_v6() && address.to_v6().is_v4_mapped())
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string() + ":" +
+           std::to_string(other.port());
+  const auto text = address.to_string();
+  return (address.is_v6() ? "[" + text + "]" : text) + ":" + std::to_string(other.port());
+}
+
 void wire::adopt(const tcp& protocol, int descriptor) {
   error_code ignored;
   if (socket_.assign(protocol, descriptor, ignored)) {

@@ -53,6 +53,9 @@ public:
     idle_owner_ = owner;
   }
 
+  /// `address:port` of the other side; empty if it is not known any more.
+  std::string peer() const;
+
   bool is_connecting() const noexcept { return connecting_; }
   bool is_open() const noexcept { return open_; }
   /// The peer closed its side (a FIN), or the connection broke: no further input.

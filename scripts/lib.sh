@@ -107,3 +107,73 @@ apt_install() {
   done
   quietly apt_get install --no-install-recommends "${names[@]}"
 }
+
+# make_debian_root <release> <folder> [package...]: once, with debootstrap from the first mirror that
+# apt uses here, whatever form its sources have. For root.
+make_debian_root() {
+  local release=$1 where=$2 mirror packages
+  [[ -f $where/made ]] && return
+  # shellcheck disable=SC2016 # apt's own placeholders
+  mirror=$(apt-get indextargets --format '$(SITE)|$(REPO_URI)|$(ORIGIN)' 2>/dev/null |
+    awk -F'|' '$3 == "Debian" && $2 !~ /security/ { sub(/\/$/, "", $2); print $2; exit }')
+  if [[ -z $mirror ]]; then
+    echo "no Debian mirror among apt's sources (try apt-get update)" >&2
+    return 1
+  fi
+  step "make a Debian root of $release in ${where#"$PWD"/}"
+  packages=$(IFS=,; echo "${*:3}")
+  rm -rf --one-file-system "$where"
+  mkdir -p "$where"
+  quietly debootstrap --variant=minbase ${packages:+"--include=$packages"} "$release" "$where" "$mirror"
+  cp /etc/resolv.conf "$where/etc/resolv.conf"
+  touch "$where/made"
+}
+
+# debian_source <source package> <version> <folder>: the upstream archive of a source package, which
+# apt verifies, unpacked. The machine's own sources, each "deb" read as "deb-src", in a place of our
+# own: apt's settings, lists and caches stay as they are, and no root is needed.
+debian_source() {
+  local package=$1 version=$2 where=$3 apt=$3.apt file
+  rm -rf "$where" "$apt"
+  mkdir -p "$where" "$apt/sources.list.d" "$apt/lists/partial" "$apt/cache/archives/partial"
+  for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+    [[ -f $file ]] || continue
+    sed -n 's/^[[:space:]]*deb\([[:space:]]\)/deb-src\1/p' "$file" \
+      >"$apt/sources.list.d/$(basename "$file" .list).list"
+  done
+  for file in /etc/apt/sources.list.d/*.sources; do
+    [[ -f $file ]] || continue
+    sed 's/^Types:.*/Types: deb-src/I' "$file" >"$apt/sources.list.d/$(basename "$file")"
+  done
+  step "fetch the source of $package $version"
+  quietly fetch_source "$apt" "$package=$version" || quietly fetch_source "$apt" "$package=$version"
+  tar -xf "$apt"/*.orig.tar.* -C "$where" --strip-components=1
+  rm -rf "$apt"
+}
+
+# fetch_source <folder for apt> <package=version>: leaves the archive in that folder.
+fetch_source() {
+  local apt=$1
+  local options=(
+    -q -y -o Acquire::Retries=3
+    -o "Dir::Etc::sourcelist=/dev/null"
+    -o "Dir::Etc::sourceparts=$apt/sources.list.d"
+    -o "Dir::State::lists=$apt/lists"
+    -o "Dir::Cache=$apt/cache"
+    -o "APT::Sandbox::User=root"
+  )
+  apt-get "${options[@]}" update || true # a foreign source without deb-src is no obstacle
+  (cd "$apt" && apt-get "${options[@]}" source --download-only --tar-only --only-source "$2")
+}
+
+# own_network <command...>: with loopback and nothing else, so that every port is free. For root.
+# Without iproute2, which a small machine lacks.
+own_network() {
+  # shellcheck disable=SC2016 # expanded inside
+  unshare --net bash -euc '
+    python3 -c "
+import fcntl, socket, struct
+with socket.socket() as any_socket:
+    fcntl.ioctl(any_socket, 0x8914, struct.pack(\"16sh\", b\"lo\", 1)) # SIOCSIFFLAGS, IFF_UP"
+    exec "$@"' own_network "$@"
+}

@@ -26,7 +26,16 @@
 -- Grants for the caller are in the reply, and in force. Those for another instance are published to
 -- `keys[1]:to:<instance>` as offers, which it confirms within a second.
 
-local layout = "3"
+local layout = "4"
+
+-- What is looked up by name in each use is slow; and most is not there yet when a library of functions is made.
+local call_redis, pack, unpack_values, format, max, min, next, pairs, ipairs, unpack
+local never = 1 / 0
+local function look_up()
+  call_redis, pack, unpack_values, format = redis.call, cmsgpack.pack, cmsgpack.unpack, string.format
+  max, min = math.max, math.min
+  next, pairs, ipairs, unpack = _G.next, _G.pairs, _G.ipairs, _G.unpack
+end
 
 local second = 1000000
 local window = 60 * second
@@ -48,7 +57,7 @@ local page_size = 16 -- tickets that are read from the line at once
 local no_ticket = ""
 
 -- All that a call works on, set in `begin`, and the functions that work on it.
-local line = {}
+local line = { known = {} }
 
 function line.window_of(number) -- sorted set: date → `<grant>:<tokens>:<requests>`
   return line.base .. ":window:" .. number
@@ -62,17 +71,17 @@ end
 
 -- Lua would write a number of this size as 1.7e+15.
 function line.whole(number)
-  return string.format("%d", number)
+  return format("%d", number)
 end
 
 -- What the last calls had in hand -------------------------------------------------------------------------------------
 
--- What is in Redis is read in each call, but taken apart only if it is not, byte for byte, what the last call for the
--- same line wrote: it kept what that stands for. A call takes it out of here and puts it back at its end, so nothing is
+-- The state that is in Redis is read in each call, but taken apart, and all else read, only if it is not, byte for byte,
+-- what the last call for the same line wrote: that kept what it stands for. A call takes it out of here and puts it back at its end, so nothing is
 -- left of one that failed.
 local remembered_max = 1000
 local settings_of_text, settings_count = {}, 0 -- JSON → what it says; nobody changes that
-local lines, lines_count = {}, 0 -- base → {state_text, state, names_text, names, packed, loaded}
+local lines, lines_count = {}, 0 -- base → {key, state_text, state, names, packed, loaded, meanings, crowd, nobody_waits}
 
 local function read_settings(text)
   local found = settings_of_text[text]
@@ -89,7 +98,7 @@ end
 local function take_remembered(base)
   local found = lines[base]
   if not found then
-    return { packed = {}, loaded = {} }
+    return {}
   end
   lines[base], lines_count = nil, lines_count - 1
   return found
@@ -104,44 +113,68 @@ end
 
 -- The line's own state, read once, written once -----------------------------------------------------------------------
 
--- epoch: names this line; arrival, grant, seq: the last numbers given; offers: how many are open;
--- overruns, inversions: counted; called: when somebody called last; refreshed: when
--- all keys' times to live were last renewed; opening, expected: until when a new line waits, and for how many;
--- rate_from, rate: the first slot of time, and the last six: {slot…, grants in it…};
--- members: the instances there are, {digest, heard, seq, suspect, ready: of a new line, that it waits no more for it}.
--- It is kept as a list, whose values come without a table (a header of three bytes says that it is a list): reading a
--- table with names takes four times as long.
-local function unpack_state(text)
-  local list = { cmsgpack.unpack_limit(text, 100000, 3) } -- the first says where the reading ended
-  local members = {}
-  for i = 26, #list, 6 do
-    members[list[i]] = { digest = list[i + 1], heard = list[i + 2], seq = list[i + 3], suspect = list[i + 4] or nil,
-                         ready = list[i + 5] or nil }
-  end
-  return { epoch = list[2], arrival = list[3], grant = list[4], seq = list[5], offers = list[6], overruns = list[7],
-           inversions = list[8], called = list[9], refreshed = list[10], opening = list[11] or nil,
-           expected = list[12], rate_from = list[13], members = members,
-           rate = { list[14], list[15], list[16], list[17], list[18], list[19], list[20], list[21], list[22], list[23],
-                    list[24], list[25] } }
-end
+-- All of it is in the hash `base`, apart by how often it changes; values one after the other, without a table, which
+-- takes four times as long to read.
+-- state: in each call. arrival, grant, seq: the last numbers given; offers: how many are open; called: when somebody
+-- called last.
+-- rare: epoch: names this line; overruns, inversions: counted; refreshed: when all keys' times to live were last
+-- renewed; opening, expected: until when a new line waits, and for how many; rate_from: the first slot of time.
+-- rate: the last six slots of time: {slot…, grants in it…}.
+-- now: a time that a test has set.
+-- @<instance>: members: the instances there are, {digest, heard, seq, suspect, ready: of a new line, that it waits no
+-- more for it}.
 local function pack_state(of)
-  local rate = of.rate
-  local list = { of.epoch, of.arrival, of.grant, of.seq, of.offers, of.overruns, of.inversions, of.called,
-                 of.refreshed, of.opening or false, of.expected, of.rate_from, rate[1], rate[2], rate[3], rate[4],
-                 rate[5], rate[6], rate[7], rate[8], rate[9], rate[10], rate[11], rate[12] }
-  local n = #list
-  for name, member in pairs(of.members) do
-    list[n + 1], list[n + 2], list[n + 3], list[n + 4] = name, member.digest, member.heard, member.seq
-    list[n + 5], list[n + 6] = member.suspect or false, member.ready or false
-    n = n + 6
+  return pack(of.arrival, of.grant, of.seq, of.offers, of.called)
+end
+local function pack_rare(of)
+  return pack(of.epoch, of.overruns, of.inversions, of.refreshed, of.opening or false, of.expected, of.rate_from)
+end
+local function pack_member(of)
+  return pack(of.digest, of.heard, of.seq, of.suspect or false, of.ready or false)
+end
+local function unpack_state(fields)
+  local of = { members = {}, rate = { unpack_values(fields.rate) } }
+  of.arrival, of.grant, of.seq, of.offers, of.called = unpack_values(fields.state)
+  of.epoch, of.overruns, of.inversions, of.refreshed, of.opening, of.expected, of.rate_from =
+    unpack_values(fields.rare)
+  of.opening = of.opening or nil
+  for name, text in pairs(fields) do
+    if string.sub(name, 1, 1) == "@" then
+      local digest, heard, seq, suspect, ready = unpack_values(text)
+      of.members[string.sub(name, 2)] = { digest = digest, heard = heard, seq = seq, suspect = suspect or nil,
+                                          ready = ready or nil }
+    end
   end
-  return cmsgpack.pack(list)
+  return of
 end
 
 -- Settings: those of the caller, or the lowest of all who live -------------------------------------------------------
 
 local function is_live(member)
   return member.heard + lease > line.now
+end
+
+-- Who lives. That changes only when somebody comes, goes, tells other settings, or is not heard of for too long, which
+-- cannot be before `lasts`: so it is kept. ranks: places of their names, from 0; dead: those who are not buried yet;
+-- mixed: they have not all the same settings.
+local function survey()
+  local names, dead, first, mixed, lasts = {}, {}, nil, false, never
+  for name, member in pairs(line.members) do
+    if is_live(member) then
+      names[#names + 1] = name
+      lasts = min(lasts, member.heard + lease)
+      mixed = mixed or first and first ~= member.digest
+      first = first or member.digest
+    else
+      dead[#dead + 1] = name
+    end
+  end
+  table.sort(names)
+  local ranks = {}
+  for i, name in ipairs(names) do
+    ranks[name] = i - 1
+  end
+  return { live = #names, ranks = ranks, dead = dead, mixed = mixed, lasts = lasts }
 end
 
 function line.numbers_for(told)
@@ -158,68 +191,71 @@ function line.numbers_for(told)
       line.names[#line.names + 1] = id
       line.number_of[id] = #line.names
       line.names_changed = true
+      call_redis("DEL", line.window_of(#line.names)) -- left of a lost line
     end
     result[i] = line.number_of[id]
   end
   return result
 end
 
-function line.settings_of(digest)
-  if line.others[digest] == nil then
-    local text = redis.call("HGET", line.key.settings, digest)
-    line.others[digest] = text and read_settings(text) or false
-  end
-  return line.others[digest]
-end
-
-function line.merge_settings()
-  local merged = { [line.known.digest] = true }
-  for _, member in pairs(line.members) do
-    local digest = member.digest
-    if digest and not merged[digest] and is_live(member) then
-      merged[digest] = true
-      local told = line.settings_of(digest)
-      for i, number in ipairs(told and line.numbers_for(told) or {}) do
-        local theirs, ours = told.deployments[i], line.limits[number] or {}
-        local lowest = {}
-        for name, value in pairs(theirs) do
-          lowest[name] = value
-        end
-        for name, value in pairs(ours) do
-          lowest[name] = value
-        end
-        for _, name in ipairs({ "rpm", "tpm", "slots" }) do
-          if theirs[name] and ours[name] then
-            lowest[name] = math.min(theirs[name], ours[name])
-          end
-        end
-        if not theirs.retired then
-          line.limits[number] = lowest
-        end
+-- What an instance with these settings means by them: `numbers` of its deployments; `all` that a ticket of it may use
+-- that does not say; `limits` by number. Kept with the line: a deployment keeps its number.
+function line.meaning_of(digest)
+  local found = line.meanings[digest]
+  if not found then
+    local told = digest == line.known.digest and line.settings
+    if not told then
+      local text = call_redis("HGET", line.key.settings, digest)
+      if not text then
+        return nil
+      end
+      told = read_settings(text)
+    end
+    found = { told = told, numbers = line.numbers_for(told), all = {}, limits = {} }
+    for i, number in ipairs(found.numbers) do
+      if not told.deployments[i].retired then
+        found.all[#found.all + 1] = number
+        found.limits[number] = told.deployments[i]
       end
     end
+    line.meanings[digest] = found
   end
+  return found
 end
 
--- Those of the numbers that the settings still have.
-local function in_use(numbers, told)
-  local result = {}
-  for i, number in ipairs(numbers) do
-    if not told.deployments[i].retired then
-      result[#result + 1] = number
+-- The lowest limits of all who live.
+function line.merge_settings()
+  local merged, limits = { [line.known.digest] = true }, {}
+  for number, ours in pairs(line.limits) do
+    limits[number] = ours
+  end
+  for _, member in pairs(line.members) do
+    local digest = member.digest
+    local theirs = not merged[digest] and is_live(member) and line.meaning_of(digest)
+    merged[digest] = true
+    for number, told in pairs(theirs and theirs.limits or {}) do
+      local ours, lowest = limits[number] or {}, {}
+      for name, value in pairs(told) do
+        lowest[name] = value
+      end
+      for name, value in pairs(ours) do
+        lowest[name] = value
+      end
+      for _, name in ipairs({ "rpm", "tpm", "slots" }) do
+        if told[name] and ours[name] then
+          lowest[name] = min(told[name], ours[name])
+        end
+      end
+      limits[number] = lowest
     end
   end
-  return #result == #numbers and numbers or result
+  line.limits = limits
 end
 
 -- All that a ticket of this instance may use if it does not say.
 function line.all_of(instance)
-  local digest = line.members[instance] and line.members[instance].digest or line.known.digest
-  if not line.all_of_digest[digest] then
-    local told = line.settings_of(digest)
-    line.all_of_digest[digest] = told and in_use(line.numbers_for(told), told) or line.all_of_digest[line.known.digest]
-  end
-  return line.all_of_digest[digest]
+  local member = line.members[instance]
+  return (member and line.meaning_of(member.digest) or line.meaning).all
 end
 
 local no_limits = {}
@@ -232,21 +268,18 @@ end
 -- A deployment to which nothing has happened; only what differs from it is kept.
 -- n: in flight; tokens, requests, entries, oldest: of the window, which is kept until `kept`; phase, began, cooling,
 -- ends, no_probe, asked, probing, spacing, probe_at, limit, reopening: as actors/health.hpp has them;
--- fails: {when, kind}.
+-- fails: {when, kind}; recent, recent_requests, recent_tokens: where nothing is counted, the last second that took
+-- something (0: none is noted), and what it took; see note_use.
 local untouched = { n = 0, tokens = 0, requests = 0, entries = 0, oldest = 0, kept = 0, phase = 0, began = 0,
                     cooling = false, ends = 0, no_probe = 0, asked = 0, probing = false, spacing = 0, probe_at = 0,
-                    limit = 0, reopening = 0, fails = {}, latency = 0, status = 0 }
+                    limit = 0, reopening = 0, fails = {}, latency = 0, status = 0, recent = 0, recent_requests = 0,
+                    recent_tokens = 0 }
 local from_untouched = { __index = untouched }
 function line.deployment(number)
   local found = line.loaded[number]
   if not found then
     local text = line.packed[number]
-    if text == nil and number > #line.settings.deployments then
-      text = redis.call("HGET", line.base, number) or nil
-      line.packed[number] = text
-    end
-    found = text and text == line.kept.packed[number] and line.kept.loaded[number]
-      or setmetatable(text and cmsgpack.unpack(text) or {}, from_untouched)
+    found = setmetatable(text and unpack_values(text) or {}, from_untouched)
     line.loaded[number] = found
   end
   return found
@@ -259,27 +292,27 @@ end
 --   priority, tokens, oversize, eligible, attempts, arrival    always
 --   grant, where, at, phase, dated, entry, probe, healed, offer, unwanted    while it is granted
 --   owner, id; kept: the hash that it is in; lined: how it stands in line    only in here
--- It is kept as a list of at most 15, so that one byte says that it is a list.
+-- It is kept as values one after the other, 6 to 15.
 local function pack_ticket(record)
   if not record.grant then
-    return cmsgpack.pack({ record.priority, record.tokens, record.oversize or false, record.eligible or false,
-                           record.attempts, record.arrival })
+    return pack(record.priority, record.tokens, record.oversize or false, record.eligible or false,
+                         record.attempts, record.arrival)
   end
   if record.dated or record.probe or record.offer or record.unwanted then -- what most have not
-    return cmsgpack.pack({ record.priority, record.tokens, record.oversize or false, record.eligible or false,
-                           record.attempts, record.arrival, record.grant, record.where, record.at, record.phase,
-                           record.dated or false, record.entry or false, record.probe or false, record.healed or false,
-                           record.offer and "offer" or record.unwanted and "unwanted" or false })
+    return pack(record.priority, record.tokens, record.oversize or false, record.eligible or false,
+                         record.attempts, record.arrival, record.grant, record.where, record.at, record.phase,
+                         record.dated or false, record.entry or false, record.probe or false, record.healed or false,
+                         record.offer and "offer" or record.unwanted and "unwanted" or false)
   end
-  return cmsgpack.pack({ record.priority, record.tokens, record.oversize or false, record.eligible or false,
-                         record.attempts, record.arrival, record.grant, record.where, record.at, record.phase })
+  return pack(record.priority, record.tokens, record.oversize or false, record.eligible or false,
+                       record.attempts, record.arrival, record.grant, record.where, record.at, record.phase)
 end
 function line.goes_nowhere(record)
   return record.eligible and #record.eligible == 0
 end
 function line.unpack_ticket(owner, id, text, kept)
-  local _, priority, tokens, oversize, eligible, attempts, arrival, grant, where, at, phase, dated, entry, probe,
-    healed, stage = cmsgpack.unpack_limit(text, 15, 1)
+  local priority, tokens, oversize, eligible, attempts, arrival, grant, where, at, phase, dated, entry, probe,
+    healed, stage = unpack_values(text)
   local record = { owner = owner, id = id, kept = kept, priority = priority, tokens = tokens, oversize = oversize,
                    eligible = eligible or nil, attempts = attempts, arrival = arrival, grant = grant, where = where,
                    at = at, phase = phase, lined = false, dated = dated, entry = entry, probe = probe, healed = healed,
@@ -314,7 +347,7 @@ function line.fetch(owner, ids)
     if #wanted == 0 then
       return
     end
-    local texts = redis.call("HMGET", hash, unpack(wanted))
+    local texts = call_redis("HMGET", hash, unpack(wanted))
     for i, id in ipairs(wanted) do
       own[id] = texts[i] and line.unpack_ticket(owner, id, texts[i], hash) or nil
     end
@@ -365,7 +398,7 @@ function line.stand(record)
   line.keep(record)
   if line.goes_nowhere(record) then
     line.touched[line.key.resting] = true
-    redis.call("ZADD", line.key.resting, record.priority, line.member_of(record))
+    call_redis("ZADD", line.key.resting, record.priority, line.member_of(record))
     record.lined = "resting"
   else
     local last = line.fresh[#line.fresh]
@@ -381,14 +414,14 @@ function line.leave(record)
   if record.lined == "line" then
     line.leavers[#line.leavers + 1] = line.member_of(record)
   elseif record.lined == "resting" then
-    redis.call("ZREM", line.key.resting, line.member_of(record))
+    call_redis("ZREM", line.key.resting, line.member_of(record))
   end
   record.lined = nil
 end
 -- Puts the sorted set in order, for whoever looks at it as a whole.
 function line.line_up()
   if #line.leavers > 0 then
-    redis.call("ZREM", line.key.line, unpack(line.leavers))
+    call_redis("ZREM", line.key.line, unpack(line.leavers))
     line.leavers = {}
   end
   local comers = {}
@@ -401,8 +434,9 @@ function line.line_up()
     end
   end
   if #comers > 0 then
+    line.nobody_waits = false
     line.touched[line.key.line] = true
-    redis.call("ZADD", line.key.line, unpack(comers))
+    call_redis("ZADD", line.key.line, unpack(comers))
   end
   line.fresh, line.is_sorted = {}, true
 end
@@ -432,7 +466,7 @@ function line.cool(number, retry_after, may_probe)
     return
   end
   line.cooled = true
-  local ends = line.now + (retry_after and math.min(retry_after, retry_after_max) or line.cooldown_of(number))
+  local ends = line.now + (retry_after and min(retry_after, retry_after_max) or line.cooldown_of(number))
   if not of.cooling then
     of.cooling = true
     of.phase = of.phase + 1
@@ -442,13 +476,13 @@ function line.cool(number, retry_after, may_probe)
     of.probe_at = line.now + of.spacing
     of.limit = 0
   end
-  of.ends = math.max(of.ends, ends)
+  of.ends = max(of.ends, ends)
   if retry_after then
-    of.asked = math.max(of.asked, ends)
-    of.no_probe = math.max(of.no_probe, ends)
+    of.asked = max(of.asked, ends)
+    of.no_probe = max(of.no_probe, ends)
   end
   if not may_probe then
-    of.no_probe = math.huge
+    of.no_probe = never
   end
 end
 
@@ -491,7 +525,7 @@ function line.fail(number, outcome)
   end
   of.fails = kept
   if of.cooling then
-    of.spacing = math.min(of.spacing * 2, math.max(line.cooldown_of(number), line.settings.first_probe))
+    of.spacing = min(of.spacing * 2, max(line.cooldown_of(number), line.settings.first_probe))
     line.cool(number, outcome.retry_after, not refused)
     of.probe_at = line.now + of.spacing
   elseif at_once or asked_to_wait or alike > (outcome.allowed or 0) then
@@ -557,19 +591,63 @@ function line.is_counted(number)
   return line.limits_of(number).rpm or line.limits_of(number).tpm or line.settings.strategy == "usage-based"
 end
 
+-- What the last minute took while nothing was counted, by the second: a limit that a reload brings holds for that too.
+-- The seconds before the last one are in a field of their own, which is written once a second:
+-- `<second>:<requests>:<tokens> ` for each.
+local function seconds_before(number)
+  return "recent:" .. number
+end
+local function second_told(of)
+  return line.whole(of.recent) .. ":" .. line.whole(of.recent_requests) .. ":" .. line.whole(of.recent_tokens) .. " "
+end
+
+function line.note_use(number, requests, tokens)
+  local of, this = line.deployment(number), math.floor(line.now / second)
+  if of.recent ~= this then
+    if of.recent > 0 then
+      local kept = {}
+      for told, at in string.gmatch(call_redis("HGET", line.base, seconds_before(number)) or "", "((%d+):%S+ )") do
+        if (tonumber(at) + 1) * second + window > line.now then
+          kept[#kept + 1] = told
+        end
+      end
+      kept[#kept + 1] = second_told(of)
+      call_redis("HSET", line.base, seconds_before(number), table.concat(kept))
+    end
+    of.recent, of.recent_requests, of.recent_tokens = this, 0, 0
+  end
+  of.recent_requests, of.recent_tokens = of.recent_requests + requests, of.recent_tokens + tokens
+  line.save(number)
+end
+
+-- From now on it is counted. A second's entry is dated by its end, or now: late, never early.
+function line.count_recent(number)
+  local of = line.deployment(number)
+  local told = (call_redis("HGET", line.base, seconds_before(number)) or "") .. second_told(of)
+  for at, requests, tokens in string.gmatch(told, "(%d+):(%d+):(%d+) ") do
+    local ends = min((tonumber(at) + 1) * second - 1, line.now)
+    if ends + window > line.now then
+      line.use(number, at .. "-" .. line.whole(line.state.seq), ends, tonumber(tokens), tonumber(requests))
+    end
+  end
+  call_redis("HDEL", line.base, seconds_before(number))
+  of.recent, of.recent_requests, of.recent_tokens = 0, 0, 0
+  line.save(number)
+end
+
 -- Takes what is older than 60 s out of a window.
 function line.age(number)
   local of = line.deployment(number)
-  local old = redis.call("ZRANGEBYSCORE", line.window_of(number), "-inf", line.whole(line.now - window), "LIMIT",
+  local old = call_redis("ZRANGEBYSCORE", line.window_of(number), "-inf", line.whole(line.now - window), "LIMIT",
                          0, clean_max)
   for _, member in ipairs(old) do
     local tokens, requests = string.match(member, ":(%d+):(%d+)$")
-    redis.call("ZREM", line.window_of(number), member)
+    call_redis("ZREM", line.window_of(number), member)
     of.tokens = of.tokens - tonumber(tokens)
     of.requests = of.requests - tonumber(requests)
     of.entries = of.entries - 1
   end
-  local oldest = redis.call("ZRANGE", line.window_of(number), 0, 0, "WITHSCORES")
+  local oldest = call_redis("ZRANGE", line.window_of(number), 0, 0, "WITHSCORES")
   of.oldest = tonumber(oldest[2] or "0")
   if not oldest[1] then
     of.tokens, of.requests, of.entries, of.kept = 0, 0, 0, 0
@@ -579,7 +657,7 @@ end
 
 -- The entry of a date that goes by this name: its member, tokens and requests.
 function line.find_entry(number, dated, name)
-  for _, member in ipairs(redis.call("ZRANGEBYSCORE", line.window_of(number), line.whole(dated), line.whole(dated))) do
+  for _, member in ipairs(call_redis("ZRANGEBYSCORE", line.window_of(number), line.whole(dated), line.whole(dated))) do
     local found, tokens, requests = string.match(member, "^(.-):(%d+):(%d+)$")
     if found == name then
       return member, tonumber(tokens), tonumber(requests)
@@ -597,16 +675,16 @@ function line.use(number, name, at, tokens, requests)
     member, more_tokens, more_requests = line.find_entry(number, dated, name)
   end
   if member then
-    redis.call("ZREM", line.window_of(number), member)
+    call_redis("ZREM", line.window_of(number), member)
   else
     of.entries = of.entries + 1
     more_tokens, more_requests = 0, 0
   end
-  redis.call("ZADD", line.window_of(number), dated == line.now and line.now_text or line.whole(dated),
+  call_redis("ZADD", line.window_of(number), dated == line.now and line.now_text or line.whole(dated),
              name .. ":" .. line.whole(tokens + more_tokens) .. ":" .. line.whole(requests + more_requests))
   of.tokens = of.tokens + tokens
   of.requests = of.requests + requests
-  of.oldest = of.entries == 1 and dated or math.min(of.oldest, dated)
+  of.oldest = of.entries == 1 and dated or min(of.oldest, dated)
   line.save(number)
   return dated, name
 end
@@ -621,13 +699,13 @@ function line.correct(number, held, tokens, requests)
     return false
   end
   local of = line.deployment(number)
-  redis.call("ZREM", line.window_of(number), member)
+  call_redis("ZREM", line.window_of(number), member)
   if had_requests + requests == 0 and had_tokens + tokens <= 0 then
     of.entries = of.entries - 1
     of.kept = of.entries > 0 and of.kept or 0
   else
-    redis.call("ZADD", line.window_of(number), line.whole(held.dated),
-               held.entry .. ":" .. line.whole(math.max(had_tokens + tokens, 0)) .. ":"
+    call_redis("ZADD", line.window_of(number), line.whole(held.dated),
+               held.entry .. ":" .. line.whole(max(had_tokens + tokens, 0)) .. ":"
                  .. line.whole(had_requests + requests))
   end
   of.tokens = of.tokens + tokens
@@ -643,22 +721,22 @@ function line.slots_left(number)
   if not most then
     return 0 -- no instance that lives has it any more
   end
-  local left = most.slots and most.slots - of.n or math.huge
+  local left = most.slots and most.slots - of.n or never
   if most.rpm then
-    left = math.min(left, most.rpm - of.requests)
+    left = min(left, most.rpm - of.requests)
   end
   if most.tpm == 0 then
     left = 0
   end
   if of.limit > 0 then
-    left = math.min(left, of.limit - of.reopening)
+    left = min(left, of.limit - of.reopening)
   end
   return left
 end
 
 function line.tokens_left(number)
   local most = line.limits_of(number).tpm
-  return most and most - line.deployment(number).tokens or math.huge
+  return most and most - line.deployment(number).tokens or never
 end
 
 function line.fits(number, record)
@@ -678,7 +756,7 @@ function line.tell(instance, what)
 end
 
 function line.drop_offer(member)
-  line.state.offers = line.state.offers - redis.call("ZREM", line.key.offers, member)
+  line.state.offers = line.state.offers - call_redis("ZREM", line.key.offers, member)
   line.offers[member] = nil
 end
 
@@ -694,7 +772,7 @@ function line.offer_grant(record)
   record.offer = true
   line.touched[line.key.offers] = true
   line.state.offers = line.state.offers
-    + redis.call("ZADD", line.key.offers, line.whole(line.now + offer_time), member)
+    + call_redis("ZADD", line.key.offers, line.whole(line.now + offer_time), member)
   line.offers[member] = line.now + offer_time
   line.tell(record.owner, { "offer", line.grant_told(record) })
 end
@@ -704,7 +782,7 @@ function line.give_back(record, wanted)
   line.correct(record.where, record, -record.tokens, -1)
   line.judge(record.where, record, { kind = "not_sent" })
   line.close_grant(record)
-  record.attempts = math.max(record.attempts - 1, 0)
+  record.attempts = max(record.attempts - 1, 0)
   if wanted and not record.unwanted then
     line.stand(record)
   else
@@ -716,7 +794,7 @@ end
 function line.ids_in(hash, count)
   local cursor, ids = "0", {}
   repeat
-    local found = redis.call("HSCAN", hash, cursor, "COUNT", count)
+    local found = call_redis("HSCAN", hash, cursor, "COUNT", count)
     cursor = found[1]
     for i = 1, #found[2], 2 do
       if found[2][i] ~= no_ticket then
@@ -756,13 +834,15 @@ function line.bury(instance)
   if left > 0 then
     line.members[instance] = nil
     table.insert(line.gone, instance)
+    line.crowd_changed = true
   else
     line.members[instance].seq = line.state.seq -- no reply of its own: if it comes back it is told
+    line.members_changed[instance] = true
   end
 end
 
 function line.look_at_offers()
-  local found = redis.call("ZRANGE", line.key.offers, 0, clean_max - 1, "WITHSCORES")
+  local found = call_redis("ZRANGE", line.key.offers, 0, clean_max - 1, "WITHSCORES")
   for i = 1, #found, 2 do
     local member, ends = found[i], tonumber(found[i + 1])
     local owner, id = string.match(member, "^(.-)/(.*)$")
@@ -773,6 +853,7 @@ function line.look_at_offers()
     elseif record and ends <= line.now then
       if line.members[owner] then
         line.members[owner].suspect = true
+        line.members_changed[owner] = true
       end
       line.give_back(record, true)
     elseif ends <= line.now then
@@ -788,7 +869,7 @@ function line.take_own_offers()
     if record and record.offer then
       line.take_offer_back(record)
       line.keep(record)
-      line.own_grants[#line.own_grants + 1] = line.grant_told(record)
+      line.own_grants[#line.own_grants + 1] = record
     end
   end
 end
@@ -801,7 +882,7 @@ function line.close_grant(record)
     line.take_offer_back(record)
   end
   local of = line.deployment(record.where)
-  of.n = math.max(of.n - 1, 0)
+  of.n = max(of.n - 1, 0)
   line.save(record.where)
   record.grant, record.dated, record.entry, record.probe, record.healed = nil, nil, nil, nil, nil
 end
@@ -868,7 +949,7 @@ function line.least(candidates, measure)
 end
 
 function line.choose(candidates)
-  candidates = line.least(candidates, function(number) return line.limits_of(number).order or math.huge end)
+  candidates = line.least(candidates, function(number) return line.limits_of(number).order or never end)
   if line.settings.strategy == "usage-based" then
     candidates = line.least(candidates, function(number) return line.deployment(number).tokens end)
     candidates = line.least(candidates, function(number) return line.deployment(number).requests end)
@@ -894,6 +975,7 @@ function line.count_inversions(record, where, passed)
     for _, number in ipairs(line.eligible_of(better)) do
       if number == where and line.stands_before(better, record) then
         line.state.inversions = line.state.inversions + 1
+        line.rare_changed = true
         return
       end
     end
@@ -910,6 +992,7 @@ function line.count_rate()
     rate[i], rate[6 + i] = slot, 0
   end
   rate[6 + i] = rate[6 + i] + 1
+  line.rate_changed = true
 end
 
 function line.make_grant(record, where, reason)
@@ -930,19 +1013,21 @@ function line.make_grant(record, where, reason)
   line.save(where)
   if line.is_counted(where) then
     record.dated, record.entry = line.use(where, record.grant, line.now, record.tokens, 1)
+  else
+    line.note_use(where, 1, record.tokens)
   end
   line.keep(record)
   line.count_rate()
   if record.owner ~= line.caller then
     line.offer_grant(record)
   else
-    line.own_grants[#line.own_grants + 1] = line.grant_told(record)
+    line.own_grants[#line.own_grants + 1] = record
   end
 end
 
 -- Of the deployments a ticket may use: one that is healthy and has room for it, or one to be probed.
 function line.place_for(record, closed)
-  local open, all_cool, probe, probe_ends = {}, true, nil, math.huge
+  local open, all_cool, probe, probe_ends = {}, true, nil, never
   for _, number in ipairs(line.eligible_of(record)) do
     local of = line.deployment(number)
     if not of.cooling then
@@ -950,7 +1035,7 @@ function line.place_for(record, closed)
       if not closed[number] and line.fits(number, record) then
         open[#open + 1] = number
       end
-    elseif not closed[number] and not of.probing and math.max(of.probe_at, of.no_probe) <= line.now
+    elseif not closed[number] and not of.probing and max(of.probe_at, of.no_probe) <= line.now
       and of.ends < probe_ends and line.fits(number, record) then
       probe, probe_ends = number, of.ends
     end
@@ -963,12 +1048,27 @@ function line.place_for(record, closed)
   end
 end
 
+-- The fresh ones alone, as line.walk().
+function line.walk_fresh()
+  local fresh, i = line.fresh, 0
+  return function()
+    repeat
+      i = i + 1
+    until not fresh[i] or fresh[i].lined == "fresh"
+    local found = fresh[i]
+    return found and (line.is_heard(found.owner) and found or false)
+  end
+end
+
 -- The line in order, those in the sorted set and the fresh ones: a function that says the next one. `false`: one
 -- whose instance is not heard of; nil: there is no more.
 function line.walk()
   if not line.is_sorted then
     table.sort(line.fresh, line.stands_before)
     line.is_sorted = true
+  end
+  if line.nobody_waits then
+    return line.walk_fresh()
   end
   local page, at, from, is_last, next_fresh = {}, 1, 0, false, 1
   local stored -- the next of the sorted set: {record or false, priority, member}
@@ -978,7 +1078,7 @@ function line.walk()
         if is_last then
           return
         end
-        page = redis.call("ZRANGE", line.key.line, from, from + page_size - 1, "WITHSCORES")
+        page = call_redis("ZRANGE", line.key.line, from, from + page_size - 1, "WITHSCORES")
         at, from, is_last = 1, from + page_size, #page < 2 * page_size
         local ids = {}
         for i = 1, #page, 2 do
@@ -1078,7 +1178,7 @@ end
 
 function line.waiting_count()
   line.line_up()
-  return redis.call("ZCARD", line.key.line) + redis.call("ZCARD", line.key.resting)
+  return call_redis("ZCARD", line.key.line) + call_redis("ZCARD", line.key.resting)
 end
 
 -- Whole seconds until `ahead` more grants will have been made at the rate of the last minute, 1 to 60.
@@ -1092,9 +1192,9 @@ function line.retry_after()
   if total == 0 then
     return 60
   end
-  local minute = math.min((slot - line.state.rate_from + 1) * 10, 60)
+  local minute = min((slot - line.state.rate_from + 1) * 10, 60)
   local ahead = line.waiting_count()
-  return math.min(math.max(math.ceil(ahead * minute / total), 1), 60)
+  return min(max(math.ceil(ahead * minute / total), 1), 60)
 end
 
 function line.turn_away(record, why)
@@ -1125,7 +1225,7 @@ function line.turn_excess_away(homeless)
   while homeless > 0 and line.waiting_count() > line.settings.max_waiting do
     homeless = homeless - 1
     local worst
-    for _, member in ipairs(redis.call("ZREVRANGE", line.key.line, 0, look_max - 1)) do
+    for _, member in ipairs(call_redis("ZREVRANGE", line.key.line, 0, look_max - 1)) do
       local record = line.ticket_of(line.owner_and_id(member))
       if record and record.attempts == 0 then
         worst = record
@@ -1149,7 +1249,7 @@ function line.numbers(told)
   end
   local result = {}
   for i, number in ipairs(told) do
-    result[i] = line.own_numbers[number]
+    result[i] = line.meaning.numbers[number]
   end
   return result
 end
@@ -1178,12 +1278,12 @@ function operations.offer(op)
   end
   local number = tonumber(op.arrival)
   if not number then
-    number = math.max(line.now, line.state.arrival + 1)
+    number = max(line.now, line.state.arrival + 1)
     line.state.arrival = number
   end
   record = { owner = line.caller, id = op.ticket, priority = op.priority, tokens = op.tokens or 0,
              oversize = op.oversize, eligible = line.numbers(op.eligible), attempts = op.attempts or 0,
-             arrival = string.format("%016d", number),
+             arrival = format("%016d", number),
              -- Room for what it will have; a table that grows is slow.
              lined = false, is_fresh = false, grant = false, where = false, at = false, phase = false }
   own[op.ticket] = record
@@ -1277,12 +1377,14 @@ function operations.settle(op)
   if op.kind ~= "success" and op.kind ~= "cancelled" then
     of.status = op.status or 0
   end
-  if line.is_counted(where) then
-    local tokens = op.sent == false and 0 or op.tokens or record.tokens
-    local more, requests = tokens - record.tokens, op.sent == false and -1 or 0
-    if (more ~= 0 or requests ~= 0) and not line.correct(where, record, more, requests) and more > 0 then
-      -- The entry has left: what was used beyond the estimate counts from now on, as no request.
+  local more = (op.sent == false and 0 or op.tokens or record.tokens) - record.tokens
+  local requests = op.sent == false and -1 or 0
+  if (more ~= 0 or requests ~= 0) and not line.correct(where, record, more, requests) and more > 0 then
+    -- The entry has left: what was used beyond the estimate counts from now on, as no request.
+    if line.is_counted(where) then
       line.use(where, record.grant .. "+", line.now, more, 0)
+    else
+      line.note_use(where, 0, more)
     end
   end
   line.close_grant(record)
@@ -1299,7 +1401,7 @@ end
 -- {}: the grants that the caller holds, as in the reply that it may have missed.
 function operations.mine()
   local result = {}
-  for _, id in ipairs(redis.call("HKEYS", line.grants_of(line.caller))) do
+  for _, id in ipairs(call_redis("HKEYS", line.grants_of(line.caller))) do
     local record = id ~= no_ticket and line.ticket_of(line.caller, id)
     if record and record.grant and not record.offer then
       result[#result + 1] = line.grant_told(record)
@@ -1326,16 +1428,17 @@ function operations.hold(op)
     line.leave(record)
     line.dirty[record] = nil
   end
-  local number = line.own_numbers[op.deployment]
+  local number = line.meaning.numbers[op.deployment]
   local of = line.deployment(number)
   of.n = of.n + 1
   line.save(number)
   if line.limits_of(number).slots and of.n > line.limits_of(number).slots then
     line.state.overruns = line.state.overruns + 1
+    line.rare_changed = true
   end
   record = { owner = line.caller, id = op.ticket, kept = record and record.kept, priority = op.priority,
              tokens = op.tokens or 0, attempts = op.attempts or 1,
-             arrival = string.format("%016d", tonumber(op.arrival)), grant = op.grant, where = number,
+             arrival = format("%016d", tonumber(op.arrival)), grant = op.grant, where = number,
              at = tonumber(op.at), phase = of.phase }
   if line.is_counted(number) then
     -- What it has used is there, or comes with `used`.
@@ -1348,14 +1451,14 @@ end
 
 -- {deployment, entries: [{grant, at, tokens, requests}…]}: what the caller has used in the last 60 s of a lost line.
 function operations.used(op)
-  local number = line.own_numbers[op.deployment]
+  local number = line.meaning.numbers[op.deployment]
   if not line.is_counted(number) then
     return true
   end
   for _, each in ipairs(op.entries) do
     local at = tonumber(each.at)
     if at + window > line.now and not line.find_entry(number, at, each.grant) then
-      line.use(number, each.grant, math.min(at, line.now), each.tokens, each.requests)
+      line.use(number, each.grant, min(at, line.now), each.tokens, each.requests)
     end
   end
   return true
@@ -1363,14 +1466,14 @@ end
 
 -- {deployment, ends, asked, refused}: a cooldown that the caller knows of a lost line.
 function operations.cools(op)
-  local number = line.own_numbers[op.deployment]
+  local number = line.meaning.numbers[op.deployment]
   local of = line.deployment(number)
   if tonumber(op.ends) > line.now and line.cooldown_of(number) > 0 then
     line.cool(number, nil, not op.refused)
-    of.ends = math.max(of.ends == line.now + line.cooldown_of(number) and 0 or of.ends, tonumber(op.ends))
+    of.ends = max(of.ends == line.now + line.cooldown_of(number) and 0 or of.ends, tonumber(op.ends))
     if op.asked and tonumber(op.asked) > line.now then
-      of.asked = math.max(of.asked, tonumber(op.asked))
-      of.no_probe = math.max(of.no_probe, of.asked)
+      of.asked = max(of.asked, tonumber(op.asked))
+      of.no_probe = max(of.no_probe, of.asked)
     end
     line.save(number)
   end
@@ -1391,6 +1494,7 @@ function operations.leave()
     end
   end
   line.me.heard = line.now - lease -- what is too much for one call the others bury; nothing is granted to it
+  line.crowd_changed = true
   line.bury(line.caller)
   return true
 end
@@ -1403,12 +1507,12 @@ function operations.place(op)
   end
   line.line_up()
   local member = line.member_of(record)
-  local rank = redis.call("ZRANK", line.key.line, member)
+  local rank = call_redis("ZRANK", line.key.line, member)
   if rank then
-    return rank + 1 + redis.call("ZCOUNT", line.key.resting, "-inf", "(" .. record.priority)
+    return rank + 1 + call_redis("ZCOUNT", line.key.resting, "-inf", "(" .. record.priority)
   end
-  return redis.call("ZRANK", line.key.resting, member) + 1
-    + redis.call("ZCOUNT", line.key.line, "-inf", "(" .. record.priority)
+  return call_redis("ZRANK", line.key.resting, member) + 1
+    + call_redis("ZCOUNT", line.key.line, "-inf", "(" .. record.priority)
 end
 
 -- {offset, limit}: a page of the line, in order.
@@ -1417,7 +1521,7 @@ function operations.show(op)
   local page, from, to = {}, op.offset, op.offset + op.limit - 1
   local all = {}
   for _, name in ipairs({ "line", "resting" }) do
-    local found = redis.call("ZRANGE", line.key[name], 0, to, "WITHSCORES")
+    local found = call_redis("ZRANGE", line.key[name], 0, to, "WITHSCORES")
     for i = 1, #found, 2 do
       all[#all + 1] = { member = found[i], priority = tonumber(found[i + 1]), rests = name == "resting" }
     end
@@ -1428,7 +1532,7 @@ function operations.show(op)
     end
     return a.member < b.member
   end)
-  for i = from + 1, math.min(to + 1, #all) do
+  for i = from + 1, min(to + 1, #all) do
     local owner, id = line.owner_and_id(all[i].member)
     local record = line.ticket_of(owner, id)
     page[#page + 1] = { instance = owner, ticket = id, priority = all[i].priority,
@@ -1472,50 +1576,60 @@ end
 -- The beginning of a call --------------------------------------------------------------------------------------------
 
 local function make_hash(name)
-  redis.call("HSET", name, no_ticket, "no ticket: a text of more than 64 bytes, hash-max-listpack-value of Redis")
+  call_redis("HSET", name, no_ticket, "no ticket: a text of more than 64 bytes, hash-max-listpack-value of Redis")
   line.touched[name] = true
 end
 
 -- What stands in Redis; an error if that is of another release.
 local function read_line()
-  local asked = { "layout", "now", "state", "names" }
-  for number = 1, #line.settings.deployments do
-    asked[number + 4] = number
-  end
-  local read = redis.call("HMGET", line.base, unpack(asked))
-  if read[1] and read[1] ~= layout then
-    return redis.error_reply("LAYOUT " .. read[1] .. " is in Redis, and this is " .. layout)
-  end
   local kept = take_remembered(line.base)
   line.kept = kept
+  -- Each call writes another state; so if it is the same, all else is as the last call left it.
+  local read = kept.state_text and call_redis("HMGET", line.base, "layout", "state", "now") or {}
+  local is_known = read[1] == layout and read[2] == kept.state_text
   line.key = kept.key or {
     line = line.base .. ":waiting", -- sorted set: priority, then member `<arrival>:<instance>/<ticket>`
     resting = line.base .. ":resting", -- the same, of tickets that may go nowhere for now
     offers = line.base .. ":offers", -- sorted set: when an offer ends → `<instance>/<ticket>`
     settings = line.base .. ":settings", -- hash: digest → settings, of the instances there are
   }
-  line.state = read[3] and (read[3] == kept.state_text and kept.state or unpack_state(read[3]))
-  line.names = read[4] and (read[4] == kept.names_text and kept.names or cmsgpack.unpack(read[4])) or {}
-  line.names_text = read[4]
-  line.packed = {} -- deployments, as they are kept
-  for number = 1, #line.settings.deployments do
-    line.packed[number] = read[4 + number] or nil
+  if is_known then
+    line.state, line.names, line.packed, line.loaded = kept.state, kept.names, kept.packed, kept.loaded
+    line.meanings, line.crowd, line.nobody_waits = kept.meanings, kept.crowd, kept.nobody_waits
+  else
+    local found, fields = call_redis("HGETALL", line.base), {}
+    for i = 1, #found, 2 do
+      fields[found[i]] = found[i + 1]
+    end
+    if fields.state and fields.layout ~= layout then
+      return redis.error_reply("LAYOUT " .. (fields.layout or "unknown") .. " is in Redis, and this is " .. layout)
+    end
+    read[3] = fields.now
+    line.state = fields.state and unpack_state(fields)
+    line.names = fields.names and unpack_values(fields.names) or {}
+    line.packed, line.loaded = {}, {} -- deployments, as they are kept and as they are used
+    for number = 1, #line.names do
+      line.packed[number] = fields[tostring(number)]
+    end
+    line.meanings, line.crowd = {}, nil
+    line.nobody_waits = false -- in the sorted set; false: it is not known
   end
-  local time = redis.call("TIME")
-  line.now = math.max(tonumber(time[1]) * second + tonumber(time[2]), tonumber(read[2] or "0"))
+  local time = call_redis("TIME")
+  line.now = max(time[1] * second + time[2], line.state and line.state.called or 0, read[3] or 0)
   line.now_text = line.whole(line.now)
 end
 
 -- The caller has had a reply that this line never gave: it was restored from an older copy.
 local function drop_older_copy()
   for name in pairs(line.state.members) do
-    redis.call("DEL", line.tickets_of(name), line.grants_of(name))
+    call_redis("DEL", line.tickets_of(name), line.grants_of(name))
   end
   for number = 1, #line.names do
-    redis.call("DEL", line.window_of(number))
+    call_redis("DEL", line.window_of(number))
   end
-  redis.call("DEL", line.base, line.key.line, line.key.resting, line.key.offers, line.key.settings)
-  line.state, line.packed, line.names, line.names_text = nil, {}, {}, nil
+  call_redis("DEL", line.base, line.key.line, line.key.resting, line.key.offers, line.key.settings)
+  line.state, line.names, line.packed, line.loaded, line.nobody_waits = nil, {}, {}, {}, false
+  line.meanings, line.crowd = {}, nil
 end
 
 -- A new line, or the one there is: whether it waits for instances that are to be heard of first.
@@ -1527,9 +1641,11 @@ local function judge_line()
   end
   line.is_new = not state
   if line.is_new then
+    call_redis("DEL", line.key.line, line.key.resting, line.key.offers, line.key.settings) -- left of a lost line
     state = { epoch = line.caller .. "-" .. line.now_text, arrival = 0, grant = line.now, seq = 0, offers = 0,
               overruns = 0, inversions = 0, refreshed = 0, opening = line.now + opening_max, expected = 1, members = {},
               rate_from = math.floor(line.now / rate_slot), rate = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 } }
+    line.rare_changed, line.rate_changed = true, true
   end
   -- Nobody called for so long that it was this server that was away, or all of them stood still: every lease begins
   -- anew, and nothing is granted until all have been heard, or as long as a new line waits. (Else the first one back
@@ -1538,10 +1654,12 @@ local function judge_line()
     (next(state.members) ~= line.caller or next(state.members, line.caller) ~= nil)
   if line.was_away then
     state.opening, state.expected = line.now + opening_max, 0
-    for _, member in pairs(state.members) do
+    for name, member in pairs(state.members) do
       member.heard, member.ready, member.suspect = line.now, nil, nil
+      line.members_changed[name] = true
       state.expected = state.expected + 1
     end
+    line.rare_changed, line.crowd = true, nil
   end
   state.called = line.now
   line.state, line.members = state, state.members
@@ -1551,76 +1669,81 @@ local function judge_line()
   line.forgotten = not line.is_new and known.epoch == state.epoch and not line.heard_all
   state.seq = state.seq + 1
   if state.opening and known.epoch and known.epoch ~= state.epoch then
-    state.expected = math.max(state.expected, known.members or 1)
+    state.expected = max(state.expected, known.members or 1)
+    line.rare_changed = true
   end
 end
 
 -- The caller is one of those there are; its settings, or the lowest of all who live, are the limits.
 local function join(settings_text)
-  line.own_numbers = {}
-  for i, each in ipairs(line.settings.deployments) do
-    if line.names[i] ~= (each.id or tostring(i)) then -- numbered for good, as they are first named
-      line.own_numbers = line.numbers_for(line.settings)
-      break
-    end
-    line.own_numbers[i] = i
-  end
-  if not line.me then
-    line.me = {}
-    line.members[line.caller] = line.me
-    redis.call("DEL", line.tickets_of(line.caller), line.grants_of(line.caller)) -- left of a lost line
+  local me = line.me
+  if not me then
+    me = { heard = 0 }
+    line.me, line.members[line.caller] = me, me
+    call_redis("DEL", line.tickets_of(line.caller), line.grants_of(line.caller)) -- left of a lost line
     make_hash(line.tickets_of(line.caller))
     make_hash(line.grants_of(line.caller))
   end
-  if line.me.digest ~= line.known.digest then
-    local before = line.me.digest
-    line.me.digest = line.known.digest
+  local is_as_before = is_live(me)
+  if me.digest ~= line.known.digest then
+    is_as_before = false
+    local before = me.digest
+    me.digest = line.known.digest
     local is_used = before == nil
     for _, member in pairs(line.members) do
       is_used = is_used or member.digest == before
     end
     if not is_used then
-      redis.call("HDEL", line.key.settings, before)
+      call_redis("HDEL", line.key.settings, before)
+      line.meanings[before] = nil
     end
     line.touched[line.key.settings] = true
-    redis.call("HSET", line.key.settings, line.known.digest, settings_text)
+    call_redis("HSET", line.key.settings, line.known.digest, settings_text)
   end
-  line.me.heard, line.me.seq, line.me.suspect = line.now, line.state.seq, nil
-  line.all_of_digest = { [line.known.digest] = in_use(line.own_numbers, line.settings) }
-  line.limits = {}
-  for i, number in ipairs(line.own_numbers) do
-    local told = line.settings.deployments[i]
-    line.limits[number] = not told.retired and told or nil
+  me.heard, me.seq, me.suspect = line.now, line.state.seq, nil
+  if not is_as_before or not line.crowd or line.now >= line.crowd.lasts then
+    line.crowd = survey()
   end
-  line.mismatch = false
-  for _, member in pairs(line.members) do
-    line.mismatch = line.mismatch or member.digest and member.digest ~= line.known.digest and is_live(member)
-  end
+  line.meaning = line.meaning_of(line.known.digest)
+  line.limits = line.meaning.limits
+  line.mismatch = line.crowd.mixed
   if line.mismatch then
     line.merge_settings()
   end
 end
 
+-- A table with nothing in it: that of the last call, if it was left so.
+local function emptied(of)
+  return of and next(of) == nil and of or {}
+end
+
 local function begin(keys, args)
+  if not pack then
+    look_up()
+  end
   line.base, line.caller = keys[1], args[1]
   line.settings = read_settings(args[2])
-  line.known = { digest = args[3], epoch = args[4] ~= "" and args[4] or nil, seq = tonumber(args[5]),
-                 members = tonumber(args[6]) }
+  local known = line.known
+  known.digest, known.epoch, known.seq, known.members =
+    args[3], args[4] ~= "" and args[4] or nil, tonumber(args[5]), tonumber(args[6])
+  -- What of the state is written.
+  line.rare_changed, line.rate_changed, line.names_changed = false, false, false
+  line.members_changed, line.changed, line.crowd_changed = emptied(line.members_changed), {}, false
+  line.number_of = nil
   local wrong = read_line()
   if wrong then
     return wrong
   end
-  line.number_of, line.names_changed, line.others = nil, false, {}
-  line.touched = {} -- keys that something was put into: a set that was emptied and filled again has no time to live
-  line.loaded, line.changed = {}, {}
+  -- Keys that something was put into: a set that was emptied and filled again has no time to live.
+  line.touched = emptied(line.touched)
   line.tickets = {} -- owner → id → record, or false: there is none
-  line.dirty = {} -- records that are written at the end
-  line.fresh, line.is_sorted, line.leavers = {}, true, {}
+  line.dirty = emptied(line.dirty) -- records that are written at the end
+  line.fresh, line.is_sorted, line.leavers = emptied(line.fresh), true, emptied(line.leavers)
   line.cooled = false -- somebody's cooldown began, ended or was lengthened: all are told
-  line.notes, line.gone = {}, {}
-  line.offers = {} -- when the next of them end: `<instance>/<ticket>` → time
-  line.own_grants, line.refused = {}, {}
-  line.impatient, line.newcomers = {}, {}
+  line.notes, line.gone = emptied(line.notes), emptied(line.gone)
+  line.offers = emptied(line.offers) -- when the next of them end: `<instance>/<ticket>` → time
+  line.own_grants, line.refused = emptied(line.own_grants), emptied(line.refused)
+  line.impatient, line.newcomers = emptied(line.impatient), emptied(line.newcomers)
   line.is_empty, line.is_random = false, false
   judge_line()
   join(args[2])
@@ -1635,14 +1758,15 @@ local function catch_up()
     if of.entries > 0 and of.oldest + window <= line.now then
       line.age(number)
     end
+    if of.recent > 0 and line.is_counted(number) then
+      line.count_recent(number)
+    end
   end
   if line.state.offers > 0 then
     line.look_at_offers()
   end
-  for name, member in pairs(line.members) do
-    if name ~= line.caller and not is_live(member) then
-      line.bury(name)
-    end
+  for _, name in ipairs(line.crowd.dead) do
+    line.bury(name)
   end
 end
 
@@ -1664,23 +1788,23 @@ local function obey(args)
   return answers
 end
 
--- How many instances live, and the place of the caller's name among them, from 0; a new line opens if it has heard all.
-local function count_members()
-  local live, rank, ready = 0, 0, 0
+-- A new line opens if it has heard all, or has waited long enough.
+local function open_line()
+  local state, ready = line.state, 0
+  for _, member in pairs(line.members) do
+    ready = ready + (member.ready and is_live(member) and 1 or 0)
+  end
+  if line.now < state.opening and ready < state.expected then
+    return
+  end
+  state.opening = nil
+  line.rare_changed = true
   for name, member in pairs(line.members) do
-    if is_live(member) then
-      live = live + 1
-      rank = rank + (name < line.caller and 1 or 0)
-      ready = ready + (member.ready and 1 or 0)
-    end
-  end
-  if line.state.opening and (line.now >= line.state.opening or ready >= line.state.expected) then
-    line.state.opening = nil
-    for _, member in pairs(line.members) do
+    if member.ready then
       member.ready = nil
+      line.members_changed[name] = true
     end
   end
-  return live, rank
 end
 
 -- All grants that are possible, and those turned away whom nothing is left for.
@@ -1705,38 +1829,54 @@ end
 
 -- When something happens by time alone.
 local function next_event()
-  local result = line.state.opening or math.huge
-  if not line.state.opening and not line.is_empty and redis.call("EXISTS", line.key.line) == 1 then
+  local result = line.state.opening or never
+  line.nobody_waits = line.nobody_waits or line.is_empty -- all who stood there have gone
+  if not line.state.opening and not line.nobody_waits and call_redis("EXISTS", line.key.line) == 1 then
     for number = 1, #line.names do
       local of = line.deployment(number)
       if of.cooling then
-        result = math.min(result, of.ends)
-        local probe = math.max(of.probe_at, of.no_probe)
+        result = min(result, of.ends)
+        local probe = max(of.probe_at, of.no_probe)
         if not of.probing and probe < of.ends then
-          result = math.min(result, math.max(probe, line.now + 1000))
+          result = min(result, max(probe, line.now + 1000))
         end
       end
       if of.entries > 0 then
-        result = math.min(result, math.max(of.oldest + window, line.now + 100))
+        result = min(result, max(of.oldest + window, line.now + 100))
       end
     end
   end
   for _, ends in pairs(line.offers) do
-    result = math.min(result, ends)
+    result = min(result, ends)
   end
   return result
 end
 
 -- Writing ------------------------------------------------------------------------------------------------------------
 
-local function write_tickets()
+-- The hash of a ticket that is written; none if it is gone.
+local function hash_for(record)
+  return not record.gone and (record.grant and line.grants_of or line.tickets_of)(record.owner) or nil
+end
+
+local function write_one(record)
+  local into = hash_for(record)
+  if record.kept and record.kept ~= into then
+    call_redis("HDEL", record.kept, record.id)
+  end
+  if into then
+    call_redis("HSET", into, record.id, pack_ticket(record))
+  end
+end
+
+local function write_many()
   local hashes = {} -- what is to be done with each: {fields and records that are written, fields that go}
   local function in_hash(name)
     hashes[name] = hashes[name] or { {}, {} }
     return hashes[name]
   end
   for record in pairs(line.dirty) do
-    local into = not record.gone and (record.grant and line.grants_of or line.tickets_of)(record.owner) or nil
+    local into = hash_for(record)
     if record.kept and record.kept ~= into then
       table.insert(in_hash(record.kept)[2], record.id)
     end
@@ -1748,119 +1888,185 @@ local function write_tickets()
   end
   for name, what in pairs(hashes) do
     if #what[2] > 0 then
-      redis.call("HDEL", name, unpack(what[2]))
+      call_redis("HDEL", name, unpack(what[2]))
     end
     if #what[1] > 0 then
-      redis.call("HSET", name, unpack(what[1]))
+      call_redis("HSET", name, unpack(what[1]))
     end
   end
+end
+
+local function write_tickets()
+  local first = next(line.dirty)
+  if first and next(line.dirty, first) == nil then
+    write_one(first)
+  elseif first then
+    write_many()
+  end
   for _, instance in ipairs(line.gone) do
-    redis.call("DEL", line.tickets_of(instance), line.grants_of(instance))
+    call_redis("DEL", line.tickets_of(instance), line.grants_of(instance))
   end
 end
 
 local function write_line()
-  local state, kept = line.state, line.kept
+  local state = line.state
   local keep_all = line.now - state.refreshed > 3600 * second
-  state.refreshed = keep_all and line.now or state.refreshed
+  if keep_all then
+    state.refreshed, line.rare_changed = line.now, true
+  end
   local state_text = pack_state(state)
-  local written = { "now", line.now_text, "state", state_text }
+  local written, n = { "state", state_text, "@" .. line.caller, pack_member(line.me) }, 4
   local function write(name, value)
-    written[#written + 1] = name
-    written[#written + 1] = value
+    written[n + 1], written[n + 2] = name, value
+    n = n + 2
   end
   if line.is_new then
     write("layout", layout)
   end
+  if line.rare_changed then
+    write("rare", pack_rare(state))
+  end
+  if line.rate_changed then
+    write("rate", pack(unpack(state.rate)))
+  end
+  for name in pairs(line.members_changed) do
+    if name ~= line.caller and line.members[name] then
+      write("@" .. name, pack_member(line.members[name]))
+    end
+  end
   if line.names_changed then
-    line.names_text = cmsgpack.pack(line.names)
-    write("names", line.names_text)
+    write("names", pack(line.names))
   end
   for number in pairs(line.changed) do
     local of = line.loaded[number]
     if of.entries > 0 and of.kept < line.now then
-      redis.call("EXPIRE", line.window_of(number), 120)
+      call_redis("EXPIRE", line.window_of(number), 120)
       of.kept = line.now + 30 * second
     end
-    line.packed[number] = cmsgpack.pack(of)
+    line.packed[number] = pack(of)
     write(number, line.packed[number])
   end
-  redis.call("HSET", line.base, unpack(written))
+  call_redis("HSET", line.base, unpack(written))
+  for _, name in ipairs(line.gone) do -- perhaps the caller
+    call_redis("HDEL", line.base, "@" .. name)
+  end
   for name in pairs(line.touched) do
-    redis.call("EXPIRE", name, kept_for)
+    call_redis("EXPIRE", name, kept_for)
   end
   if keep_all then
     for _, name in ipairs({ line.base, line.key.line, line.key.resting, line.key.offers, line.key.settings }) do
-      redis.call("EXPIRE", name, kept_for)
+      call_redis("EXPIRE", name, kept_for)
     end
     for name in pairs(line.members) do
-      redis.call("EXPIRE", line.tickets_of(name), kept_for)
-      redis.call("EXPIRE", line.grants_of(name), kept_for)
+      call_redis("EXPIRE", line.tickets_of(name), kept_for)
+      call_redis("EXPIRE", line.grants_of(name), kept_for)
     end
   end
-  kept.key, kept.state_text, kept.state, kept.names_text, kept.names =
-    line.key, state_text, state, line.names_text, line.names
-  for number, of in pairs(line.loaded) do
-    kept.packed[number], kept.loaded[number] = line.packed[number], of
+  local kept = line.kept
+  if kept.state ~= state then
+    kept.key, kept.state, kept.names, kept.packed, kept.loaded, kept.meanings =
+      line.key, state, line.names, line.packed, line.loaded, line.meanings
   end
+  kept.state_text, kept.crowd, kept.nobody_waits =
+    state_text, not line.crowd_changed and line.crowd or nil, line.nobody_waits
   remember(line.base, kept)
 end
 
 local function publish()
   for _, note in ipairs(line.notes) do
-    redis.call("PUBLISH", line.base .. ":to:" .. note[1], cjson.encode(note[2]))
+    call_redis("PUBLISH", line.base .. ":to:" .. note[1], cjson.encode(note[2]))
   end
   if line.cooled or line.was_away then
     for name in pairs(line.members) do
       if name ~= line.caller then
-        redis.call("PUBLISH", line.base .. ":to:" .. name, '["look"]')
+        call_redis("PUBLISH", line.base .. ":to:" .. name, '["look"]')
       end
     end
   end
 end
 
-local function some(number) -- what is 0 is not said
-  return number ~= 0 and number or nil
+-- The reply is written by hand: cjson wants a table first. What is empty, 0 or false is not said.
+
+-- Texts that come again and again: names of deployments, of lines.
+local quoted_texts, quoted_count = {}, 0
+local function quoted_once(text)
+  local found = quoted_texts[text]
+  if not found then
+    if quoted_count >= remembered_max then
+      quoted_texts, quoted_count = {}, 0
+    end
+    found = cjson.encode(text)
+    quoted_texts[text], quoted_count = found, quoted_count + 1
+  end
+  return found
 end
 
--- What the caller is told of the deployments that have changed, or of all.
+local function is_plain(text)
+  return string.find(text, "^[%w.:_-]*$") ~= nil
+end
+
+local function said_number(name, number)
+  return number ~= 0 and ',"' .. name .. '":' .. number or ""
+end
+
+local function said_time(name, time)
+  return ',"' .. name .. '":"' .. line.whole(time) .. '"'
+end
+
+local function said_list(name, list)
+  return list[1] ~= nil and ',"' .. name .. '":[' .. table.concat(list, ",") .. "]" or ""
+end
+
+-- A grant of the caller's: {grant, ticket, deployment, reason, at}.
+local function grant_text(record)
+  local names = is_plain(record.grant) and '{"grant":"' .. record.grant .. '","ticket":"' .. record.id .. '"' or
+    '{"grant":' .. cjson.encode(record.grant) .. ',"ticket":' .. cjson.encode(record.id)
+  return names .. ',"deployment":' .. quoted_once(line.names[record.where])
+    .. (record.probe and ',"reason":"head-of-line","at":"' or ',"reason":"healthy-deployment","at":"')
+    .. (record.at == line.now and line.now_text or line.whole(record.at)) .. '"}'
+end
+
+-- What the caller is told of a deployment.
+local function room_text(number)
+  local of, left, tokens = line.deployment(number), line.slots_left(number), line.tokens_left(number)
+  local text = '{"id":' .. quoted_once(line.names[number]) .. said_number("n", of.n) .. said_number("phase", of.phase)
+    .. said_number("requests", of.requests) .. said_number("tokens", of.tokens) .. said_number("latency", of.latency)
+    .. said_number("status", of.status) .. (left ~= never and ',"slots":' .. max(left, 0) or "")
+    .. (tokens ~= never and ',"left":' .. tokens or "")
+  if of.cooling then
+    text = text .. ',"cooling":true' .. said_time("ends", of.ends) .. said_time("asked", of.asked)
+      .. (not of.probing and of.no_probe < of.ends and said_time("probe", max(of.probe_at, of.no_probe)) or "")
+  end
+  return text .. "}"
+end
+
+-- Of the deployments that have changed, or of all.
 local function rooms(wants_all)
   local result = {}
   for number = 1, #line.names do
     if line.changed[number] or wants_all then
-      local of, left, tokens = line.deployment(number), line.slots_left(number), line.tokens_left(number)
-      result[#result + 1] = {
-        id = line.names[number], n = some(of.n), requests = some(of.requests), tokens = some(of.tokens),
-        phase = some(of.phase), latency = some(of.latency), status = some(of.status),
-        slots = left ~= math.huge and math.max(left, 0) or nil, left = tokens ~= math.huge and tokens or nil,
-        cooling = of.cooling or nil, ends = of.cooling and line.whole(of.ends) or nil,
-        asked = of.cooling and line.whole(of.asked) or nil,
-        probe = of.cooling and not of.probing and of.no_probe < of.ends
-          and line.whole(math.max(of.probe_at, of.no_probe)) or nil,
-      }
+      result[#result + 1] = room_text(number)
     end
   end
   return result
 end
 
-local function reply(answers, told_rooms, next_at, live, rank)
-  return cjson.encode({
-    now = line.now_text,
-    epoch = line.state.epoch,
-    seq = line.state.seq,
-    results = answers[1] ~= nil and answers or nil, -- one for each operation
-    grants = line.own_grants[1] and line.own_grants, -- the caller's: {grant, ticket, deployment, reason, at}
-    refused = line.refused[1] and line.refused, -- its tickets turned away: {ticket, why, retry_after (s)}
-    rooms = told_rooms[1] and told_rooms,
-    next = next_at ~= math.huge and line.whole(next_at) or nil, -- call again then, whatever happens
-    members = live,
-    rank = some(rank),
-    forgotten = line.forgotten or nil, -- the caller was given up: it announces what it has
-    opening = line.state.opening and true or nil, -- a new line: nothing is granted yet
-    mismatch = line.mismatch or nil, -- others have other settings; the lowest limits hold
-    overruns = some(line.state.overruns),
-    inversions = some(line.state.inversions),
-  })
+-- now, epoch, seq, members, rank; results: one for each operation; grants: the caller's; refused: its tickets turned
+-- away, {ticket, why, retry_after (s)}; rooms; next: call again then, whatever happens; forgotten: the caller was given
+-- up, it announces what it has; opening: a new line, nothing is granted yet; mismatch: others have other settings, the
+-- lowest limits hold; overruns, inversions.
+local function reply(answers, told_rooms, next_at)
+  local state, grants = line.state, {}
+  for i, record in ipairs(line.own_grants) do
+    grants[i] = grant_text(record)
+  end
+  return '{"now":"' .. line.now_text .. '","epoch":' .. quoted_once(state.epoch) .. ',"seq":' .. state.seq
+    .. ',"members":' .. line.crowd.live .. said_number("rank", line.crowd.ranks[line.caller])
+    .. (answers[1] ~= nil and ',"results":' .. cjson.encode(answers) or "") .. said_list("grants", grants)
+    .. (line.refused[1] and ',"refused":' .. cjson.encode(line.refused) or "") .. said_list("rooms", told_rooms)
+    .. (next_at ~= never and said_time("next", next_at) or "") .. (line.forgotten and ',"forgotten":true' or "")
+    .. (state.opening and ',"opening":true' or "") .. (line.mismatch and ',"mismatch":true' or "")
+    .. said_number("overruns", state.overruns) .. said_number("inversions", state.inversions) .. "}"
 end
 
 local function call(keys, args)
@@ -1870,7 +2076,9 @@ local function call(keys, args)
   end
   catch_up()
   local answers = obey(args)
-  local live, rank = count_members()
+  if line.state.opening then
+    open_line()
+  end
   grant()
   line.line_up()
   local next_at = next_event()
@@ -1878,5 +2086,5 @@ local function call(keys, args)
   local told_rooms = rooms(args[7] == "all")
   write_line()
   publish()
-  return reply(answers, told_rooms, next_at, live, rank)
+  return reply(answers, told_rooms, next_at)
 end

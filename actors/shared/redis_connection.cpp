@@ -2,6 +2,7 @@
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/write.hpp>
 #include <hiredis/hiredis.h>
@@ -31,8 +32,8 @@ std::string redis_command(const std::vector<std::string>& words) {
 
 redis_connection::redis_connection(asio::io_context& io, const redis_settings& settings,
                                    redis_address address, asio::ssl::context* tls, handlers told)
-    : settings_(settings), address_(std::move(address)), told_(std::move(told)), resolver_(io),
-      socket_(io), patience_(io), reader_(redisReaderCreate()), input_(input_bytes) {
+    : io_(io), settings_(settings), address_(std::move(address)), told_(std::move(told)),
+      resolver_(io), socket_(io), patience_(io), reader_(redisReaderCreate()), input_(input_bytes) {
   if (tls)
     tls_ = std::make_unique<asio::ssl::stream<socket&>>(socket_, *tls);
 }
@@ -108,8 +109,9 @@ void redis_connection::connected() {
 void redis_connection::greet() {
   if (closed_)
     return;
-  const auto ask = [this](const std::vector<std::string>& words) {
-    output_ += redis_command(words);
+  std::string greeting;
+  const auto ask = [&](const std::vector<std::string>& words) {
+    greeting += redis_command(words);
     ++greetings_;
   };
   if (!settings_.password.empty() && !settings_.username.empty())
@@ -119,23 +121,41 @@ void redis_connection::greet() {
   if (settings_.database != 0)
     ask({"SELECT", std::to_string(settings_.database)});
   ask({"PING"});
-  write();
+  send(greeting);
   read();
 }
 
-void redis_connection::send(std::string bytes) {
+void redis_connection::send(std::string_view bytes) {
+  const std::lock_guard lock(out_mutex_);
   if (closed_)
     return;
-  output_ += std::move(bytes);
-  write();
+  const bool is_first = output_.empty() && writing_.empty();
+  if (is_first && !tls_)
+    bytes.remove_prefix(write_at_once(bytes));
+  if (bytes.empty())
+    return;
+  output_ += bytes;
+  if (is_first)
+    asio::post(io_, [self = shared_from_this()] { self->write(); });
+}
+
+// How much of it the socket took. An error is found by who writes the rest.
+std::size_t redis_connection::write_at_once(std::string_view bytes) noexcept {
+  const auto count =
+      ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  return count > 0 ? static_cast<std::size_t>(count) : 0;
 }
 
 void redis_connection::write() {
+  const std::lock_guard lock(out_mutex_);
   if (!writing_.empty() || output_.empty() || closed_)
     return;
   writing_.swap(output_);
   const auto written = [self = shared_from_this()](error_code error, std::size_t) {
-    self->writing_.clear();
+    {
+      const std::lock_guard freed(self->out_mutex_);
+      self->writing_.clear();
+    }
     if (error)
       return self->close(error.message());
     self->write();
@@ -189,13 +209,16 @@ void redis_connection::take_reply(const redisReply& reply) {
 }
 
 void redis_connection::close(const std::string& why) {
-  if (std::exchange(closed_, true))
-    return;
-  ready_ = false;
   error_code ignored;
+  {
+    const std::lock_guard lock(out_mutex_);
+    if (std::exchange(closed_, true))
+      return;
+    socket_.close(ignored);
+  }
+  ready_ = false;
   patience_.cancel();
   resolver_.cancel();
-  socket_.close(ignored);
   const auto told = std::exchange(told_, {});
   if (told.closed)
     told.closed(why);

@@ -10,7 +10,9 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 struct redisReader;
@@ -29,7 +31,8 @@ struct redis_address {
 std::string redis_command(const std::vector<std::string>& words);
 
 /// Connects, shows who it is, and then sends what it is told and hands on each reply, in order.
-/// Closed for good by the first error. Belongs to the thread that runs its io_context.
+/// Closed for good by the first error. Belongs to the thread that runs its io_context, but that
+/// send() may come from any.
 class redis_connection : public std::enable_shared_from_this<redis_connection> {
 public:
   struct handlers {
@@ -44,7 +47,9 @@ public:
   ~redis_connection();
 
   void start();
-  void send(std::string bytes);
+  /// Into the socket at once, so that no other thread has to wake up first; what does not fit (and
+  /// all over TLS) follows from the io_context's thread.
+  void send(std::string_view bytes);
   /// `closed` is told, once.
   void close(const std::string& why);
   bool is_ready() const noexcept { return ready_; }
@@ -59,9 +64,11 @@ private:
   void greet();
   void read();
   void write();
+  std::size_t write_at_once(std::string_view bytes) noexcept;
   void take(std::size_t count);
   void take_reply(const redisReply& reply);
 
+  boost::asio::io_context& io_;
   redis_settings settings_;
   redis_address address_;
   handlers told_;
@@ -71,10 +78,12 @@ private:
   boost::asio::steady_timer patience_;
   redisReader* reader_;
   std::vector<char> input_;
-  std::string output_;
-  std::string writing_;
   std::size_t greetings_ = 0;
   bool ready_ = false;
+  /// For what goes out, and the end of the socket: send() may come meanwhile.
+  std::mutex out_mutex_;
+  std::string output_;
+  std::string writing_;
   bool closed_ = false;
 };
 

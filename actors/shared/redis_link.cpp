@@ -63,7 +63,7 @@ std::string name_of(const redis_address& address) {
 
 } // namespace
 
-/// Everything here runs on the link's thread.
+/// Everything here runs on the link's thread, but call_at_once().
 class redis_link::worker {
 public:
   worker(redis_settings settings, reporter report)
@@ -85,6 +85,7 @@ public:
   ~worker() {
     asio::post(io_, [this] {
       is_ending_ = true;
+      judge_plainness();
       if (calls_out_ == 0 || !is_up)
         return end();
       last_moment_.expires_after(farewell_max);
@@ -98,20 +99,29 @@ public:
     asio::post(io_, std::forward<Task>(task));
   }
 
-  void call(const std::shared_ptr<line_call>& what, const std::function<void(line_answer)>& then) {
+  using shared_call = std::shared_ptr<line_call>;
+  using told_answer = std::function<void(line_answer)>;
+
+  void call(const shared_call& what, const told_answer& then) {
     ++calls_out_;
-    const auto told = [this, then, called = std::chrono::steady_clock::now()](line_answer answer) {
+    send(home_of(what->key), what, counted(then), false);
+    --calls_handed_over_;
+  }
+
+  /// From any thread: straight into the socket, so that the link's thread has not to wake up for it
+  /// first. False where that needs a look at what only this thread knows; nothing is done then, and
+  /// the call is counted as one that is handed over.
+  bool call_at_once(const shared_call& what, const told_answer& then) {
+    // Behind one that is on its way to the thread it would be the first to arrive.
+    if (calls_handed_over_ == 0 && is_plain_) {
+      ++calls_out_;
+      if (main_->command_at_once(program_.words(line_form::function, *what),
+                                 heard_of(*main_, line_form::function, what, counted(then), false)))
+        return true;
       --calls_out_;
-      if (answer.came)
-        counts.round_trips.observe(std::chrono::steady_clock::now() - called);
-      else
-        counts.failed.add();
-      if (!is_ending_)
-        then(std::move(answer));
-      else if (calls_out_ == 0)
-        last_moment_.cancel();
-    };
-    send(home_of(what->key), what, told, false);
+    }
+    ++calls_handed_over_;
+    return false;
   }
 
   void listen(const std::string& channel, std::function<void(std::string)>&& heard) {
@@ -129,6 +139,24 @@ public:
   link_counts counts;
 
 private:
+  told_answer counted(const told_answer& then) {
+    return [this, then, called = std::chrono::steady_clock::now()](line_answer answer) {
+      --calls_out_;
+      if (answer.came)
+        counts.round_trips.observe(std::chrono::steady_clock::now() - called);
+      else
+        counts.failed.add();
+      if (!is_ending_)
+        then(std::move(answer));
+      else if (calls_out_ == 0)
+        last_moment_.cancel();
+    };
+  }
+
+  /// Whether there is nothing to know of a call but that the one server there is runs functions.
+  void judge_plainness() {
+    is_plain_ = !is_ending_ && !tls_ && homes_.empty() && !without_functions_.contains(main_);
+  }
   using then_told = std::function<void(std::optional<redis_address>, const std::string&)>;
 
   // --- Servers
@@ -155,6 +183,7 @@ private:
 
   void node_ready(const std::string& name) {
     without_functions_.erase(nodes_[name].get());
+    judge_plainness();
     if (name.empty() && !is_up.exchange(true))
       report_(true, "Redis answers");
     if (ears_)
@@ -169,6 +198,7 @@ private:
     }
     // Whoever lived there is asked for anew.
     std::erase_if(homes_, [&](const auto& each) { return each.second == name; });
+    judge_plainness();
   }
 
   void tell_up() {
@@ -248,8 +278,13 @@ private:
                const std::function<void(line_answer)>& then, bool asking) {
     if (asking && form != line_form::load)
       node.command({"ASKING"}, [](const redisReply*, const std::string&) {});
-    const auto heard = [this, to = &node, form, what, then, asking](const redisReply* reply,
-                                                                    const std::string& why) {
+    node.command(program_.words(form, *what), heard_of(node, form, what, then, asking));
+  }
+
+  redis_node::answered heard_of(redis_node& node, line_form form, const shared_call& what,
+                                const told_answer& then, bool asking) {
+    return [this, to = &node, form, what, then, asking](const redisReply* reply,
+                                                        const std::string& why) {
       if (!reply)
         return then({false, why});
       const bool is_good = reply->type == REDIS_REPLY_STRING;
@@ -259,8 +294,10 @@ private:
       if (is_good && form != line_form::load)
         return then({true, text});
       if (const auto next = line_program::next(form, is_good ? std::string_view() : text)) {
-        if (*next == line_form::script)
+        if (*next == line_form::script) {
           without_functions_.insert(to);
+          judge_plainness();
+        }
         return send_as(*to, *next, what, then, asking);
       }
       if (begins(text, "MOVED ") || begins(text, "ASK "))
@@ -269,7 +306,6 @@ private:
       if (is_unfit(text))
         to->close(text);
     };
-    node.command(program_.words(form, *what), heard);
   }
 
   void follow(const std::string& error, const std::shared_ptr<line_call>& what,
@@ -281,8 +317,10 @@ private:
     if (!nodes_.contains(name))
       open_node(name, [place](auto found) { found(place, {}); });
     const bool asks = begins(error, "ASK ");
-    if (!asks)
+    if (!asks) {
       homes_[what->key] = name;
+      judge_plainness();
+    }
     send(*nodes_[name], what, then, asks);
   }
 
@@ -334,7 +372,11 @@ private:
   std::optional<asio::executor_work_guard<asio::io_context::executor_type>> stay_{
       asio::make_work_guard(io_)};
   asio::steady_timer last_moment_{io_};
-  std::size_t calls_out_ = 0;
+  std::atomic<std::size_t> calls_out_ = 0;
+  /// Those that the thread has not taken yet.
+  std::atomic<std::size_t> calls_handed_over_ = 0;
+  /// Set by judge_plainness(); only if it is set may other threads use main_.
+  std::atomic<bool> is_plain_ = false;
   bool is_ending_ = false;
   std::optional<asio::ssl::context> tls_;
   /// By address; "" is the one that the settings name.
@@ -363,8 +405,11 @@ redis_link::redis_link(redis_settings settings, reporter report)
 redis_link::~redis_link() = default;
 
 void redis_link::call(line_call what, std::function<void(line_answer)> then) {
-  worker_->run([to = worker_.get(), what = std::make_shared<line_call>(std::move(what)),
-                then = std::move(then)] { to->call(what, then); });
+  auto shared = std::make_shared<line_call>(std::move(what));
+  if (!worker_->call_at_once(shared, then))
+    worker_->run([to = worker_.get(), what = std::move(shared), then = std::move(then)] {
+      to->call(what, then);
+    });
 }
 
 void redis_link::listen(const std::string& channel, std::function<void(std::string)> heard) {

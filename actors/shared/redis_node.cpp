@@ -1,5 +1,7 @@
 #include "actors/shared/redis_node.hpp"
 
+#include <boost/asio/post.hpp>
+
 #include <algorithm>
 
 namespace vorrang {
@@ -45,12 +47,12 @@ void redis_node::connect() {
 
 void redis_node::connected() {
   trouble_.clear();
-  for (auto& each : std::exchange(waiting_, {})) {
-    connection_->send(each.bytes);
-    each.at = clock::now();
-    out_.push_back(std::move(each));
+  {
+    const std::lock_guard lock(out_mutex_);
+    takes_commands_ = true;
+    for (auto& each : std::exchange(waiting_, {}))
+      put_out(each.bytes, std::move(each.then));
   }
-  watch();
   told_.ready();
   if (told_.pushed) {
     heard_ = true;
@@ -61,13 +63,29 @@ void redis_node::connected() {
 void redis_node::command(const std::vector<std::string>& words, answered then) {
   if (!is_ready() && !trouble_.empty())
     return then(nullptr, trouble_);
-  asked made{redis_command(words), std::move(then), clock::now()};
   if (!is_ready())
-    return waiting_.push_back(std::move(made));
-  connection_->send(std::move(made.bytes));
-  out_.push_back(std::move(made));
-  if (out_.size() == 1)
-    watch();
+    return waiting_.push_back({redis_command(words), std::move(then), {}});
+  const std::lock_guard lock(out_mutex_);
+  put_out(redis_command(words), std::move(then));
+}
+
+bool redis_node::command_at_once(const std::vector<std::string>& words, answered then) {
+  const auto bytes = redis_command(words);
+  const std::lock_guard lock(out_mutex_);
+  if (!takes_commands_)
+    return false;
+  put_out(bytes, std::move(then));
+  return true;
+}
+
+void redis_node::put_out(const std::string& bytes, answered then) {
+  out_.push_back({{}, std::move(then), clock::now()});
+  connection_->send(bytes);
+  if (!std::exchange(is_watched_, true))
+    boost::asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
+      if (!alive.expired())
+        watch();
+    });
 }
 
 void redis_node::send(const std::vector<std::string>& words) {
@@ -85,11 +103,17 @@ void redis_node::replied(const redisReply& reply) {
     is_well();
     return told_.pushed(reply);
   }
-  if (out_.empty())
+  std::optional<asked> first;
+  {
+    const std::lock_guard lock(out_mutex_);
+    if (!out_.empty()) {
+      first = std::move(out_.front());
+      out_.pop_front();
+    }
+  }
+  if (!first)
     return close("it answered what nobody asked");
-  const auto first = std::move(out_.front());
-  out_.pop_front();
-  first.then(&reply, {});
+  first->then(&reply, {});
 }
 
 void redis_node::close(const std::string& why) {
@@ -102,7 +126,12 @@ void redis_node::closed(const std::string& why) {
     return;
   overdue_.cancel();
   trouble_ = why.empty() ? "it cannot be reached" : why;
-  auto lost = std::exchange(out_, {});
+  std::deque<asked> lost;
+  {
+    const std::lock_guard lock(out_mutex_);
+    takes_commands_ = is_watched_ = false;
+    lost.swap(out_);
+  }
   std::move(waiting_.begin(), waiting_.end(), std::back_inserter(lost));
   waiting_.clear();
   for (const auto& each : lost)
@@ -119,17 +148,26 @@ void redis_node::closed(const std::string& why) {
 
 // Closes a connection on which nothing is heard.
 void redis_node::watch() {
-  if (out_.empty())
-    return;
-  overdue_.expires_at(out_.front().at + redis_answer_time_max);
-  overdue_.async_wait([this, alive = std::weak_ptr(alive_)](error_code error) {
-    if (error || alive.expired() || out_.empty())
+  {
+    const std::lock_guard lock(out_mutex_);
+    is_watched_ = takes_commands_ && !out_.empty();
+    if (!is_watched_)
       return;
-    if (clock::now() >= out_.front().at + redis_answer_time_max)
+    overdue_.expires_at(out_.front().at + redis_answer_time_max);
+  }
+  overdue_.async_wait([this, alive = std::weak_ptr(alive_)](error_code error) {
+    if (error || alive.expired())
+      return;
+    if (is_overdue())
       close("no answer within 2 s");
     else
       watch();
   });
+}
+
+bool redis_node::is_overdue() {
+  const std::lock_guard lock(out_mutex_);
+  return !out_.empty() && clock::now() >= out_.front().at + redis_answer_time_max;
 }
 
 // Where nothing is published for long, silence alone does not tell that the way is broken.
@@ -152,6 +190,10 @@ void redis_node::hurry() {
 void redis_node::end() {
   if (std::exchange(ended_, true))
     return;
+  {
+    const std::lock_guard lock(out_mutex_);
+    takes_commands_ = false;
+  }
   alive_.reset();
   retry_.cancel();
   overdue_.cancel();

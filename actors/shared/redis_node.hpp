@@ -16,7 +16,8 @@ inline constexpr auto redis_answer_time_max = std::chrono::seconds(2);
 /// One server, and commands for it. A command is answered once, in order: by the server, or by why
 /// there is no answer (it may have been carried out). One that is not answered within 2 s closes
 /// the connection, and with it all others that are out. It comes back at first after 50 ms, then
-/// ever later up to 2 s, each time a bit at random. Belongs to the thread that runs its io_context.
+/// ever later up to 2 s, each time a bit at random. Belongs to the thread that runs its io_context,
+/// but that command_at_once() may come from any.
 class redis_node {
 public:
   using answered = std::function<void(const redisReply*, const std::string& why)>;
@@ -37,6 +38,9 @@ public:
   void start();
   /// Waits for the first connection, and is refused at once while one is lost.
   void command(const std::vector<std::string>& words, answered then);
+  /// The same where it can go out now; else false, and nothing is done. From any thread; answered
+  /// on the node's own.
+  bool command_at_once(const std::vector<std::string>& words, answered then);
   /// For a listening node.
   void send(const std::vector<std::string>& words);
   /// The server is no good now: it is tried again later.
@@ -60,9 +64,11 @@ private:
 
   void connect();
   void connected();
+  void put_out(const std::string& bytes, answered then);
   void replied(const redisReply& reply);
   void closed(const std::string& why);
   void watch();
+  bool is_overdue();
   void ping();
 
   boost::asio::io_context& io_;
@@ -74,7 +80,12 @@ private:
   boost::asio::steady_timer retry_;
   boost::asio::steady_timer overdue_;
   std::deque<asked> waiting_;
+  /// For what is out, in the order in which it went, and whether more may go.
+  std::mutex out_mutex_;
   std::deque<asked> out_;
+  bool takes_commands_ = false;
+  /// Whether overdue_ runs: it is not set anew for each command, which would wake the thread.
+  bool is_watched_ = false;
   std::string trouble_;
   std::chrono::milliseconds pause_;
   std::minstd_rand random_{std::random_device{}()};

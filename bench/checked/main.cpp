@@ -2,12 +2,14 @@
 // and sees has one clock and one order, and is written down for tests/system/speed_history.py to
 // check.
 //
-//     vorrang_bench_checked PORT ADMIN_PORT SECONDS CONNECTIONS FAILING SEED RECORD DEPLOYMENT...
+//     vorrang_bench_checked PORT ADMIN_PORT SECONDS CONNECTIONS FAILING SEED RECORD PACE
+//     DEPLOYMENT...
 //
 // ADMIN_PORT: who stands in line is asked there twenty times a second; 0: never. FAILING: the share
-// of calls that the providers answer with 429 or 500. RECORD: a file, or - for none. DEPLOYMENT:
-// the port that it is expected at and its slots, as 18001/8; the gateway's group is called m.
-// Prints a line of JSON: requests/s answered with 200, and what else became of them.
+// of calls that the providers answer with 429 or 500. RECORD: a file, or - for none. PACE:
+// when-full or at-once, see `pace`. DEPLOYMENT: the port that it is expected at and its slots, as
+// 18001/8; the gateway's group is called m. Prints a line of JSON: requests/s answered with 200,
+// and what else became of them.
 #include "bench/checked/clients.hpp"
 #include "bench/checked/looker.hpp"
 #include "bench/checked/provider.hpp"
@@ -32,6 +34,7 @@ struct wanted {
   double failing = 0;
   unsigned long seed = 0;
   const char* file = "-";
+  pace answers = pace::when_full;
   std::vector<deployment_place> places;
 };
 
@@ -62,7 +65,7 @@ bool play(const wanted& told) {
   ordered_clock clock;
   records record;
   std::mt19937_64 random(told.seed);
-  provider answers(sockets, clock, record, random, told.places, told.failing);
+  provider answers(sockets, clock, record, random, told.places, told.failing, told.answers);
   clients everybody(sockets, clock, record, random, told.port, told.connections);
   answers.called = [&](long number) {
     everybody.called(number);
@@ -101,10 +104,10 @@ unsigned short port_of(const char* text) {
 
 int main(int argc, char* argv[]) {
   using namespace vorrang::checked;
-  if (argc < 9) {
+  if (argc < 10) {
     std::fprintf(stderr,
                  "usage: %s PORT ADMIN_PORT SECONDS CONNECTIONS FAILING SEED RECORD "
-                 "DEPLOYMENT_PORT/SLOTS...\n",
+                 "when-full|at-once DEPLOYMENT_PORT/SLOTS...\n",
                  argv[0]);
     return 2;
   }
@@ -116,7 +119,8 @@ int main(int argc, char* argv[]) {
   told.failing = std::atof(argv[5]);
   told.seed = std::strtoul(argv[6], nullptr, 10);
   told.file = argv[7];
-  for (int i = 8; i < argc; ++i) {
+  told.answers = std::strcmp(argv[8], "at-once") == 0 ? pace::at_once : pace::when_full;
+  for (int i = 9; i < argc; ++i) {
     const char* slots = std::strchr(argv[i], '/');
     told.places.push_back({port_of(argv[i]), slots ? std::strtoul(slots + 1, nullptr, 10) : 1});
   }

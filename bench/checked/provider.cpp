@@ -103,6 +103,7 @@ public:
       descriptor next(::accept4(socket_.number(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (next.number() < 0)
         return;
+      send_at_once(next);
       to_.lines.push_back(
           std::make_unique<call_line>(owner_, to_, std::move(next), owner_.connections_++));
     }
@@ -141,8 +142,9 @@ void provider::call_line::readable() {
 }
 
 provider::provider(poller& sockets, ordered_clock& clock, records& record, std::mt19937_64& random,
-                   const std::vector<deployment_place>& places, double failing)
-    : sockets_(sockets), clock_(clock), record_(record), random_(random), failing_(failing) {
+                   const std::vector<deployment_place>& places, double failing, pace answers)
+    : sockets_(sockets), clock_(clock), record_(record), random_(random), failing_(failing),
+      answers_(answers) {
   for (const auto& place : places) {
     auto& made = *deployments_.emplace_back(std::make_unique<deployment>());
     made.index = deployments_.size() - 1;
@@ -158,24 +160,31 @@ bool provider::is_idle() const {
                      [](const auto& each) { return each->running.empty(); });
 }
 
+// Whether it answers now, or rests from now on.
+bool provider::is_due(deployment& at, moment now) {
+  if (answers_ == pace::at_once)
+    return true;
+  if (now < at.rests_until || (at.running.size() < at.slots && now < at.changed + patience))
+    return false;
+  std::uniform_real_distribution<double> draw(0, 1);
+  if (draw(random_) >= rests)
+    return true;
+  at.rests_until = now + moment(draw(random_) * 3 * milliseconds);
+  return false;
+}
+
 void provider::act() {
   std::uniform_real_distribution<double> draw(0, 1);
   for (const auto& each : deployments_) {
     each->lines.remove_if([](const auto& line) { return line->is_over; });
-    if (each->running.empty())
-      continue;
     const auto now = clock_.now();
-    if (now < each->rests_until ||
-        (each->running.size() < each->slots && now < each->changed + patience))
+    if (each->running.empty() || !is_due(*each, now))
       continue;
-    if (draw(random_) < rests) {
-      each->rests_until = now + moment(draw(random_) * 3 * milliseconds);
-      continue;
-    }
     each->changed = now;
     const auto running = each->running;
     for (auto* line : running)
-      if (line->is_whole && (line == running.front() || draw(random_) < answered_at_once))
+      if (line->is_whole && (answers_ == pace::at_once || line == running.front() ||
+                             draw(random_) < answered_at_once))
         answer(*line);
   }
 }

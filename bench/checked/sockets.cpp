@@ -47,13 +47,17 @@ descriptor::~descriptor() {
     ::close(number_);
 }
 
+void send_at_once(const descriptor& on) {
+  const int yes = 1;
+  checked(::setsockopt(on.number(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes)), "no delay");
+}
+
 descriptor connect_to(unsigned short port) {
   descriptor made(checked(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
   const auto address = loopback(port);
   checked(::connect(made.number(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)),
           "connect");
-  const int yes = 1;
-  checked(::setsockopt(made.number(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes)), "no delay");
+  send_at_once(made);
   checked(::fcntl(made.number(), F_SETFL, O_NONBLOCK), "non-blocking");
   return made;
 }

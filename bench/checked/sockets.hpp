@@ -26,6 +26,8 @@ private:
   int number_;
 };
 
+/// A small piece does not wait until the one before it is acknowledged.
+void send_at_once(const descriptor& on);
 /// Of 127.0.0.1; throws std::runtime_error where that cannot be.
 descriptor connect_to(unsigned short port);
 descriptor listen_on(unsigned short port);

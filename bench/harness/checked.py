@@ -12,13 +12,15 @@ sys.path.insert(0, str(report.root / "tests" / "system"))
 import speed_history  # noqa: E402
 import speed_load  # noqa: E402
 
-loads = (64, 512)  # connections
+# Connections, and when providers answer: once all their slots are taken (most grants can be told apart), or at once (as
+# fast as the gateway goes).
+loads = ((64, "when-full"), (512, "when-full"), (64, "at-once"), (512, "at-once"))
 rounds = 2
 share_of_seconds = 0.8  # of one round, of --seconds: with what is done between them, all takes less than a minute
 decisions_min = 1000
 
 
-def play(options, folder, connections, is_checked, seed):
+def play(options, folder, connections, pace, is_checked, seed):
     """One round at a fresh gateway: (what the load says of itself, the checker or None, seconds it took)."""
     port, admin_port, *ports = free_ports(2 + len(speed_load.SLOTS))
     file = folder / "checked.yaml"
@@ -28,7 +30,7 @@ def play(options, folder, connections, is_checked, seed):
     record = folder / "record.csv" if is_checked else None
     with server(command, [port, admin_port], folder / "gateway.log"):
         told = speed_load.play(options.checked_bench, port, admin_port, ports, options.seconds * share_of_seconds,
-                               connections, seed, record)  # fmt: skip
+                               connections, seed, record, pace)  # fmt: skip
     if not is_checked:
         return told, None, 0.0
     begun = time.monotonic()
@@ -36,11 +38,11 @@ def play(options, folder, connections, is_checked, seed):
     return told, checker, time.monotonic() - begun
 
 
-def measure(options, folder, connections):
+def measure(options, folder, connections, pace):
     found = {"checked": [], "unchecked": [], "counts": [], "broken": [], "gaps_s": []}
     for turn in range(rounds):
         for is_checked in ((True, False), (False, True))[turn % 2]:
-            told, checker, took = play(options, folder, connections, is_checked, options.seed + turn)
+            told, checker, took = play(options, folder, connections, pace, is_checked, options.seed + turn)
             found["checked" if is_checked else "unchecked"].append(told)
             if checker is not None:
                 found["counts"].append({**checker.counts(), "checking took, s": round(took, 2)})
@@ -63,7 +65,7 @@ def rate(told):
 
 
 def print_results(results):
-    head = ["checked at peak", *(f"{connections} connections" for connections in results)]
+    head = ["checked at peak", *(f"{connections} connections, {pace.replace('-', ' ')}" for connections, pace in results)]
     columns = list(results.values())
     rows = [["requests/s", *(f"{rate(found['checked']):,.0f}" for found in columns)],
             ["… not looked at, not recorded", *(f"{rate(found['unchecked']):,.0f}" for found in columns)]]  # fmt: skip
@@ -84,13 +86,14 @@ def print_results(results):
 def run(options):
     facts = report.circumstances(options.gateway.parent)
     facts["load"] = (f"{rounds} rounds of {options.seconds * share_of_seconds:g} s each, checked and not, in turns; clients "
-                     f"and providers one thread, the gateway {options.threads}; {speed_load.SLOTS}, rpm {speed_load.RPM}")
+                     f"and providers one thread, the gateway {options.threads}; {speed_load.SLOTS}, rpm {speed_load.RPM}; providers answer "
+                     "when all their slots are taken, or at once")
     facts["seed"] = options.seed
     report.print_circumstances("checked", facts, f"./dev bench checked --seed {options.seed}")
     with tempfile.TemporaryDirectory(prefix="vorrang-bench-") as name:
-        results = {connections: measure(options, Path(name), connections) for connections in loads}
+        results = {each: measure(options, Path(name), *each) for each in loads}
     print_results(results)
-    report.save(options.results, "checked", facts, results)
+    report.save(options.results, "checked", facts, {f"{connections} {pace}": found for (connections, pace), found in results.items()})
     broken = sum(len(found["broken"]) for found in results.values())
     if broken:
         raise AssertionError(f"{broken} times a rule is broken")

@@ -341,8 +341,7 @@ TEST_CASE("vorrang_settings.metrics_priority_classes") {
 
 TEST_CASE("an admin port beyond loopback wants the master key") {
   const std::string open = "vorrang_settings:\n  admin_host: 0.0.0.0\n";
-  CHECK(
-      has_line(warnings(read(with_mock(open))), "config.yaml:8:3: vorrang_settings.admin_host: "));
+  CHECK(has_line(errors(read(with_mock(open))), "config.yaml:8:3: vorrang_settings.admin_host: "));
   CHECK(read(with_mock(open + "general_settings: {master_key: sk-m}\n")).diagnostics.empty());
   CHECK(read(with_mock(open + "  admin_port: 0\n")).diagnostics.empty());
   CHECK(read(with_mock("vorrang_settings: {admin_host: 127.0.0.2}\n")).diagnostics.empty());

@@ -120,6 +120,23 @@ TEST_CASE("what is gone has no name, and who waited there is told so", "[reload]
   CHECK(front.is.rules.plan_probe(1, start).address == nullptr);
 }
 
+TEST_CASE("who has had an attempt where its group is gone is told of both", "[reload]") {
+  reloaded front(models(other));
+  const auto waits = front.is.begun(ask_for("m"));
+  sent_by(*waits);
+  answer_head head;
+  head.status = 500;
+  waits->judge(head, "{}", wall);
+  front.reload("model_list:\n" + other);
+  ending end;
+  end.code = end_code::unknown_group;
+  end.attempts = 1;
+  const auto told = waits->end_reply(end);
+  CHECK(told.status == 400);
+  CHECK(error_of(told)["message"] == "Invalid model name passed in model=m. There are: other");
+  CHECK(field(told, "x-litellm-model-id") == "one");
+}
+
 TEST_CASE("keys change with a reload, and so do the fields of browsers", "[reload]") {
   const std::string keys = "general_settings: {master_key: sk-1}\n";
   reloaded front(models(""));

@@ -262,7 +262,7 @@ TEST_CASE("metrics: what has no ticket is no request") {
   CHECK(without_zeros(family(page, "vorrang_upstream_answers_total")).size() == 1);
 }
 
-TEST_CASE("metrics: loops are summed, also those whose configuration has grown") {
+TEST_CASE("metrics: loops are summed, also while one of them has grown") {
   counted all;
   auto second = all.board.make_set(1);
   all.set->of(1).retries.add(2);
@@ -281,12 +281,13 @@ TEST_CASE("metrics: loops are summed, also those whose configuration has grown")
   grown.groups[2].deployments.push_back(4);
   grown.deployments.emplace_back().id = "four";
   grown.deployments.emplace_back().id = "five";
-  all.board.follow(grown);
-  auto third = all.board.make_set(1);
-  third->of(1).retries.add(5);
-  third->of(2).retries.add(7);
-  third->deployment(0, 2).tokens.add(11);
-  third->deployment(2, 0).tokens.add(13);
+  REQUIRE(all.board.follow(grown));
+  auto& kept = second->of(1);
+  second->follow(all.board.plan());
+  kept.retries.add(5);
+  second->of(2).retries.add(7);
+  second->deployment(0, 2).tokens.add(11);
+  second->deployment(2, 0).tokens.add(13);
 
   const auto page = all.page();
   CHECK(family(page, "vorrang_retries_total") ==
@@ -307,6 +308,33 @@ TEST_CASE("metrics: loops are summed, also those whose configuration has grown")
         "# TYPE vorrang_loop_stalled_seconds gauge\n"
         "vorrang_loop_stalled_seconds{loop=\"0\"} 0\n"
         "vorrang_loop_stalled_seconds{loop=\"1\"} 0\n");
+}
+
+TEST_CASE("metrics: a thousand reloads leave one set for each loop, and each count at its place") {
+  metrics_board board(small_settings());
+  const auto set = board.make_set(0);
+  auto grown = small_settings();
+  std::vector<const loop_metrics::by_deployment*> places;
+  for (std::size_t i = 0; i < 1000; ++i) {
+    auto& group = grown.groups.emplace_back();
+    group.name = "late-" + std::to_string(i);
+    group.deployments.push_back(grown.deployments.size());
+    grown.deployments.emplace_back().id = "of-" + group.name;
+    REQUIRE(board.follow(grown));
+    REQUIRE_FALSE(board.follow(grown));
+    set->follow(board.plan());
+    const auto index = static_cast<group_index>(grown.groups.size() - 1);
+    set->of(index, 2).requests.add(i + 1);
+    set->deployment(index, 0).tokens.add(i + 1);
+    places.push_back(&set->deployment(index, 0));
+  }
+  CHECK(board.sets().size() == 1);
+  for (std::size_t i = 0; i < 1000; ++i) {
+    const auto index = static_cast<group_index>(grown.groups.size() - 1000 + i);
+    REQUIRE(set->find_class(*board.plan(), index, 2)->requests.value() == i + 1);
+    REQUIRE(set->find_deployment(*board.plan(), index, 0) == places[i]);
+    REQUIRE(places[i]->tokens.value() == i + 1);
+  }
 }
 
 TEST_CASE("metrics: the exact text of a histogram") {

@@ -419,6 +419,45 @@ class Instances(LineTest):
         said = a.call(offer("names it", eligible=[1]), offer("does not", eligible=None))
         self.assertEqual([(each["ticket"], each["deployment"]) for each in said["grants"]], [("does not", "d2")])
 
+    def test_a_limit_that_is_new_counts_what_went_before(self):
+        a, b = self.line("a", {"id": "d1"}), self.line("b", {"id": "d1"})
+        for number in range(4):  # over some seconds, by both
+            self.assertEqual(len((a, b)[number % 2].call(offer(f"t{number}", tokens=10))["grants"]), 1)
+            self.pass_time(a, 1.7)
+        a.change(settings({"id": "d1", "rpm": 6}))
+        said = a.call(*[offer(f"u{number}") for number in range(3)])
+        self.assertEqual([each["ticket"] for each in said["grants"]], ["u0", "u1"])
+        self.assertEqual(b.call(offer("v"))["grants"], [], "the lowest limit of those there are")
+        self.assertEqual([(each["requests"], each["tokens"]) for each in a.call(all_rooms=True)["rooms"]], [(6, 40)])
+        # What went before comes back up to a second late, never early.
+        self.keep_calling(a, 60 - 4 * 1.7 - 0.001)
+        self.assertEqual(a.call()["grants"], [])
+        self.pass_time(a, 1.001)
+        self.assertEqual([each["ticket"] for each in a.call()["grants"]], ["u2"])
+
+    def test_a_limit_that_comes_back_counts_what_went_on_meanwhile(self):
+        line = self.line("a", {"rpm": 3})
+        self.assertEqual(len(line.call(offer("x"), offer("y"))["grants"]), 2)
+        for number in range(3):  # within one second, more than once
+            line.change(settings({}))
+            line.call(offer(f"t{number}"))
+            line.change(settings({"rpm": 3 + number}))
+            self.assertEqual(line.call(offer(f"w{number}"))["grants"], [], number)
+        line.change(settings({"tpm": 100}))
+        self.assertEqual(line.call(all_rooms=True)["rooms"][0]["requests"], 8)  # all of them
+
+    def test_tokens_that_come_out_after_a_limit_went_count_when_it_returns(self):
+        line = self.line("a", {"tpm": 100})
+        grant = line.call(offer("x", tokens=10))["grants"][0]["grant"]
+        line.change(settings({}))
+        line.call(settle(grant, tokens=60))
+        other = line.call(offer("y", tokens=5))["grants"][0]["grant"]
+        line.call(settle(other, tokens=35))
+        line.change(settings({"tpm": 100}))
+        self.assertEqual(line.call(all_rooms=True)["rooms"][0]["tokens"], 95)
+        self.assertEqual(line.call(offer("z", tokens=6))["grants"], [])
+        self.assertEqual(len(line.call(offer("a", 0, tokens=5))["grants"]), 1)
+
     def test_an_older_copy_is_another_line(self):
         line = self.line()
         line.call(offer("x"))
@@ -429,6 +468,23 @@ class Instances(LineTest):
         self.assertNotEqual(said["epoch"], epoch)
         self.assertTrue(said["opening"])
         self.assertEqual(self.client.call("HKEYS", "vorrang:{m}:line:grants:a"), [""])
+
+    def test_of_a_line_whose_state_is_lost_nothing_counts(self):
+        """Somebody deleted the one key, or a server that is full has let go of it."""
+        a, b = self.line("a", {"id": "d1", "rpm": 2}), self.line("b", {"id": "d1", "rpm": 2})
+        a.call(offer("x"), offer("y"), offer("waits", 0), offer("rests", eligible=[]))
+        b.call(offer("other", -1), {"op": "show", "offset": 0, "limit": 9})
+        self.client.call("DEL", a.base)
+        a.set_time(self.now)
+        self.assertTrue(a.call(ready=False)["opening"])
+        self.pass_time(a, 5)
+        said = a.call({"op": "show", "offset": 0, "limit": 9})
+        self.assertEqual(said["results"][0]["total"], 0)
+        self.assertEqual(len(a.call(offer("p"), offer("q"))["grants"]), 2)
+        self.keep_calling(a, 58)  # the entries of the lost line would leave by now
+        self.assertEqual(a.call(offer("s"))["grants"], [], "its window is not there twice, nor below zero")
+        self.pass_time(a, 2)
+        self.assertEqual(len(a.call(offer("t"))["grants"]), 2)
 
     def copy_of_line(self):
         """All of its keys, to be put back."""
@@ -453,7 +509,7 @@ class Instances(LineTest):
         self.pass_time(line, 0.001)
         self.assertTrue(line.call(ready=False)["opening"], "the copy has not given the last reply")
 
-    def test_a_deployment_that_is_remembered_gives_way_to_what_is_there(self):
+    def test_what_is_remembered_gives_way_to_what_another_server_wrote(self):
         line = self.line("a", {"slots": 3})
         line.call(offer("x"))
         number = self.client.call("HKEYS", line.base)
@@ -463,6 +519,10 @@ class Instances(LineTest):
         one_in_flight = raw.call("HGET", line.base, "1")
         line.call(offer("y"))
         self.client.call("HSET", line.base, "1", one_in_flight)
+        self.client.call("EVAL", """
+            local arrival, grant, seq, offers, called = cmsgpack.unpack(redis.call("HGET", KEYS[1], "state"))
+            redis.call("HSET", KEYS[1], "state", cmsgpack.pack(arrival, grant + 1, seq, offers, called))""",
+                         1, line.base)  # fmt: skip
         self.assertEqual(line.call(offer("z"))["rooms"][0]["n"], 2, "counted from what stands in Redis")
 
     def test_a_call_that_fails_leaves_nothing_behind(self):
@@ -587,9 +647,13 @@ class History:
                 if self.room(number, tokens) and not self.better(ticket, number):
                     self.test.fail(f"{ticket} waits, and {number} has room")
 
+    def before_call(self, line):
+        """For what changes with a call of this instance."""
+
     def step(self):
         who = self.random.randrange(len(self.instances))
         line = self.instances[who]
+        self.before_call(line)
         if self.random.random() < 0.5:
             self.test.pass_time(line, self.random.choice((0.001, 0.2, 1.5, 9)) * self.random.random())
         if self.test.now - self.called > 5 * SECOND and set(self.seen) - {line.instance}:
@@ -710,7 +774,65 @@ class History:
             then.append(self.test.assertTrue)
 
 
+class ReloadHistory(History):
+    """The same, while each instance changes its limits now and then: the lowest of those that live hold, for all that
+    the last minute took. Where a limit comes, what went before it may be counted a second longer."""
+
+    def __init__(self, test, seed):
+        super().__init__(test, seed)
+        self.told = {each.instance: self.deployments for each in self.instances}
+        self.taken = [[] for _ in self.deployments]  # [at, tokens], of all grants
+
+    def limits_of(self, number):
+        told = [self.told[instance][number - 1] for instance in self.seen]
+        return {name: min(each[name] for each in told if name in each)
+                for name in ("slots", "rpm", "tpm") if any(name in each for each in told)}  # fmt: skip
+
+    def room(self, number, tokens, used=None, window=WINDOW):
+        limits, now = self.limits_of(number), self.test.now
+        recent = [entry for entry in used or self.used[number - 1] if entry[0] + window > now]
+        in_flight = sum(1 for held in self.held.values() if held[1] == number)
+        return (in_flight < limits.get("slots", 1 << 30) and len(recent) < limits.get("rpm", 1 << 30)
+                and sum(entry[1] for entry in recent) + tokens <= limits.get("tpm", 1 << 30))  # fmt: skip
+
+    def take(self, told, owner):
+        tokens = self.waiting[told["ticket"]][3] if told["ticket"] in self.waiting else 0
+        super().take(told, owner)
+        self.taken[int(told["deployment"]) - 1].append([int(told["at"]), tokens])
+
+    def check_nobody_is_forgotten(self):
+        for ticket, (_, _, eligible, tokens, owner) in self.waiting.items():
+            if self.seen[owner] + 5 * SECOND <= self.test.now:
+                continue
+            for number in eligible:
+                surely = self.room(number, tokens, self.taken[number - 1], WINDOW + SECOND)
+                # One that is too large for a limit waits for all of it.
+                too_large = tokens > self.limits_of(number).get("tpm", 1 << 30)
+                if surely and not too_large and not self.better(ticket, number):
+                    self.test.fail(f"{ticket} waits, and {number} has room")
+
+    def before_call(self, line):
+        if self.random.random() < 0.2:
+            self.told[line.instance] = [
+                {name: self.random.choice((1, 2, 5)) * (40 if name == "tpm" else 1)
+                 for name in ("slots", "rpm", "tpm") if self.random.random() < 0.4}
+                for _ in self.deployments
+            ]  # fmt: skip
+            line.change(settings(*self.told[line.instance], cooldown=0))
+
+
 class Histories(Instances):
+    def test_random_reloads(self):
+        granted = 0
+        for seed in range(FIRST_SEED, FIRST_SEED + max(HISTORIES // 2, 1)):
+            with self.subTest(seed=seed):
+                self.client.call("FLUSHALL")
+                history = ReloadHistory(self, seed)
+                for _ in range(STEPS):
+                    history.step()
+                granted += history.granted
+        self.assertGreater(granted, HISTORIES * 10, "the histories are too tame")
+
     def test_random_histories(self):
         granted = 0
         for seed in range(FIRST_SEED, FIRST_SEED + HISTORIES):

@@ -21,7 +21,7 @@ RUNNING_LINE = re.compile(r"RUNNING on (https?)://(\S+):(\d+)")
 
 # Variables that would change what the gateway does if the person who runs the tests has them set.
 FOREIGN_VARIABLES = re.compile(
-    r"^(LITELLM_|VORRANG_|OPENAI_|AZURE_|ANTHROPIC_|HOSTED_VLLM_|CONFIG_FILE_PATH$|HOST$|PORT$|NUM_WORKERS$"
+    r"^(LITELLM_|VORRANG_|OTEL_|OPENAI_|AZURE_|ANTHROPIC_|HOSTED_VLLM_|CONFIG_FILE_PATH$|HOST$|PORT$|NUM_WORKERS$"
     r"|SSL_|REQUEST_TIMEOUT$|REDIS_|(?i:(HTTPS|NO)_PROXY$))"
 )
 

@@ -35,11 +35,12 @@ def config(ports):
     return CONFIG.format(**dict(zip(SLOTS, ports)))
 
 
-def play(program, port, admin_port, ports, seconds, connections, seed, record=None):
-    """What the program says of itself; with a `record` it also asks who waits, and writes that file."""
+def play(program, port, admin_port, ports, seconds, connections, seed, record=None, pace="when-full"):
+    """What the program says of itself; with a `record` it also asks who waits, and writes that file. `pace`: see
+    bench/checked/provider.hpp."""
     done = subprocess.run(
         [str(program), str(port), str(admin_port if record else 0), f"{seconds:g}", str(connections), str(FAILING),
-         str(seed), str(record or "-"), *(f"{each}/{slots}" for each, slots in zip(ports, SLOTS.values()))],
+         str(seed), str(record or "-"), pace, *(f"{each}/{slots}" for each, slots in zip(ports, SLOTS.values()))],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=seconds + 60)  # fmt: skip
     if done.returncode != 0:
         raise RuntimeError(f"{os.path.basename(program)} ended with {done.returncode}: {done.stderr}")

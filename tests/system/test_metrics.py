@@ -37,6 +37,7 @@ vorrang_settings:
 
 # Of these histogram, the others have no suffix.
 SUFFIXES = re.compile(r"_(bucket|sum|count)$")
+OF_QUEUES = ("vorrang_inversions_total", "vorrang_overruns_total", "vorrang_cooldowns_total")
 NAME = re.compile(r"\b(?:vorrang|process)_[a-z_]+\b")
 
 
@@ -46,7 +47,7 @@ def config(base="http://127.0.0.1:9/v1", router=""):
 
 def samples(page):
     """{series: value}"""
-    lines = (line for line in page.splitlines() if line and not line.startswith("#"))
+    lines = (line for line in page.split("\n") if line and not line.startswith("#"))
     return {series: float(value) for series, value in (line.rsplit(" ", 1) for line in lines)}
 
 
@@ -85,6 +86,74 @@ class Page(unittest.TestCase):
             self.assertEqual(told['vorrang_streams_total{group="spare"}'], 1)
             answers = 'vorrang_upstream_answers_total{group="spare",deployment="spare of m",code="%s"}'
             self.assertEqual([told[answers % code] for code in ("200", "other")], [2, 0])
+
+    def test_names_that_are_odd(self):
+        names = ['q"uote', "back\\slash", "trail\\", "{a,b}", "ümlaut-名前-😀", "tab\tx", "n" * 500]
+        text = "model_list:\n" + "".join(
+            f"- {{model_name: {json.dumps(name, ensure_ascii=False)}, litellm_params: {{model: openai/x, mock_response: hi}},"
+            f" model_info: {{id: {json.dumps('of ' + name, ensure_ascii=False)}}}}}\n"
+            for name in names
+        )
+        with Gateway(text) as gateway:
+            for name in names:
+                self.assertEqual(gateway.chat(model=name).status, 200)
+            for number in range(200):
+                self.assertEqual(gateway.chat(model=f'unknown-{number}"}} 7\n').status, 400)
+            page = metrics_of(gateway)
+        self.check(page)
+        told = samples(page)
+        for name in names:
+            label = name.replace("\\", "\\\\").replace('"', '\\"')
+            self.assertEqual(told[f'vorrang_requests_ended_total{{group="{label}",reason="answered"}}'], 1)
+        self.assertNotIn("unknown-7", page)
+
+    def test_counters_never_fall_whatever_a_reload_brings(self):
+        def text(number):
+            more = f"""
+  - model_name: m
+    litellm_params: {{model: openai/x, mock_response: hi}}
+    model_info: {{id: late-{number % 3}}}
+  - model_name: group-{number % 4}
+    litellm_params: {{model: openai/x, mock_response: hi}}
+router_settings:"""
+            return config().replace("\nrouter_settings:", more)
+
+        with Gateway(text(0)) as gateway:
+            before, answered = {}, 0
+            for number in range(24):
+                gateway.reload(text(number))
+                for name in ("spare", f"group-{number % 4}"):
+                    self.assertEqual(gateway.chat(model=name).status, 200)
+                    answered += 1
+                page = metrics_of(gateway)
+                now, kinds = samples(page), families(page)
+                for series, value in before.items():
+                    name = series.partition("{")[0]
+                    if kinds.get(SUFFIXES.sub("", name), kinds.get(name)) == "gauge":
+                        continue
+                    # What its queue tells of a group or deployment goes with that.
+                    if series in now or name not in OF_QUEUES:
+                        self.assertGreaterEqual(now[series], value, series)
+                before = now
+            self.check(page)
+            for name in ("vorrang_requests_total", "vorrang_requests_ended_total", "vorrang_grants_total",
+                         "vorrang_request_wait_seconds_count", "vorrang_call_duration_seconds_count",
+                         "vorrang_upstream_answers_total"):  # fmt: skip
+                total = sum(value for series, value in now.items() if series.startswith(name + "{"))
+                self.assertEqual(total, answered, name)
+
+    def test_a_deployment_that_is_newer_than_the_request_is_counted(self):
+        full = config().replace("max_parallel_requests: 1,", "max_parallel_requests: 0,")
+        with Gateway(full) as gateway:
+            waits = gateway.send_chat()
+            gateway.wait_until_waiting(1)
+            more = "  - model_name: m\n    litellm_params: {model: openai/x, mock_response: hi}\n    model_info: {id: late}\n"
+            gateway.reload(full.replace("router_settings:", more + "router_settings:", 1))
+            self.assertEqual(waits.read_response().status, 200)
+            told = samples(metrics_of(gateway))
+            of = 'group="m",deployment="late"'
+            self.assertEqual(told[f'vorrang_grants_total{{{of},reason="healthy-deployment"}}'], 1)
+            self.assertEqual(told[f'vorrang_upstream_answers_total{{{of},code="200"}}'], 1)
 
     def test_documentation_names_what_is_there(self):
         with RedisServer() as redis, Gateway(config(router=f'redis_url: "unix://{redis.path}"')) as gateway:

@@ -328,6 +328,25 @@ TEST_CASE("the head of a request to an upstream") {
   CHECK(door.state() == read_state::done);
 }
 
+TEST_CASE("a traced request's context goes upstream in place of the client's") {
+  const config::deployment deployment;
+  const auto address = *parse_upstream_address("http://h");
+  const auto client = make_fields({{"TraceParent", "00-client"}, {"tracestate", "a=1"}});
+  const auto context = [&](const trace_fields* trace) {
+    const auto head = render_upstream_head(deployment, address, "/", client, 0, false, trace);
+    std::string found;
+    for (const char* line :
+         {"TraceParent: 00-client\r\n", "traceparent: 00-ours\r\n", "tracestate: a=1\r\n"})
+      found += head.find(line) == std::string::npos ? '-' : '+';
+    return found;
+  };
+  CHECK(context(nullptr) == "+-+");
+  trace_fields trace{"00-ours", true};
+  CHECK(context(&trace) == "-++");
+  trace.keep_tracestate = false;
+  CHECK(context(&trace) == "-+-");
+}
+
 TEST_CASE("keys travel in their provider's style") {
   config::deployment deployment;
   deployment.api_key = config::secret("sk");

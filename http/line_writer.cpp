@@ -1,0 +1,222 @@
+#include "http/line_writer.hpp"
+
+#include <spdlog/async.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <functional>
+#include <mutex>
+#include <utility>
+
+namespace vorrang::http {
+
+namespace {
+
+/// Gathered while more lines wait.
+constexpr std::size_t gathered_bytes_max = 64 * 1024;
+
+spdlog::level::level_enum translated(log_level level) {
+  switch (level) {
+  case log_level::debug:
+    return spdlog::level::debug;
+  case log_level::info:
+    return spdlog::level::info;
+  case log_level::warning:
+    return spdlog::level::warn;
+  case log_level::error:
+    break;
+  }
+  return spdlog::level::err;
+}
+
+std::shared_ptr<spdlog::details::thread_pool> make_pool() {
+  return std::make_shared<spdlog::details::thread_pool>(line_writer::lines_max, 1);
+}
+
+int open_file(const std::string& file) {
+  return ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+}
+
+/// Writes to a descriptor, several lines at once where several wait. Called by the writer's thread.
+class descriptor_sink final : public spdlog::sinks::base_sink<std::mutex> {
+public:
+  explicit descriptor_sink(int descriptor) : descriptor_(descriptor) {}
+
+  /// Asked after each line.
+  std::function<bool()> more_waits;
+
+  int exchange_descriptor(int other) {
+    const std::lock_guard guard(mutex_);
+    write_out();
+    return std::exchange(descriptor_, other);
+  }
+
+  std::uint64_t lost() const noexcept { return lost_; }
+  std::uint64_t handled() const noexcept { return handled_; }
+
+  /// How often it was told to flush.
+  std::uint64_t flushes() {
+    const std::lock_guard guard(flushed_mutex_);
+    return flushes_;
+  }
+  bool await_flush(std::uint64_t beyond, duration patience) {
+    std::unique_lock guard(flushed_mutex_);
+    return flushed_.wait_for(guard, patience, [&] { return flushes_ > beyond; });
+  }
+
+private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    formatter_->format(message, gathered_);
+    ++gathered_lines_;
+    if (gathered_.size() >= gathered_bytes_max || !more_waits || !more_waits())
+      write_out();
+  }
+
+  void flush_() override {
+    write_out();
+    const std::lock_guard guard(flushed_mutex_);
+    ++flushes_;
+    flushed_.notify_all();
+  }
+
+  void write_out() {
+    const char* at = gathered_.data();
+    std::size_t left = gathered_.size();
+    while (left > 0) {
+      const ssize_t done = ::write(descriptor_, at, left);
+      if (done >= 0) {
+        at += done;
+        left -= static_cast<std::size_t>(done);
+      } else if (errno == EAGAIN) { // a terminal that somebody else has made so
+        pollfd ready{descriptor_, POLLOUT, 0};
+        ::poll(&ready, 1, -1);
+      } else if (errno != EINTR) {
+        lost_ += gathered_lines_;
+        break;
+      }
+    }
+    handled_ += std::exchange(gathered_lines_, 0);
+    gathered_.clear();
+  }
+
+  int descriptor_;
+  spdlog::memory_buf_t gathered_;
+  std::uint64_t gathered_lines_ = 0;
+  std::atomic<std::uint64_t> lost_ = 0;
+  std::atomic<std::uint64_t> handled_ = 0;
+  std::mutex flushed_mutex_;
+  std::condition_variable flushed_;
+  std::uint64_t flushes_ = 0;
+};
+
+} // namespace
+
+struct line_writer::parts {
+  std::string file; ///< empty: a descriptor that is not ours
+  int descriptor = -1;
+  std::shared_ptr<spdlog::details::thread_pool> pool;
+  std::shared_ptr<descriptor_sink> sink;
+  std::shared_ptr<spdlog::async_logger> logger;
+  std::atomic<std::uint64_t> said = 0;
+  bool is_drained = false;
+};
+
+line_writer::line_writer(int descriptor, const std::string& pattern)
+    : parts_(std::make_unique<parts>()) {
+  parts_->descriptor = descriptor;
+  start(pattern);
+}
+
+line_writer::line_writer(const std::string& file, const std::string& pattern)
+    : parts_(std::make_unique<parts>()) {
+  parts_->file = file;
+  parts_->descriptor = open_file(file);
+  if (parts_->descriptor < 0)
+    trouble_ = "cannot open " + file + ": " + std::strerror(errno);
+  else
+    start(pattern);
+}
+
+void line_writer::start(const std::string& pattern) {
+  parts& own = *parts_;
+  own.pool = make_pool();
+  own.sink = std::make_shared<descriptor_sink>(own.descriptor);
+  own.sink->set_pattern(pattern);
+  own.sink->more_waits = [pool = own.pool.get()] {
+    return pool->queue_size() > 0;
+  };
+  own.logger = std::make_shared<spdlog::async_logger>(
+      "vorrang", own.sink, own.pool, spdlog::async_overflow_policy::overrun_oldest);
+  own.logger->set_level(spdlog::level::trace);
+}
+
+line_writer::~line_writer() {
+  parts& own = *parts_;
+  if (!own.pool)
+    return;
+  if (!own.is_drained) {
+    // Its thread may hang in a write for ever: nobody waits for it, and what it uses stays.
+    static_cast<void>(parts_.release());
+    return;
+  }
+  own.logger.reset();
+  own.pool.reset();
+  if (!own.file.empty())
+    ::close(own.descriptor);
+}
+
+void line_writer::write(log_level level, std::string_view line) {
+  if (!parts_->logger)
+    return;
+  parts_->said.fetch_add(1, std::memory_order_relaxed);
+  parts_->logger->log(translated(level), spdlog::string_view_t(line.data(), line.size()));
+}
+
+std::string line_writer::reopen() {
+  parts& own = *parts_;
+  if (own.file.empty() || !own.sink)
+    return {};
+  const int fresh = open_file(own.file);
+  if (fresh < 0)
+    return "cannot open " + own.file + " again: " + std::strerror(errno);
+  own.descriptor = fresh;
+  const int before = own.sink->exchange_descriptor(fresh);
+  ::close(before);
+  return {};
+}
+
+bool line_writer::drain(duration patience) {
+  parts& own = *parts_;
+  if (!own.logger)
+    return true;
+  const std::uint64_t before = own.sink->flushes();
+  own.logger->flush();
+  own.is_drained = own.sink->await_flush(before, patience);
+  return own.is_drained;
+}
+
+void line_writer::await_from_signal(int ms) const noexcept {
+  const parts& own = *parts_;
+  for (; own.sink && ms > 0 && own.sink->handled() < own.said; --ms) {
+    ::poll(nullptr, 0, 1); // a pause: of what waits, this may be called by a signal's handler
+  }
+}
+
+std::uint64_t line_writer::said() const noexcept {
+  return parts_->said.load(std::memory_order_relaxed);
+}
+
+std::uint64_t line_writer::lost() const {
+  const parts& own = *parts_;
+  return own.pool ? own.pool->overrun_counter() + own.sink->lost() : 0;
+}
+
+} // namespace vorrang::http
