@@ -149,7 +149,11 @@ command_line read_command_line(std::vector<std::string> arguments,
   }
   if (result.config_file.empty()) {
     result.exit_status = 2;
-    result.text = "vorrang: no configuration: give one with --config FILE\n";
+    const auto rest = app.remaining();
+    if (!rest.empty() && !rest.front().empty() && rest.front().front() != '-')
+      result.text = "vorrang: there is no command " + rest.front() + ": see vorrang --help\n";
+    else
+      result.text = "vorrang: no configuration: give one with --config FILE\n";
   }
   return result;
 }

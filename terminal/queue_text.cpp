@@ -53,9 +53,9 @@ text_table tickets_table(const json& group) {
     return !text_of(ticket, "instance").empty();
   });
   using side = text_table::side;
-  std::vector<text_table::column> columns = {{"POSITION", side::right}, {"PRIORITY", side::right},
+  std::vector<text_table::column> columns = {{"POS", side::right},      {"PRIORITY", side::right},
                                              {"ID", side::right},       {"WAITED", side::right},
-                                             {"DEADLINE", side::right}, {"ATTEMPTS", side::right}};
+                                             {"DEADLINE", side::right}, {"TRIED", side::right}};
   if (is_shared)
     columns.push_back({"INSTANCE", side::left});
   columns.push_back({"WHY", side::left});

@@ -99,9 +99,9 @@ std::string since_first(const json& event) {
 }
 
 std::string waits_text(const json& waits, bool bold) {
-  std::string text = "It waits";
+  std::string text = "It has waited";
   if (number_of(waits, "waited_ms"))
-    text += " since " + time_in(waits, "waited_ms");
+    text += " for " + time_in(waits, "waited_ms");
   text += " with priority " + number(waits, "priority") + ", ";
   if (const auto position = number_of(waits, "position"))
     text += "at position " + std::to_string(*position) + " of " + number(waits, "waiting") + " (" +

@@ -551,6 +551,9 @@ class Manual(unittest.TestCase):
             cls.flags[command] = {flag for word in first_words for flag in word.split(",")}
 
     def test_all_commands(self):
+        status, out, err = run_binary("queu")
+        self.assertEqual((status, out), (2, ""))
+        self.assertIn("there is no command queu: see vorrang --help", err)
         _, out, _ = run_binary("--help")
         for command in self.commands:
             self.assertIn("--help", self.flags[command])

@@ -34,9 +34,9 @@ TEST_CASE("queue text: a group, its deployments, who waits, and how to see more"
         "one         full                  2 of 2  7 of 10         0             -\n"
         "two         cooling for 3.2 s          0        0  5 of 100           429\n"
         "\n"
-        "POSITION  PRIORITY               ID  WAITED       DEADLINE  ATTEMPTS  WHY\n"
-        "       1         0  281474993487874  750 ms  in 1 min 59 s         0  all-full\n"
-        "       2        -7  281474993487873  12.4 s              -         2  behind-others\n"
+        "POS  PRIORITY               ID  WAITED       DEADLINE  TRIED  WHY\n"
+        "  1         0  281474993487874  750 ms  in 1 min 59 s      0  all-full\n"
+        "  2        -7  281474993487873  12.4 s              -      2  behind-others\n"
         "… 1 more: --offset 2\n");
 }
 
@@ -116,7 +116,7 @@ TEST_CASE("story: one that waits, whose beginning is gone, and whose id was ther
         "2 earlier requests had the same id; this is the latest.\n"
         "  12:00:01.000    +0.000 s  an operator gave it priority 3\n"
         "  12:01:51.000  +110.000 s  fell back into the line of n\n"
-        "It waits since 1 min 1 s with priority 3, at position 4 of 9 (3 before it), until its "
+        "It has waited for 1 min 1 s with priority 3, at position 4 of 9 (3 before it), until its "
         "deadline in 5.0 s.\n"
         "Why: a better ticket waits for each deployment that it could go to.\n"
         "DEPLOYMENT  WHAT IT LACKS\n"
