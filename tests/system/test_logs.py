@@ -4,6 +4,7 @@ a request up."""
 import base64
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -84,6 +85,11 @@ class AccessLog(unittest.TestCase):
         self.assertGreater(int(line["bytes_in"]), 20)
         self.assertGreaterEqual(int(line["total_ms"]), int(line["first_byte_ms"]))
         self.assertEqual(line["error"], "-")
+
+    def test_the_fields_are_documented(self):
+        path = pathlib.Path(__file__).resolve().parents[2] / "docs" / "logging.md"
+        section = path.read_text(encoding="utf-8").partition("## The access log")[2].partition("## Traces")[0]
+        self.assertEqual([name for name in FIELDS if f"`{name}`" not in section], [])
 
     def test_as_json(self):
         with Gateway(MOCK + "unknown_key: 1\n", ["--access-log", "--log-format", "json"]) as gateway:
