@@ -246,6 +246,8 @@ void request_journal::attempt_ends(const outcome& result, time_point now) {
     add(span, "error.type", name_of(*attempt_error_));
   else if (result.kind == outcome_kind::cancelled)
     add(span, "error.type", "cancelled");
+  else if (result.kind == outcome_kind::not_sent)
+    add(span, "error.type", "not-sent");
   else if (attempt_status_ >= 400)
     add(span, "error.type", std::to_string(attempt_status_));
   else

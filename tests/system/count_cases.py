@@ -106,7 +106,8 @@ STREAM_END = chunk(b"data: [DONE]\n\n") + chunk(b"")
 class Stage:
     """Gateway, upstream and counts. Use as a context manager."""
 
-    def __init__(self, arguments=("--threads", "1", "--log-level", "warning")):
+    def __init__(self, more_arguments=()):
+        arguments = ["--threads", "1", "--log-level", "warning", *more_arguments]
         self.counting = Counting()
         self.upstream = Upstream()
         self.gateway = Gateway(
@@ -166,10 +167,10 @@ def good(response):
     return response
 
 
-def a_request():
+def a_request(more_arguments=()):
     """A small chat request, granted at once, over connections that are kept."""
     answer = whole_answer()
-    with Stage() as stage:
+    with Stage(more_arguments) as stage:
         asks = stage.client()
 
         def step():

@@ -7,7 +7,7 @@ change, which says why; if it costs less, the ceiling goes down with it.
 
 import unittest
 
-from count_cases import CASES, SHOWN
+from count_cases import CASES, SHOWN, a_request
 
 # A call to the kernel, a message or a wake-up more is a change of the program: these are exact. What
 # libraries do in memory may differ a little from one release of theirs to the next.
@@ -27,6 +27,20 @@ CEILINGS = {
     "clocks": (16, 16, 1, 30),
 }
 
+# How much more a request may cost with an access log; the other thread's part of it is counted as well.
+LOGGED = {
+    "system_calls": 4,  # the address; a wake-up and a write and a wait of the other thread
+    "reads": 0,
+    "writes": 1,
+    "polls": 0,
+    "switches": 1,
+    "messages": 0,
+    "allocations": 6,
+    "bytes": 1600,
+    "locks": 4,
+    "clocks": 7,
+}
+
 
 class Counts(unittest.TestCase):
     def compare(self, case):
@@ -41,6 +55,16 @@ class Counts(unittest.TestCase):
 
     def test_a_request(self):
         self.compare("a request")
+
+    def test_a_request_that_is_logged(self):
+        """What the access log adds: a look at the client's address, a line for another thread, and what
+        that thread does with it."""
+        measured = a_request(["--access-log", "/dev/null"])
+        shown = (f"{name} {measured[key]:.6g}" for name, key in SHOWN.items())
+        print(f"[{', '.join(shown)}] ", end="", flush=True)
+        for name, more in LOGGED.items():
+            with self.subTest(name):
+                self.assertLessEqual(int(measured[name] + 0.5), CEILINGS[name][0] + more, name)
 
     def test_a_request_that_waits(self):
         self.compare("a request that waits")

@@ -4,6 +4,7 @@ a request up."""
 import base64
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -85,6 +86,11 @@ class AccessLog(unittest.TestCase):
         self.assertGreaterEqual(int(line["total_ms"]), int(line["first_byte_ms"]))
         self.assertEqual(line["error"], "-")
 
+    def test_the_fields_are_documented(self):
+        path = pathlib.Path(__file__).resolve().parents[2] / "docs" / "logging.md"
+        section = path.read_text(encoding="utf-8").partition("## The access log")[2].partition("## Traces")[0]
+        self.assertEqual([name for name in FIELDS if f"`{name}`" not in section], [])
+
     def test_as_json(self):
         with Gateway(MOCK + "unknown_key: 1\n", ["--access-log", "--log-format", "json"]) as gateway:
             gateway.chat()
@@ -93,7 +99,8 @@ class AccessLog(unittest.TestCase):
             wait_until(lambda: gateway.output.count('"request_id"') >= 3)
             lines = [json.loads(line) for line in gateway.output.splitlines() if '"request_id"' in line]
             output = gateway.output
-        good, unknown, page = lines
+        # Each is written when its request is over, which its client may hear a little earlier.
+        good, unknown, page = sorted(lines, key=lambda line: (line["method"] != "POST", line["status"]))
         self.assertEqual([list(line) for line in lines], [FIELDS] * 3)
         self.assertEqual((good["status"], good["deployment"], good["attempts"]), (200, "mock", 1))
         self.assertEqual((unknown["status"], unknown["error"], unknown["group"]), (400, "unknown-model", None))
@@ -110,7 +117,7 @@ class AccessLog(unittest.TestCase):
             gone = gateway.send_chat()
             provider.wait_for_calls(1)
             gone.reset()
-            wait_until(lambda: access_lines(gateway.output))
+            wait_until(lambda: access_lines(gateway.output))  # so that it is the first
             with gateway.connect() as connection:
                 connection.send(b"GET / HTTP/1.1\r\nno field\r\n\r\n")
                 connection.read_response()
