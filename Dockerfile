@@ -6,6 +6,8 @@ WORKDIR /src
 COPY scripts/lib.sh scripts/packages scripts/
 RUN bash -ec 'source scripts/lib.sh && install_packages build package'
 COPY . .
+# A ccache that is mounted into the build serves who has the same language.
+ENV LANG=C.UTF-8
 # The date in the package; without it, that of the build.
 ARG SOURCE_DATE_EPOCH
 # CI=true: warnings are errors.

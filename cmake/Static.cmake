@@ -19,7 +19,6 @@ endfunction()
 vorrang_archive(yaml-cpp libyaml-cpp.a)
 vorrang_archive(PkgConfig::HIREDIS libhiredis.a)
 vorrang_archive(PkgConfig::VORRANG_PROMETHEUS libprometheus-cpp-core.a)
-target_include_directories(PkgConfig::VORRANG_PROMETHEUS INTERFACE ${vorrang_static_root}/include)
 # The whole of it in its header, without TLS and compression: the operator's port uses neither.
 add_library(PkgConfig::VORRANG_HTTPLIB INTERFACE IMPORTED GLOBAL)
 target_include_directories(PkgConfig::VORRANG_HTTPLIB SYSTEM INTERFACE ${vorrang_static_root}/include)
