@@ -193,6 +193,8 @@ room deployment::current(time_point now) {
     result.cooling_until = health_.cooling_until();
     result.retry_after_until = health_.retry_after_until();
     result.probe_at = has_capacity ? health_.probe_at() : never;
+    result.probe_room =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(slots, room::unlimited_slots));
     slots = 0;
   } else {
     slots = std::min<std::uint64_t>(slots, health_.reopening_room());

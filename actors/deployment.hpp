@@ -39,6 +39,8 @@ struct room {
   time_point retry_after_until{};
   /// When a probe is due; `never` if none may be sent.
   time_point probe_at = never;
+  /// Attempts that the limits leave room for while it cools down.
+  std::uint32_t probe_room = unlimited_slots;
   /// When the rpm or tpm window gives something back; `never` if nothing is in it.
   time_point window_return = never;
   /// The same of each; `never` also if nobody counts there.

@@ -56,6 +56,8 @@ private:
   void subtract(std::uint32_t tokens) noexcept {
     if (now_.slots != room::unlimited_slots && now_.slots > 0)
       --now_.slots;
+    if (now_.probe_room != room::unlimited_slots && now_.probe_room > 0 && --now_.probe_room == 0)
+      now_.probe_at = never;
     if (now_.tokens != room::unlimited_tokens)
       now_.tokens -= tokens;
     ++now_.in_flight;

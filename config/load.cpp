@@ -2,6 +2,7 @@
 #include "config/reading.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -59,10 +60,14 @@ private:
     if (!stream) {
       return complain(errno != 0 ? std::strerror(errno) : "no such file");
     }
-    // One byte more than allowed, so that parse_yaml() sees that it is too long.
-    std::string text(yaml_bytes_max + 1, '\0');
-    stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-    text.resize(static_cast<std::size_t>(std::max<std::streamsize>(stream.gcount(), 0)));
+    // One byte more than allowed, so that parse_yaml() sees that it is too long. A piece at a time:
+    // a gateway that reads it again keeps room for the largest that it ever asked for.
+    std::string text;
+    for (std::array<char, 65536> piece; stream && text.size() <= yaml_bytes_max;) {
+      stream.read(piece.data(), piece.size());
+      text.append(piece.data(), std::min(static_cast<std::size_t>(stream.gcount()),
+                                         yaml_bytes_max + 1 - text.size()));
+    }
     if (stream.bad()) {
       return complain("an error while reading");
     }

@@ -13,6 +13,8 @@ struct link_counts;
 struct line_call {
   std::string key;
   std::vector<std::string> arguments;
+  /// How often a server has sent it on to another; the link's own.
+  unsigned moves = 0;
 };
 
 /// What came back: the script's reply, or why there is none.

@@ -25,6 +25,9 @@ bool begins(std::string_view text, std::string_view with) {
   return text.substr(0, with.size()) == with;
 }
 
+/// A call that servers send on to each other so often has failed: they do not agree whose it is.
+constexpr unsigned moves_max = 5;
+
 /// So long an end waits for the answers that are still to come.
 constexpr auto farewell_max = std::chrono::milliseconds(500);
 
@@ -311,7 +314,7 @@ private:
   void follow(const std::string& error, const std::shared_ptr<line_call>& what,
               const std::function<void(line_answer)>& then) {
     const auto place = place_in(error, settings_.host);
-    if (!place)
+    if (!place || ++what->moves > moves_max)
       return then({false, error});
     const auto name = name_of(*place);
     if (!nodes_.contains(name))

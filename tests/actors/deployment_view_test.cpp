@@ -56,6 +56,26 @@ TEST_CASE("view: a grant that the figures contain is not counted twice") {
   CHECK(view.figures().in_flight == 1);
 }
 
+TEST_CASE("view: a probe has no room that a grant on its way takes") {
+  deployment_view view;
+  view.update(figures(0, 2, 100));
+  view.take(10, false);
+  view.take(10, false);
+  auto cools = figures(1, 0, 90); // it has not heard of the second
+  cools.cooling = true;
+  cools.probe_at = time_point{};
+  cools.probe_room = 1;
+  view.update(cools);
+  CHECK(view.figures().probe_at == never);
+  cools.probe_room = 2;
+  view.update(cools);
+  CHECK(view.figures().probe_at == time_point{});
+  cools.takes_seen = 2;
+  cools.probe_room = 1;
+  view.update(cools);
+  CHECK(view.figures().probe_at == time_point{});
+}
+
 TEST_CASE("view: no limit stays no limit") {
   deployment_view view;
   view.update(figures(0, room::unlimited_slots, room::unlimited_tokens));

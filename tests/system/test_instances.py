@@ -5,8 +5,10 @@ Real processes: gateways, redis-server, a provider that records what came and ho
 import contextlib
 import random
 import signal
+import socket
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 from email.utils import parsedate_to_datetime
@@ -679,6 +681,42 @@ class Doors(unittest.TestCase):
             with RedisServer("--tls-port", str(port), "--tls-cert-file", certificate, "--tls-key-file", key,
                              "--tls-ca-cert-file", authority.certificate, "--tls-auth-clients", "no"):  # fmt: skip
                 self.check(f'redis_url: "rediss://127.0.0.1:{port}"', environment={"SSL_CERT_FILE": authority.certificate})
+
+
+class Circle(unittest.TestCase):
+    """Servers that disagree: each says that another has the key."""
+
+    def serve(self, listener, port, calls):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=self.answer, args=(connection, port, calls), daemon=True).start()
+
+    def answer(self, connection, port, calls):
+        with contextlib.suppress(OSError), connection, connection.makefile("rb") as lines:
+            while head := lines.readline():
+                words = []
+                for _ in range(int(head[1:])):
+                    length = int(lines.readline()[1:])
+                    words.append(lines.read(length + 2)[:-2])
+                if words[0] == b"FCALL":
+                    calls.append(words)
+                    connection.sendall(b"-MOVED 1 127.0.0.1:%d\r\n" % port)
+                elif words[0] != b"SUBSCRIBE":
+                    connection.sendall(b"+PONG\r\n")
+
+    def test_a_call_that_is_sent_in_a_circle_fails(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port, calls = listener.getsockname()[1], []
+            threading.Thread(target=self.serve, args=(listener, port, calls), daemon=True).start()
+            text = CONFIG.format(base="http://127.0.0.1:9", redis="", limits="rpm: 5", settings="strict: false")
+            text = text.replace('redis_url: "unix://"', f"redis_host: 127.0.0.1\n  redis_port: {port}")
+            with Gateway(text) as gateway:
+                wait_until(lambda: gateway.admin_get("/health/readiness").json["queue"] == "local")
+                self.assertIn("is not shared (MOVED 1 127.0.0.1:", gateway.output)
+                # A try each 200 ms, of six calls; without an end there were thousands.
+                self.assertLess(len(calls), 400)
+            listener.shutdown(socket.SHUT_RDWR)
 
 
 if __name__ == "__main__":

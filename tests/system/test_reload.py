@@ -1,12 +1,13 @@
 """Reading the configuration again, while everything goes on (spec §8, last paragraph)."""
 
+import os
 import threading
 import time
 import unittest
 
 import client
 from gateway import Gateway, wait_until
-from provider import Provider, Reply
+from provider import Provider, Reply, error
 from test_instances import Instances
 
 
@@ -233,6 +234,55 @@ class Reload(unittest.TestCase):
         self.assertIn("without a restart", refused.error["message"])
         self.assertEqual([gateway.chat().status, status("b")], [401, 200])
 
+    def test_who_comes_back_from_an_attempt_to_a_group_that_is_gone(self):
+        gateway = self.gateway(model(self.base, id="one"), model(self.base, name="stays"))
+        self.provider.script = [Reply(status=429, headers={"Retry-After": "30"}, body=error())]
+        waits = gateway.send_chat(timeout=50)
+        self.provider.wait_for_calls(1)
+        gateway.wait_until_waiting(1)
+        gateway.reload(config(model(self.base, name="stays")))
+        response = waits.read_response()
+        self.assertEqual(response.status, 400)
+        self.assertEqual(response.error["message"], "Invalid model name passed in model=m. There are: stays")
+        self.assertEqual(response.header("x-litellm-model-id"), "one")
+        self.assertEqual(response.header("x-vorrang-attempts"), "1")
+
+    def test_hundreds_of_reloads_leave_nothing_behind(self):
+        def text(number):
+            return config(model(self.base, id="d", limits=f"rpm: {100_000 + number % 2}"))
+
+        def thread_count():
+            return len(os.listdir(f"/proc/{gateway.process.pid}/task"))
+
+        gateway = self.gateway(model(self.base, id="d"))
+        with Load(gateway, 1) as load:
+            load.wait_for_more(5)
+            at_first = gateway.resident_bytes()
+            for number in range(50):
+                gateway.reload(text(number))
+            memory, threads, descriptors = gateway.resident_bytes(), thread_count(), gateway.descriptor_count()
+            for number in range(300):
+                gateway.reload(text(number))
+            self.assertEqual(thread_count(), threads)
+            self.assertLess(gateway.descriptor_count(), descriptors + 8)  # connections come and go
+            # Each thread of the admin port that has read a file keeps what room that took.
+            self.assertLess(memory - at_first, 16 << 20)
+            self.assertLess(gateway.resident_bytes() - memory, 6 << 20)
+        self.assertEqual(load.wrong, [])
+
+    def test_what_is_new_each_time_costs_no_more_each_time(self):
+        def text(number):
+            return config(model(self.base, key=f"sk-{number}"), model(self.base, name=f"group-{number}"))
+
+        gateway = self.gateway(model(self.base))
+        steps = []
+        for number in range(160):
+            gateway.reload(text(number))
+            if number % 40 == 39:
+                steps.append(gateway.resident_bytes())
+        # Arrays that were copied for each reload would take 20 MB by now, and more with each.
+        self.assertLess(steps[3] - steps[0], 12 << 20, steps)
+
     def test_a_bad_file_changes_nothing_and_says_where(self):
         gateway = self.gateway(model(self.base))
         gateway.rewrite(config(model(self.base, name="n"), rest="  cooldown_time: soon\n"))
@@ -294,6 +344,21 @@ class Shared(Instances):
         self.assertEqual(first.chat(timeout=5).status, 200)
         self.assertEqual(second.chat(timeout=0.5).status, 408)
         self.assertEqual(len(self.provider.calls), 5)
+
+    def test_a_limit_that_is_new_counts_what_both_have_used(self):
+        first, second = self.gateway(limits="timeout: 30"), self.gateway(limits="timeout: 30")
+        for gateway in (first, second) * 2:
+            self.assertEqual(gateway.chat().status, 200)
+        first.reload(self.config(first, "timeout: 30", "rpm: 5"))
+        self.assertEqual(first.chat(timeout=5).status, 200)
+        self.assertEqual(first.chat(timeout=0.3).status, 408)
+        self.assertEqual(second.chat(timeout=0.3).status, 408)
+        second.reload(self.config(second, "timeout: 30", "rpm: 6"))
+        self.assertEqual(second.chat(timeout=0.3).status, 408)
+        first.reload(self.config(first, "rpm: 5", "rpm: 6"))
+        self.assertEqual(second.chat(timeout=5).status, 200)
+        self.assertEqual(first.chat(timeout=0.3).status, 408)
+        self.assertEqual(len(self.provider.calls), 6)
 
     def test_one_has_a_deployment_no_more(self):
         first, second = self.gateway(limits="max_parallel_requests: 1"), self.gateway(limits="max_parallel_requests: 1")
