@@ -654,8 +654,14 @@ time_point group_queue::next_event(time_point now) const {
 
 group_queue::waiting_ticket group_queue::describe(waiting_line::slot_index slot) const {
   const auto& ticket = records_[slot];
-  return {ticket.id,    line_.priority(slot), ticket.since, line_.deadline(slot),
-          ticket.owner, ticket.attempts,      ticket.bytes, line_.eligible(slot)};
+  return {ticket.id,           line_.priority(slot), ticket.since, line_.deadline(slot),
+          ticket.owner,        ticket.attempts,      ticket.bytes, line_.eligible(slot),
+          line_.arrival(slot), ticket.token_estimate};
+}
+
+time_point group_queue::back_off_ends(waiting_line::slot_index slot, time_point now) const {
+  const auto& history = records_[slot].history;
+  return history ? history->next_return(now) : never;
 }
 
 std::optional<group_queue::waiting_ticket> group_queue::find_waiting(ticket_id ticket) const {
@@ -663,12 +669,6 @@ std::optional<group_queue::waiting_ticket> group_queue::find_waiting(ticket_id t
   if (found == slots_.end() || !line_.waiting(found->second))
     return std::nullopt;
   return describe(found->second);
-}
-
-duration group_queue::oldest_wait(time_point now) const {
-  auto oldest = now;
-  line_.for_each([&](slot_index slot) { oldest = std::min(oldest, records_[slot].since); });
-  return now - oldest;
 }
 
 } // namespace vorrang
