@@ -7,6 +7,7 @@
 #include "http/data_loop.hpp"
 #include "http/health_probe.hpp"
 #include "http/listener.hpp"
+#include "http/live_history.hpp"
 #include "http/log.hpp"
 #include "http/loop_pool.hpp"
 #include "http/metrics_page.hpp"
@@ -189,6 +190,7 @@ struct gateway::parts {
   std::unique_ptr<listener> door;
   std::vector<std::unique_ptr<data_loop>> data_loops;
   std::unique_ptr<health_probe> probe; ///< on the first loop
+  live_history history;
   std::unique_ptr<admin_server> admin;
   std::size_t turn = 0;
   std::uint16_t admin_port = 0;
@@ -285,10 +287,12 @@ std::string gateway::start() {
   own.port.probe = [&own](health_probe::told done) {
     own.probe->ask(std::move(done));
   };
+  own.history.sample(std::chrono::steady_clock::now(), own.port.metrics);
   if (own.engine.each_second)
     own.engine.each_second([&own](time_point now) {
       for (const auto& each : own.data_loops)
         each->measure_lag(now);
+      own.history.sample(now, own.port.metrics);
     });
   own.started = true;
   if (own.engine.desk) {
@@ -301,6 +305,9 @@ std::string gateway::start() {
     };
     options.metrics = [&own](std::vector<queue_view> views) {
       return own.metrics(std::move(views));
+    };
+    options.history = [&own](group_index group) {
+      return own.history.of(group);
     };
     if (own.options.read_again)
       options.reload = [this] {
