@@ -59,13 +59,11 @@ deployment_set ahead_of(const waiting_line& line, waiting_line::slot_index slot)
   return ahead;
 }
 
-/// The moment at which a deployment may take something again, if it is known.
-time_point next_room(const room& figures, std::uint8_t lacks) {
-  if (figures.cooling)
-    return figures.cooling_until;
+/// When a window gives something back to a deployment that lacks nothing else; `never` if that
+/// alone frees nothing.
+time_point next_unit(const room& figures, std::uint8_t lacks) {
   const auto by_time = static_cast<std::uint8_t>(static_cast<std::uint8_t>(missing::rpm) |
                                                  static_cast<std::uint8_t>(missing::tpm));
-  // Where a slot is missing too, the window alone frees nothing.
   return lacks != 0 && (lacks & ~by_time) == 0 ? figures.window_return : never;
 }
 
@@ -83,14 +81,21 @@ void tell_reason(const group_queue& queue, time_point now, waiting_line::slot_in
     told.why = wait_reason::behind_others;
   } else {
     bool all_cooling = true;
+    auto first_unit = never;
+    auto first_healed = never;
     ticket.eligible.for_each([&](deployment_index i) {
       const auto& figures = queue.view(i).figures();
-      const auto lacks = figures.cooling ? std::uint8_t{0} : missing_at(queue, i, ticket);
+      if (figures.cooling) {
+        first_healed = std::min(first_healed, figures.cooling_until);
+        return;
+      }
+      all_cooling = false;
+      const auto lacks = missing_at(queue, i, ticket);
       told.waits_for = static_cast<std::uint8_t>(told.waits_for | lacks);
-      all_cooling &= figures.cooling;
-      ready = std::min(ready, next_room(figures, lacks));
+      first_unit = std::min(first_unit, next_unit(figures, lacks));
     });
     told.why = all_cooling ? wait_reason::all_cooling : wait_reason::all_full;
+    ready = all_cooling ? first_healed : first_unit;
   }
   if (ready != never)
     told.ready_in = std::max(ready - now, duration::zero());

@@ -37,11 +37,8 @@ router_settings:
 """
 
 
-def ask_on(gateway, client, until):
-    """Clients that come and go: more than the models can take."""
-    rng = random.Random(7)
-
-    def one(model, priority):
+def send(gateway, client, model, priority):
+    def one():
         connection = None
         try:
             connection = gateway.connect(400)
@@ -53,11 +50,17 @@ def ask_on(gateway, client, until):
             if connection:
                 connection.close()
 
+    threading.Thread(target=one, daemon=True).start()
+
+
+def ask_on(gateway, client, until):
+    """Clients that come and go: more than the models can take."""
+    rng = random.Random(7)
     while time.monotonic() < until:
         model = rng.choices(["chat-large", "chat-small", "embeddings"], [5, 4, 1])[0]
         priority = rng.choices([0, 5, 50, 255], [1, 3, 4, 3])[0]
-        threading.Thread(target=one, args=(model, priority), daemon=True).start()
-        time.sleep(rng.expovariate(5.5))
+        send(gateway, client, model, priority)
+        time.sleep(rng.expovariate(4.4))
 
 
 def main():
@@ -82,13 +85,13 @@ def main():
             threading.Thread(target=ask_on, args=(gateway, client, until), daemon=True).start()
             time.sleep(options.seconds)
             Page.start()
-            take(Page.driver, gateway, options.folder)
+            take(Page.driver, gateway, client, options.folder)
         finally:
             Page.end()
             gateway.kill()
 
 
-def take(driver, gateway, folder):
+def take(driver, gateway, client, folder):
     def look(scheme, width, height, scale, name):
         driver.execute_cdp_cmd(
             "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
@@ -97,7 +100,9 @@ def take(driver, gateway, folder):
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         driver.get("about:blank")
         driver.get(f"http://127.0.0.1:{gateway.admin_port}/#model=chat-large")
-        time.sleep(3)
+        for priority in (255, 50, 255, 5, 50, 255, 50, 5, 255, 255, 0, 5, 255):
+            send(gateway, client, "chat-large", priority)
+        time.sleep(2.5)
         driver.execute_script("document.activeElement.blur()")
         driver.save_screenshot(str(folder / f"admin-{name}.png"))
 

@@ -267,9 +267,13 @@ TEST_CASE("report: what the head lacks, and when the first of it comes back") {
   CHECK(head.waits_for == bits({missing::slot}));
   CHECK_FALSE(head.ready_in);
 
-  d.cools(0, seconds(4));
+  d.cools(0, seconds(4)); // the end of a cooldown is no unit of rpm
+  d.queue.cancel(2);
+  head = d.view().tickets[0];
+  CHECK(head.waits_for == bits({missing::slot}));
+  CHECK_FALSE(head.ready_in);
   d.cools(1, seconds(9));
-  head = d.view().tickets[1];
+  head = d.view().tickets[0];
   CHECK(head.why == wait_reason::all_cooling);
   CHECK(head.waits_for == 0);
   CHECK(head.ready_in == seconds(4));
