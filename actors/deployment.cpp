@@ -202,7 +202,6 @@ room deployment::current(time_point now) {
   result.slots = static_cast<std::uint32_t>(std::min<std::uint64_t>(slots, room::unlimited_slots));
   result.requests_return = requests_.next_return();
   result.tokens_return = tokens_.next_return();
-  result.window_return = std::min(result.requests_return, result.tokens_return);
   return result;
 }
 

@@ -4,6 +4,7 @@
 #include "actors/health.hpp"
 #include "actors/recent_use.hpp"
 
+#include <algorithm>
 #include <boost/unordered/unordered_flat_map.hpp>
 
 namespace vorrang {
@@ -41,14 +42,14 @@ struct room {
   time_point probe_at = never;
   /// Attempts that the limits leave room for while it cools down.
   std::uint32_t probe_room = unlimited_slots;
-  /// When the rpm or tpm window gives something back; `never` if nothing is in it.
-  time_point window_return = never;
-  /// The same of each; `never` also if nobody counts there.
+  /// When each window gives something back; `never` if nothing is in it, or nobody counts there.
   time_point requests_return = never;
   time_point tokens_return = never;
 
   /// Some room is left in slots, rpm and tpm.
   bool has_capacity() const noexcept { return slots > 0 && tokens > 0; }
+  /// When the first of the two does.
+  time_point window_return() const noexcept { return std::min(requests_return, tokens_return); }
 };
 
 /// One grant as the queue reports it to the deployment.

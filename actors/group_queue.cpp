@@ -654,8 +654,14 @@ time_point group_queue::next_event(time_point now) const {
 
 group_queue::waiting_ticket group_queue::describe(waiting_line::slot_index slot) const {
   const auto& ticket = records_[slot];
-  return {ticket.id,    line_.priority(slot), ticket.since, line_.deadline(slot),
-          ticket.owner, ticket.attempts,      ticket.bytes, line_.eligible(slot)};
+  return {ticket.id,           line_.priority(slot), ticket.since, line_.deadline(slot),
+          ticket.owner,        ticket.attempts,      ticket.bytes, line_.eligible(slot),
+          line_.arrival(slot), ticket.token_estimate};
+}
+
+time_point group_queue::back_off_ends(waiting_line::slot_index slot, time_point now) const {
+  const auto& history = records_[slot].history;
+  return history ? history->next_return(now) : never;
 }
 
 std::optional<group_queue::slot_index> group_queue::slot_of_waiting(ticket_id ticket) const {
@@ -668,12 +674,6 @@ std::optional<group_queue::slot_index> group_queue::slot_of_waiting(ticket_id ti
 std::optional<group_queue::waiting_ticket> group_queue::find_waiting(ticket_id ticket) const {
   const auto slot = slot_of_waiting(ticket);
   return slot ? std::optional(describe(*slot)) : std::nullopt;
-}
-
-duration group_queue::oldest_wait(time_point now) const {
-  auto oldest = now;
-  line_.for_each([&](slot_index slot) { oldest = std::min(oldest, records_[slot].since); });
-  return now - oldest;
 }
 
 } // namespace vorrang

@@ -211,9 +211,13 @@ public:
     std::uint32_t attempts;
     std::uint64_t bytes;
     deployment_set eligible;
+    std::uint64_t arrival;
+    std::uint32_t token_estimate;
   };
-  /// The longest wait of those that wait. O(n).
-  duration oldest_wait(time_point now) const;
+  /// When the first of a waiting ticket's back-offs ends; `never` if none runs.
+  time_point back_off_ends(waiting_line::slot_index slot, time_point now) const;
+  /// When the ticket of this slot was first offered.
+  time_point since(waiting_line::slot_index slot) const { return records_[slot].since; }
   waiting_ticket describe(waiting_line::slot_index slot) const;
   /// Nothing if it does not wait here.
   std::optional<waiting_ticket> find_waiting(ticket_id ticket) const;

@@ -7,8 +7,8 @@
 #pragma once
 
 #include "actors/group_queue.hpp"
+#include "actors/line_copy.hpp"
 #include "actors/shared/line_link.hpp"
-#include "actors/snapshot.hpp"
 
 #include <boost/container/small_vector.hpp>
 #include <caf/actor.hpp>
@@ -78,12 +78,6 @@ struct move_ticket {
   std::int32_t priority = 0;
 };
 
-/// Which part of a queue to show.
-struct page {
-  std::size_t offset = 0;
-  std::size_t limit = 0;
-};
-
 /// Figures for tests and metrics.
 struct queue_counters {
   std::uint64_t waiting = 0;
@@ -101,9 +95,9 @@ CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::settle_batch))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::room_report))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::verdict_batch))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::move_ticket))
-CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::page))
+CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::piece_request))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::queue_counters))
-CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::queue_view))
+CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::queue_piece))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::limit_share))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::line_answer))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::reload_order))
@@ -143,9 +137,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::settle_batch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::room_report)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::verdict_batch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::move_ticket)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::page)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::piece_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::queue_counters)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::queue_view)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::queue_piece)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::ticket_view)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::limit_share)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::line_answer)
@@ -210,8 +204,8 @@ using queue_actor = caf::typed_actor<
     caf::replies_to<move_atom, move_ticket>::with<bool>,
     // The operator ends a ticket; false if it does not wait here.
     caf::replies_to<end_atom, ticket_id>::with<bool>,
-    // Who waits, in order, and what the deployments look like.
-    caf::replies_to<show_atom, page>::with<queue_view>,
+    // A piece of the line, and what the deployments look like; line_copy puts pieces together.
+    caf::replies_to<show_atom, piece_request>::with<queue_piece>,
     // What one ticket waits for.
     caf::replies_to<why_atom, ticket_id>::with<ticket_view>,
     caf::replies_to<count_atom>::with<queue_counters>,

@@ -131,6 +131,16 @@ void change_elsewhere(pointer self, ticket_id ticket, std::optional<std::int32_t
                                            [told](bool done) mutable { told.deliver(done); });
 }
 
+/// What the line adds to what this instance knows by itself.
+void put_line(const queue_state& state, queue_view& view) {
+  view.state = state_of(state);
+  if (const auto& session = state.session) {
+    // Also while this instance is alone: a count that falls would be one that began anew.
+    view.inversions += session->line().inversions();
+    view.overruns = session->line().overruns();
+  }
+}
+
 /// Decides, and tells everybody. Verdicts go out before takes: where one thread runs them all, the
 /// holder of a short grant then has settled it when the deployment wakes up, and both are woken
 /// once for take and settle, offer and room.
@@ -155,6 +165,32 @@ void serve(pointer self, time_point now) {
   if (state.session)
     next = std::min(next, state.session->next_event());
   state.tick.arm(self, next);
+}
+
+/// A piece of the own line at once; of a shared one, when it has answered.
+void show(pointer self, piece_request wanted, caf::typed_response_promise<queue_piece> to) {
+  auto& state = self->state;
+  const auto now = self->clock().now();
+  const bool shared = is_shared(state);
+  wanted.wants_tickets &= !shared;
+  auto piece = copy_piece(*state.line, now, wanted);
+  put_line(state, piece.view);
+  piece.in_order = shared;
+  piece.has_count = !shared || wanted.slot == 0 || wanted.limit > 0;
+  if (!shared || !piece.has_count) {
+    to.deliver(std::move(piece));
+    return;
+  }
+  auto view = std::exchange(piece.view, {});
+  view.offset = wanted.place;
+  const auto limit = std::min(wanted.limit, shared_piece_tickets_max);
+  state.session->line().show({wanted.place, limit}, std::move(view),
+                             [to, limit, piece = std::move(piece)](bool, queue_view& told) mutable {
+                               piece.has_more = limit > 0 && told.tickets.size() == limit;
+                               piece.view = std::move(told);
+                               to.deliver(std::move(piece));
+                             });
+  serve(self, now);
 }
 
 void serve(pointer self) {
@@ -273,24 +309,9 @@ queue_actor::behavior_type queue(pointer self, directory_ptr directory, group_in
         serve(self);
         return told;
       },
-      [=](show_atom, const page& wanted) {
-        auto shown = self->make_response_promise<queue_view>();
-        auto own =
-            report_queue(*self->state.line, self->clock().now(), wanted.offset, wanted.limit);
-        own.state = state_of(self->state);
-        if (const auto& session = self->state.session) {
-          // Also while this instance is alone: a count that falls would be one that began anew.
-          own.inversions += session->line().inversions();
-          own.overruns = session->line().overruns();
-        }
-        if (!is_shared(self->state)) {
-          shown.deliver(std::move(own));
-          return shown;
-        }
-        self->state.session->line().show(
-            {wanted.offset, wanted.limit}, std::move(own),
-            [shown](bool, queue_view& view) mutable { shown.deliver(std::move(view)); });
-        serve(self);
+      [=](show_atom, const piece_request& wanted) {
+        auto shown = self->make_response_promise<queue_piece>();
+        show(self, wanted, shown);
         return shown;
       },
       [=](why_atom, ticket_id ticket) {

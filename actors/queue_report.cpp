@@ -23,67 +23,144 @@ deployment_report report_deployment(const group_queue& queue, deployment_index w
   result.tpm = told.tpm;
   if (figures.cooling)
     result.cooldown_ends_in = std::max(figures.cooling_until - now, duration::zero());
+  if (figures.window_return() != never)
+    result.window_returns_in = std::max(figures.window_return() - now, duration::zero());
   result.last_failure_status = figures.last_failure_status;
   result.cooldowns = queue.cooldowns(which);
   return result;
 }
 
-/// `ahead`: deployments that a better ticket waits for.
-wait_reason reason_for(const group_queue& queue, const group_queue::waiting_ticket& ticket,
-                       const deployment_set& ahead) {
-  if (queue.mode() == line_mode::held)
-    return wait_reason::held;
-  if (ticket.eligible.empty())
-    return wait_reason::backing_off;
-  if (ticket.eligible.within(ahead))
-    return wait_reason::behind_others;
-  bool all_cooling = true;
-  ticket.eligible.for_each(
-      [&](deployment_index i) { all_cooling &= queue.view(i).figures().cooling; });
-  return all_cooling ? wait_reason::all_cooling : wait_reason::all_full;
+/// What a deployment lacks for such a ticket; bits of `missing`.
+std::uint8_t missing_at(const group_queue& queue, deployment_index which,
+                        const group_queue::waiting_ticket& ticket) {
+  const auto& told = queue.settings().deployments[which];
+  const auto& figures = queue.view(which).figures();
+  std::uint8_t result = 0;
+  const auto add = [&](missing what) {
+    result = static_cast<std::uint8_t>(result | static_cast<std::uint8_t>(what));
+  };
+  if (told.max_parallel_requests && figures.in_flight >= *told.max_parallel_requests)
+    add(missing::slot);
+  if (told.rpm && figures.window_requests >= static_cast<std::int64_t>(*told.rpm))
+    add(missing::rpm);
+  if (told.tpm && figures.tokens < std::max<std::int64_t>(ticket.token_estimate, 1))
+    add(missing::tpm);
+  if (result == 0 && figures.slots == 0)
+    add(missing::opening);
+  return result;
+}
+
+/// Deployments that a better ticket waits for: those of each lane whose head is better.
+deployment_set ahead_of(const waiting_line& line, waiting_line::slot_index slot) {
+  deployment_set ahead;
+  for (waiting_line::lane_index lane = 0; lane < line.lanes(); ++lane)
+    if (!line.lane_empty(lane) && line.lane_head(lane) < line.rank_of(slot))
+      ahead |= line.lane_eligible(lane);
+  return ahead;
+}
+
+/// When a window gives something back to a deployment that lacks nothing else; `never` if that
+/// alone frees nothing.
+time_point next_unit(const room& figures, std::uint8_t lacks) {
+  const auto by_time = static_cast<std::uint8_t>(static_cast<std::uint8_t>(missing::rpm) |
+                                                 static_cast<std::uint8_t>(missing::tpm));
+  return lacks != 0 && (lacks & ~by_time) == 0 ? figures.window_return() : never;
+}
+
+void tell_reason(const group_queue& queue, time_point now, waiting_line::slot_index slot,
+                 const group_queue::waiting_ticket& ticket, ticket_report& told) {
+  const auto& line = queue.line();
+  auto ready = never;
+  if (queue.mode() == line_mode::held) {
+    told.why = wait_reason::held;
+  } else if (ticket.eligible.empty()) {
+    told.why = wait_reason::backing_off;
+    ready = queue.back_off_ends(slot, now);
+  } else if (!line.heads_lane(slot) || ticket.eligible.within(ahead_of(line, slot))) {
+    // The head of its lane waits for the same deployments.
+    told.why = wait_reason::behind_others;
+  } else {
+    bool all_cooling = true;
+    auto first_unit = never;
+    auto first_healed = never;
+    ticket.eligible.for_each([&](deployment_index i) {
+      const auto& figures = queue.view(i).figures();
+      if (figures.cooling) {
+        first_healed = std::min(first_healed, figures.cooling_until);
+        return;
+      }
+      all_cooling = false;
+      const auto lacks = missing_at(queue, i, ticket);
+      told.waits_for = static_cast<std::uint8_t>(told.waits_for | lacks);
+      first_unit = std::min(first_unit, next_unit(figures, lacks));
+    });
+    told.why = all_cooling ? wait_reason::all_cooling : wait_reason::all_full;
+    ready = all_cooling ? first_healed : first_unit;
+  }
+  if (ready != never)
+    told.ready_in = std::max(ready - now, duration::zero());
 }
 
 } // namespace
 
-queue_view report_queue(const group_queue& queue, time_point now, std::size_t offset,
-                        std::size_t limit) {
+ticket_report report_waiting(const group_queue& queue, time_point now,
+                             waiting_line::slot_index slot) {
+  const auto ticket = queue.describe(slot);
+  ticket_report told;
+  told.id = ticket.id;
+  told.priority = ticket.priority;
+  told.arrival = ticket.arrival;
+  told.waited = now - ticket.since;
+  told.deadline = ticket.deadline;
+  told.attempts = ticket.attempts;
+  told.bytes = ticket.bytes;
+  tell_reason(queue, now, slot, ticket, told);
+  return told;
+}
+
+queue_view report_figures(const group_queue& queue, time_point now) {
   queue_view result;
   const auto& told = queue.settings();
   result.group = queue.settings_index();
   result.name = told.name;
   result.retired = told.retired;
   result.waiting = queue.waiting();
-  result.offset = offset;
   result.inversions = queue.inversions();
   result.at = now;
+  return result;
+}
+
+queue_view report_deployments(const group_queue& queue, time_point now) {
+  auto result = report_figures(queue, now);
+  const auto& told = queue.settings();
   for (std::size_t i = 0; i < told.deployments.size(); ++i) {
     const auto which = static_cast<deployment_index>(i);
     if (!told.deployments[i].retired || queue.view(which).figures().in_flight > 0)
       result.deployments.push_back(report_deployment(queue, which, now));
   }
+  return result;
+}
 
-  const auto slots = queue.line().page(offset, limit);
-  deployment_set ahead;
-  if (offset > 0)
-    for (waiting_line::lane_index lane = 0; lane < queue.line().lanes(); ++lane)
-      if (!slots.empty() && !queue.line().lane_empty(lane) &&
-          queue.line().lane_head(lane) < queue.line().rank_of(slots.front()))
-        ahead |= queue.line().lane_eligible(lane);
-  for (std::size_t i = 0; i < slots.size(); ++i) {
-    const auto ticket = queue.describe(slots[i]);
-    ticket_report line;
-    line.id = ticket.id;
-    line.priority = ticket.priority;
-    line.position = static_cast<std::uint32_t>(offset + i + 1);
-    line.waited = now - ticket.since;
-    line.deadline = ticket.deadline;
-    line.why = reason_for(queue, ticket, ahead);
-    line.attempts = ticket.attempts;
-    line.bytes = ticket.bytes;
-    ahead |= ticket.eligible;
-    result.tickets.push_back(std::move(line));
+queue_piece copy_piece(const group_queue& queue, time_point now, const piece_request& wanted) {
+  queue_piece result;
+  auto& view = result.view;
+  view = wanted.slot == 0 ? report_deployments(queue, now) : report_figures(queue, now);
+  const auto& line = queue.line();
+  const auto end = line.size() == 0 ? wanted.slot : line.slots();
+  const auto last = std::min(end, wanted.slot + piece_slots_max);
+  std::size_t copied = 0;
+  auto slot = wanted.slot;
+  for (; slot < last && copied < piece_tickets_max; ++slot) {
+    const auto each = static_cast<waiting_line::slot_index>(slot);
+    if (!line.waiting(each))
+      continue;
+    ++copied;
+    view.oldest_wait = std::max(view.oldest_wait, now - queue.since(each));
+    if (wanted.wants_tickets)
+      view.tickets.push_back(report_waiting(queue, now, each));
   }
-  result.oldest_wait = queue.oldest_wait(now);
+  result.next_slot = slot;
+  result.is_last = slot >= end;
   return result;
 }
 

@@ -2,12 +2,21 @@
 #pragma once
 
 #include "actors/group_queue.hpp"
-#include "actors/snapshot.hpp"
+#include "actors/line_copy.hpp"
 
 namespace vorrang {
 
-/// A page of the line in order, and all deployments, at `now`. O(waiting + limit log limit).
-queue_view report_queue(const group_queue& queue, time_point now, std::size_t offset,
-                        std::size_t limit);
+/// The group and its figures at `now`, without tickets and deployments. O(1).
+queue_view report_figures(const group_queue& queue, time_point now);
+
+/// The same with all deployments.
+queue_view report_deployments(const group_queue& queue, time_point now);
+
+/// A ticket that waits, without its position. O(lanes).
+ticket_report report_waiting(const group_queue& queue, time_point now,
+                             waiting_line::slot_index slot);
+
+/// The next piece of the queue's own line; see line_copy.hpp for what it costs.
+queue_piece copy_piece(const group_queue& queue, time_point now, const piece_request& wanted);
 
 } // namespace vorrang

@@ -39,18 +39,38 @@ constexpr std::string_view to_string(wait_reason reason) noexcept {
   return "unknown";
 }
 
+/// What a ticket waits for that is behind nobody; bits of ticket_report::waits_for.
+enum class missing : std::uint8_t {
+  /// A slot of `max_parallel_requests`.
+  slot = 1,
+  /// A unit of `rpm`.
+  rpm = 2,
+  /// Tokens of `tpm`.
+  tpm = 4,
+  /// A deployment that re-opens after a cooldown lets in a few at a time.
+  opening = 8,
+};
+
 /// A waiting ticket.
 struct ticket_report {
   ticket_id id = 0;
   std::int32_t priority = 0;
   /// 1 is the head of line.
   std::uint32_t position = 0;
+  /// Rises with each that comes to this line: who has a smaller one and stands behind was
+  /// overtaken.
+  std::uint64_t arrival = 0;
   /// Since the request was first offered to this group.
   duration waited{};
   time_point deadline = never;
   /// The instance that holds it; empty when the queue is not shared.
   std::string instance;
   wait_reason why = wait_reason::behind_others;
+  /// For `all_full`: bits of `missing`, over all deployments that it could go to.
+  std::uint8_t waits_for = 0;
+  /// The earliest moment that is known to end the reason, counted from the snapshot: a unit that
+  /// comes back, the end of a cooldown or of a back-off.
+  std::optional<duration> ready_in;
   /// Attempts it has had already.
   std::uint32_t attempts = 0;
   /// The body it keeps in memory.
@@ -75,6 +95,9 @@ struct deployment_report {
   /// Tokens of the last 60 s.
   std::uint64_t tpm_used = 0;
   std::optional<std::uint64_t> tpm;
+  /// When rpm and tpm get something back, counted from the snapshot; absent where nothing of the
+  /// last 60 s is known to count.
+  std::optional<duration> window_returns_in;
   /// When the cooldown ends, counted from the snapshot; absent unless `cooling`.
   std::optional<duration> cooldown_ends_in;
   /// The last failure's HTTP status; 0: none since the start, or no HTTP answer.

@@ -63,10 +63,8 @@ ticket_view report_ticket(const group_queue& queue, time_point now, ticket_id ti
   if (!slot)
     return result;
   result.waits = true;
-  const auto position = queue.line().position(*slot);
-  const auto around = report_queue(queue, now, position - 1, 1);
-  if (around.tickets.size() == 1)
-    result.ticket = around.tickets.front();
+  result.ticket = report_waiting(queue, now, *slot);
+  result.ticket.position = queue.line().position(*slot);
   const auto& eligible = queue.line().eligible(*slot);
   for (std::size_t i = 0; i < queue.settings().deployments.size(); ++i) {
     const auto which = static_cast<deployment_index>(i);

@@ -113,27 +113,6 @@ std::uint32_t waiting_line::position(slot_index ticket) const {
   return static_cast<std::uint32_t>(before + 1);
 }
 
-std::vector<waiting_line::slot_index> waiting_line::page(std::size_t offset,
-                                                         std::size_t limit) const {
-  std::vector<rank> all;
-  all.reserve(waiting_);
-  for (const auto& lane : lanes_)
-    all.insert(all.end(), lane.order->entries().begin(), lane.order->entries().end());
-  if (offset >= all.size())
-    return {};
-  const auto count = std::min(limit, all.size() - offset);
-  const auto begin = all.begin() + static_cast<std::ptrdiff_t>(offset);
-  const auto end = begin + static_cast<std::ptrdiff_t>(count);
-  if (offset > 0)
-    std::nth_element(all.begin(), begin, all.end());
-  std::partial_sort(begin, end, all.end());
-  std::vector<slot_index> result;
-  result.reserve(count);
-  for (auto at = begin; at != end; ++at)
-    result.push_back(at->slot);
-  return result;
-}
-
 waiting_line::lane_index waiting_line::lane_for(const deployment_set& eligible) {
   // A handful at most times: all deployments, and a few sets with some in back-off.
   std::size_t empty = lanes_.size();

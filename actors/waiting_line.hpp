@@ -86,15 +86,14 @@ public:
   /// 1 for the head of line. O(n), 2 ns a ticket.
   std::uint32_t position(slot_index ticket) const;
 
-  /// Those that stand at `offset` … `offset + limit − 1`, in order. O(n + limit log limit).
-  std::vector<slot_index> page(std::size_t offset, std::size_t limit) const;
-
   std::size_t lanes() const noexcept { return lanes_.size(); }
   const deployment_set& lane_eligible(lane_index lane) const noexcept {
     return lanes_[lane].eligible;
   }
   bool lane_empty(lane_index lane) const noexcept { return lanes_[lane].order->empty(); }
   const rank& lane_head(lane_index lane) const { return lanes_[lane].order->top(); }
+  /// Whether one that waits is the best of those that wait for the same deployments.
+  bool heads_lane(slot_index ticket) const { return nodes_[ticket].order_at == 0; }
 
   /// Calls `visit(slot)` for each that waits, in no order; `visit` must not change the line.
   template <class Visit>

@@ -1,6 +1,7 @@
 // What one request pays in each room on its way, without sockets and actors: the head and the body
 // are read, a window counts, a deployment is chosen.
 #include "actors/choice.hpp"
+#include "actors/queue_report.hpp"
 #include "actors/windows.hpp"
 #include "http/head_reader.hpp"
 #include "http/inspected_body.hpp"
@@ -120,10 +121,37 @@ void choice(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations());
 }
 
+/// A piece of a line for the operator: for so long its queue decides nothing. Argument: who waits.
+void copy_a_piece(benchmark::State& state) {
+  group_settings settings;
+  settings.deployments.resize(3);
+  group_board board{1};
+  group_queue queue(settings, 0, 1, board);
+  const time_point now{std::chrono::seconds(1000)};
+  for (std::int64_t i = 0; i < state.range(0); ++i) {
+    ticket_offer offered;
+    offered.id = static_cast<ticket_id>(i) + 1;
+    offered.since = now;
+    offered.wanted.priority = static_cast<std::int32_t>(i * 7919 % 256);
+    queue.offer(now, 0, std::move(offered));
+    queue.serve(now);
+    queue.output().clear();
+  }
+  piece_request wanted;
+  wanted.wants_tickets = true;
+  for (auto _ : state) {
+    const auto piece = copy_piece(queue, now, wanted);
+    benchmark::DoNotOptimize(piece.view.tickets.data());
+    wanted.slot = piece.is_last ? 0 : piece.next_slot;
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+
 BENCHMARK(nothing);
 BENCHMARK(head);
 BENCHMARK(body)->RangeMultiplier(10)->Range(1'000, 10'000'000);
 BENCHMARK(window)->Arg(10)->Arg(1'000)->Arg(100'000);
+BENCHMARK(copy_a_piece)->Arg(100)->Arg(10'000);
 BENCHMARK(choice)->ArgsProduct(
     {{int(routing_strategy::simple_shuffle), int(routing_strategy::usage_based),
       int(routing_strategy::least_busy), int(routing_strategy::latency_based)},

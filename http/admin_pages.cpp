@@ -1,7 +1,6 @@
 #include "http/admin_pages.hpp"
 
-#include <ctime>
-#include <nlohmann/json.hpp>
+#include "http/report_json.hpp"
 
 namespace vorrang::http {
 
@@ -9,68 +8,14 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-std::int64_t milliseconds_of(duration length) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(length).count();
-}
-
-template <class Value>
-json or_null(const std::optional<Value>& value) {
-  return value ? json(*value) : json(nullptr);
-}
-
-std::string to_text(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
-json ticket_page(const ticket_report& ticket, time_point at,
-                 std::chrono::system_clock::time_point wall) {
-  json page = {{"id", std::to_string(ticket.id)},
-               {"priority", ticket.priority},
-               {"position", ticket.position},
-               {"waited_ms", milliseconds_of(ticket.waited)},
-               {"deadline", nullptr},
-               {"deadline_in_ms", nullptr},
-               {"instance", ticket.instance.empty() ? json(nullptr) : json(ticket.instance)},
-               {"why", to_string(ticket.why)},
-               {"attempts", ticket.attempts},
-               {"bytes", ticket.bytes}};
-  if (ticket.deadline != never) {
-    const auto left = ticket.deadline - at;
-    page["deadline"] =
-        time_of_day(wall + std::chrono::duration_cast<std::chrono::system_clock::duration>(left));
-    page["deadline_in_ms"] = milliseconds_of(left);
-  }
-  return page;
-}
-
-json deployment_page(const deployment_report& deployment) {
-  json page = {{"id", deployment.id},
-               {"healthy", deployment.healthy},
-               {"cooling", deployment.cooling},
-               {"full", deployment.full},
-               {"in_flight", deployment.in_flight},
-               {"max_parallel_requests", or_null(deployment.max_parallel_requests)},
-               {"rpm", {{"used", deployment.rpm_used}, {"limit", or_null(deployment.rpm)}}},
-               {"tpm", {{"used", deployment.tpm_used}, {"limit", or_null(deployment.tpm)}}},
-               {"cooldown_ends_in_ms", nullptr},
-               {"last_failure_status", nullptr}};
-  if (deployment.retired)
-    page["retired"] = true;
-  if (deployment.cooldown_ends_in)
-    page["cooldown_ends_in_ms"] = milliseconds_of(*deployment.cooldown_ends_in);
-  if (deployment.last_failure_status != 0)
-    page["last_failure_status"] = deployment.last_failure_status;
-  return page;
-}
-
 json page_of(const queue_view& view, std::chrono::system_clock::time_point wall) {
   const auto next = view.offset + view.tickets.size();
   json tickets = json::array();
   for (const auto& ticket : view.tickets)
-    tickets.push_back(ticket_page(ticket, view.at, wall));
+    tickets.push_back(ticket_json(ticket, view.at, wall));
   json deployments = json::array();
   for (const auto& deployment : view.deployments)
-    deployments.push_back(deployment_page(deployment));
+    deployments.push_back(deployment_json(deployment));
   return {
       {"model", view.name},
       {"waiting", view.waiting},
@@ -104,19 +49,6 @@ const deployment_report* find_report(const std::vector<queue_view>* views, std::
 }
 
 } // namespace
-
-std::string time_of_day(std::chrono::system_clock::time_point when) {
-  const auto whole = std::chrono::floor<std::chrono::seconds>(when);
-  const auto rest = std::chrono::floor<std::chrono::milliseconds>(when - whole).count();
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(whole);
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[64];
-  const auto size = std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
-  std::string result(text, size);
-  const auto digits = std::to_string(1000 + rest);
-  return result + "." + digits.substr(1) + "Z";
-}
 
 std::string queue_page(const queue_view& view, std::chrono::system_clock::time_point wall) {
   return to_text(page_of(view, wall));

@@ -21,20 +21,24 @@ struct page_request {
 /// Tickets on one page at most.
 inline constexpr std::uint32_t page_tickets_max = 1000;
 
-/// `2026-01-31T12:00:00.125Z`.
-std::string time_of_day(std::chrono::system_clock::time_point when);
-
 /// One group: `{"model","waiting","offset","next_offset","oldest_wait_ms","inversions","tickets":
-/// [{"id","priority","position","waited_ms","deadline","deadline_in_ms","instance","why","attempts",
-/// "bytes"}],"deployments":[{"id","healthy","cooling","full","in_flight","max_parallel_requests",
-/// "rpm":{"used","limit"},"tpm":{…},"cooldown_ends_in_ms","last_failure_status"}]}`. Ids are text:
-/// they have 64 bits, numbers in JavaScript 53. `wall` is the time of day at `view.at`; deadlines
-/// are told as times of day, absent ones and limits that are not set as null.
+/// [{"id","priority","position","arrival","waited_ms","deadline","deadline_in_ms","instance","why",
+/// "reason","ready_in_ms","attempts","bytes"}],"deployments":[{"id","healthy","cooling","full",
+/// "reason","in_flight","max_parallel_requests","rpm":{"used","limit"},"tpm":{…},
+/// "window_returns_in_ms","cooldown_ends_in_ms","last_failure_status"}]}`. Ids are text: they have
+/// 64 bits, numbers in JavaScript 53. `wall` is the time of day at `view.at`; deadlines are told as
+/// times of day, absent ones and limits that are not set as null. docs/admin.md tells what each
+/// means.
 std::string queue_page(const queue_view& view, std::chrono::system_clock::time_point wall);
 
 /// All groups: `{"queues":[…]}`, each as above.
 std::string queues_page(const std::vector<queue_view>& views,
                         std::chrono::system_clock::time_point wall);
+
+/// Why it waits, for people: `waits for rpm: next unit in 12.4 s`.
+std::string reason_in_words(const ticket_report& ticket);
+/// Why it takes nothing, or empty: `rpm: 10 of 10 used, next unit in 12.4 s`.
+std::string reason_in_words(const deployment_report& deployment);
 
 /// `/health` in LiteLLM's form: `healthy_endpoints`, `unhealthy_endpoints` and their counts; each
 /// endpoint with `model_name`, `model_id`, `model`, `state` (`healthy`, `full`, `cooling`, or

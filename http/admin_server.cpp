@@ -1,5 +1,6 @@
 #include "http/admin_server.hpp"
 
+#include "http/admin_live.hpp"
 #include "http/admin_pages.hpp"
 #include "http/key_ring.hpp"
 #include "http/metrics_page.hpp"
@@ -168,7 +169,8 @@ struct admin_server::state {
   operator_desk& desk;
   admin_options options;
   own_names names;
-  bool keyed = false; ///< not on loopback: the master key is asked for
+  bool keyed = false;              ///< not on loopback: the master key is asked for
+  std::unique_ptr<live_feed> feed; // outlives the server's threads
   httplib::Server server;
   std::thread listener;
   std::mutex mutex;
@@ -211,6 +213,9 @@ struct admin_server::state {
   void metrics(httplib::Response& answer);
   void readiness(httplib::Response& answer);
   void reload(httplib::Response& answer);
+  /// What each of these models' viewers is told.
+  std::map<std::string, std::string> look_at(const std::set<std::string>& models);
+  void events(const httplib::Request& request, httplib::Response& answer);
 };
 
 bool admin_server::state::has_master_key(const httplib::Request& request) {
@@ -237,7 +242,8 @@ bool admin_server::state::let_in(const httplib::Request& request, httplib::Respo
   const bool reads = request.method == "GET" || request.method == "HEAD";
   const bool open = request.path == "/health/liveliness" || request.path == "/health/liveness" ||
                     request.path == "/health/readiness";
-  if (keyed && !(reads && open) && !has_master_key(request)) {
+  const bool is_page = is_page_path(request.path);
+  if (keyed && !(reads && (open || is_page)) && !has_master_key(request)) {
     answer.set_header("WWW-Authenticate", "Bearer");
     answer_error(answer, 401, "authentication_error",
                  "The admin port wants the master key on this host");
@@ -253,6 +259,12 @@ bool admin_server::state::let_in(const httplib::Request& request, httplib::Respo
   if (request.has_header("Origin") && (request.get_header_value_count("Origin") != 1 ||
                                        !names.is_own_origin(request.get_header_value("Origin"),
                                                             request.get_header_value("Host")))) {
+    answer_error(answer, 403, "permission_error", "Pages of other origins may not use this port");
+    return false;
+  }
+  // A page elsewhere cannot read what it loads, but could keep all of the streams busy.
+  const auto site = request.get_header_value("Sec-Fetch-Site");
+  if (request.path == "/events" && !site.empty() && site != "same-origin" && site != "none") {
     answer_error(answer, 403, "permission_error", "Pages of other origins may not use this port");
     return false;
   }
@@ -360,6 +372,7 @@ void admin_server::state::change(const httplib::Request& request, httplib::Respo
   case change_result::done:
     if (wanted)
       note({asked_at, *parts.ticket, *wanted});
+    feed->hurry();
     return answer_json(answer, 200, "{\"status\":\"ok\"}");
   case change_result::not_waiting:
     return answer_error(answer, 409, "invalid_request_error",
@@ -495,11 +508,49 @@ void admin_server::state::reload(httplib::Response& answer) {
               body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }
 
+std::map<std::string, std::string>
+admin_server::state::look_at(const std::set<std::string>& models) {
+  const auto until = patience();
+  const auto ready = desk.ready();
+  std::vector<queue_view> views;
+  live_facts facts;
+  for (const auto& name : desk.groups()) {
+    auto view = desk.snapshot(name, 0, models.count(name) > 0 ? live_tickets_max : 1, until);
+    if (view && view->group == no_index)
+      facts.late.push_back(name);
+    else if (view && !is_gone(*view))
+      views.push_back(std::move(*view));
+  }
+  facts.views = &views;
+  facts.wall = std::chrono::system_clock::now();
+  facts.is_draining = ready.draining;
+  facts.redis_reachable = ready.redis_reachable;
+  facts.version = options.version;
+  std::map<std::string, std::string> texts;
+  for (const auto& model : models) {
+    history_series history;
+    for (const auto& view : views)
+      if (view.name == model && options.history)
+        history = options.history(view.group);
+    texts.emplace(model, live_text(facts, model, history));
+  }
+  return texts;
+}
+
+void admin_server::state::events(const httplib::Request& request, httplib::Response& answer) {
+  if (stream_events(*feed, request.get_param_value("model"), answer))
+    return;
+  answer.set_header("Retry-After", "5");
+  answer_error(answer, 503, "server_error",
+               "The live page has " + std::to_string(live_feed::viewers_max) +
+                   " viewers already: close one of them, or try again");
+}
+
 void admin_server::state::set_routes() {
   using httplib::Request;
   using httplib::Response;
   server.new_task_queue = [] {
-    return new bounded_pool(threads_count);
+    return new bounded_pool(threads_count + live_feed::viewers_max);
   };
   server.set_socket_options([](auto socket) { set_socket_options(socket); });
   server.set_payload_max_length(body_bytes_max);
@@ -535,6 +586,8 @@ void admin_server::state::set_routes() {
       body([](const char*, std::size_t) { return true; });
     reload(a);
   });
+  add_page_routes(server);
+  server.Get("/events", [this](const Request& q, Response& a) { events(q, a); });
   server.Get("/health", [this](const Request& q, Response& a) { health(q, a); });
   if (options.metrics)
     server.Get("/metrics", [this](const Request&, Response& a) { metrics(a); });
@@ -561,6 +614,8 @@ std::string admin_server::start() {
   if (own.keyed && !gateway.master_key)
     return "the admin port does not start on " + gateway.admin_host +
            " without general_settings.master_key: set one, or leave admin_host at 127.0.0.1";
+  own.feed = std::make_unique<live_feed>(
+      [&own](const std::set<std::string>& models) { return own.look_at(models); });
   own.set_routes();
   int port = gateway.admin_port;
   errno = 0;
@@ -598,6 +653,7 @@ void admin_server::stop() {
   auto& own = *state_;
   if (!own.listener.joinable())
     return;
+  own.feed->end(); // viewers' threads wait for it
   // httplib 0.11 forgets a stop() that comes before its listening has begun, and has nothing to
   // wait for (wait_until_ready() came with 0.12): so it is told until it has ended.
   std::unique_lock lock(own.mutex);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config/settings.hpp"
+#include "http/live_text.hpp"
 #include "http/operator_desk.hpp"
 #include "http/probe_plan.hpp"
 #include "http/reload_report.hpp"
@@ -31,12 +32,15 @@ struct admin_options {
   std::function<std::optional<story_findings>(const std::string& id, ticket_id ticket,
                                               time_point until)>
       story;
+  /// What the last minutes brought this group, for the live page. May be empty.
+  std::function<history_series(group_index)> history;
   /// Reads the configuration again, for `POST /reload`; may take a while. May be empty.
   std::function<reload_report()> reload;
 };
 
-/// Serves the admin port on a small thread pool of its own (4 threads). It asks `desk`, each time
-/// with a deadline of 2 s; answers JSON; holds no state of the queue. start() and stop() belong to
+/// Serves the admin port on a small thread pool of its own (4 threads, and one for each viewer of
+/// the live page, at most 8). It asks `desk`, each time with a deadline of 2 s; answers JSON; holds
+/// no state of the queue but what viewers were told last. start() and stop() belong to
 /// one thread.
 class admin_server {
 public:

@@ -19,7 +19,7 @@ struct asked {
   Question question;
   std::shared_ptr<std::promise<Answer>> answer = std::make_shared<std::promise<Answer>>();
 };
-using asked_view = asked<page, queue_view>;
+using asked_piece = asked<piece_request, queue_piece>;
 using asked_why = asked<ticket_id, ticket_view>;
 using asked_end = asked<ticket_id, bool>;
 using asked_move = asked<move_ticket, bool>;
@@ -27,7 +27,7 @@ using asked_move = asked<move_ticket, bool>;
 } // namespace
 } // namespace vorrang::http
 
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::http::asked_view)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::http::asked_piece)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::http::asked_why)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::http::asked_end)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::http::asked_move)
@@ -36,8 +36,8 @@ namespace vorrang::http {
 namespace {
 
 using front_actor = caf::typed_actor<
-    // A page of a queue is wanted.
-    caf::reacts_to<show_atom, asked_view>,
+    // A piece of a queue is wanted.
+    caf::reacts_to<show_atom, asked_piece>,
     // What a ticket waits for is wanted.
     caf::reacts_to<why_atom, asked_why>,
     // A waiting ticket shall end.
@@ -78,7 +78,7 @@ private:
 front_actor::behavior_type front_keeper(front_actor::pointer self,
                                         const std::shared_ptr<known_engine>& engine) {
   return {
-      [=](show_atom, const asked_view& q) {
+      [=](show_atom, const asked_piece& q) {
         pass_on(self, q.queue, show_atom_v, q.question, q.answer);
       },
       [=](why_atom, const asked_why& q) {
@@ -152,8 +152,14 @@ std::optional<queue_view> front_desk::snapshot(const std::string& group, std::ui
   const auto found = parts_->find(group);
   if (!found)
     return std::nullopt;
-  auto view = parts_->ask<queue_view>(show_atom_v, found, page{offset, limit}, deadline);
-  return view ? std::move(view) : queue_view{};
+  line_copy copy(offset, limit);
+  for (;;) {
+    auto piece = parts_->ask<queue_piece>(show_atom_v, found, copy.next(), deadline);
+    if (!piece)
+      return queue_view{};
+    if (!copy.add(std::move(*piece)))
+      return copy.take();
+  }
 }
 
 std::optional<ticket_view> front_desk::look_at(const std::string& group, ticket_id ticket,

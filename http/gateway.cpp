@@ -7,6 +7,7 @@
 #include "http/data_loop.hpp"
 #include "http/health_probe.hpp"
 #include "http/listener.hpp"
+#include "http/live_history.hpp"
 #include "http/log.hpp"
 #include "http/loop_pool.hpp"
 #include "http/metrics_page.hpp"
@@ -248,6 +249,7 @@ struct gateway::parts {
   std::unique_ptr<listener> door;
   std::vector<std::unique_ptr<data_loop>> data_loops;
   std::unique_ptr<health_probe> probe; ///< on the first loop
+  live_history history;
   std::unique_ptr<admin_server> admin;
   std::size_t turn = 0;
   std::uint16_t admin_port = 0;
@@ -347,12 +349,14 @@ std::string gateway::start() {
   own.port.probe = [&own](health_probe::told done) {
     own.probe->ask(std::move(done));
   };
+  own.history.sample(std::chrono::steady_clock::now(), own.port.metrics);
   if (own.engine.each_second)
     own.engine.each_second([&own](time_point now) {
       for (const auto& each : own.data_loops)
         each->measure_lag(now);
       log_tick(now);
       own.tell_lost_lines();
+      own.history.sample(now, own.port.metrics);
     });
   own.started = true;
   if (own.engine.desk) {
@@ -368,6 +372,9 @@ std::string gateway::start() {
     };
     options.story = [&own](const std::string& id, ticket_id ticket, time_point until) {
       return own.remembered(id, ticket, until);
+    };
+    options.history = [&own](group_index group) {
+      return own.history.of(group);
     };
     if (own.options.read_again)
       options.reload = [this] {

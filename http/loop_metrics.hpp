@@ -111,6 +111,7 @@ class loop_metrics {
 public:
   struct by_class {
     tally requests;
+    tally grants; ///< by the group that granted, and the priority then; for the live page
     level waiting;
     time_histogram<wait_bounds> wait;
     time_histogram<call_bounds> call;

@@ -35,7 +35,9 @@ void request_meter::observe_wait(std::size_t priority_class, duration waited) no
 void request_meter::granted(const grant& given) noexcept {
   leave_line();
   line_ = given.group;
-  observe_wait(counts_.plan().class_of(given.priority), given.waited);
+  const auto priority_class = counts_.plan().class_of(given.priority);
+  observe_wait(priority_class, given.waited);
+  counts_.of(given.group, priority_class).grants.add();
   const auto reason = static_cast<std::size_t>(given.reason) - 1;
   counts_.deployment(given.group, given.deployment).grants[reason].add();
   if (given.retries > retries_) {

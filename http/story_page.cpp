@@ -1,6 +1,6 @@
 #include "http/story_page.hpp"
 
-#include "http/admin_pages.hpp"
+#include "http/report_json.hpp"
 
 #include <algorithm>
 #include <map>

@@ -1519,6 +1519,9 @@ end
 function operations.show(op)
   line.line_up()
   local page, from, to = {}, op.offset, op.offset + op.limit - 1
+  if op.limit == 0 then -- up to -1 would be all of it
+    return { total = line.waiting_count(), tickets = page }
+  end
   local all = {}
   for _, name in ipairs({ "line", "resting" }) do
     local found = call_redis("ZRANGE", line.key[name], 0, to, "WITHSCORES")

@@ -166,6 +166,7 @@ void shared_line::put_page(const json& page, queue_view& view) const {
     line.instance = each.at("instance").get<std::string>();
     line.priority = static_cast<std::int32_t>(number_in(each, "priority"));
     line.position = ++place;
+    line.arrival = static_cast<std::uint64_t>(number_in(each, "arrival"));
     line.attempts = static_cast<std::uint32_t>(number_in(each, "attempts"));
     line.waited = std::chrono::microseconds(
         std::max<std::int64_t>(server_time(view.at) - number_in(each, "arrival"), 0));

@@ -80,7 +80,7 @@ TEST_CASE("deployment: the rpm unit is dated at the grant") {
   b.take(after(seconds(1)));
   CHECK(b.own.settle(after(seconds(50)), one, success())); // a late settle does not date it later
   CHECK(b.slots(after(seconds(60) - tick)) == 0);
-  CHECK(b.own.current(after(seconds(60) - tick)).window_return == after(seconds(60)));
+  CHECK(b.own.current(after(seconds(60) - tick)).window_return() == after(seconds(60)));
   CHECK(b.slots(after(seconds(60))) == 1);
   CHECK(b.slots(after(seconds(61) - tick)) == 1);
   CHECK(b.slots(after(seconds(61))) == 2);

@@ -2,6 +2,7 @@
 #include "catch.hpp"
 #include "virtual_engine.hpp"
 
+#include <deque>
 #include <map>
 
 using namespace vorrang;
@@ -344,6 +345,32 @@ TEST_CASE("draining ends what waits and what comes, and lets attempts finish") {
   CHECK(late.end->code == end_code::draining);
   f.settle(ticket, success);
   CHECK(f.engine.counters(0).waiting == 0);
+}
+
+TEST_CASE("a queue decides between two pieces of its line") {
+  listener holder, urgent;
+  std::deque<listener> others; // go after the engine
+  fixture f(one_deployment(one_slot()));
+  const auto running = f.open(holder);
+  for (int i = 0; i < 9'999; ++i)
+    f.open(others.emplace_back(), 5 + i % 3);
+  line_copy copy(0, 10'000);
+  auto piece = f.engine.piece(0, copy.next());
+  CHECK(piece.view.tickets.size() == piece_tickets_max);
+  REQUIRE(copy.add(std::move(piece)));
+  // Somebody comes and is granted while the line is being read.
+  const auto ticket = f.open(urgent, 0);
+  f.settle(running, success);
+  REQUIRE(urgent.grants.size() == 1);
+  std::size_t pieces = 1;
+  for (bool more = true; more; ++pieces) {
+    piece = f.engine.piece(0, copy.next());
+    REQUIRE(piece.view.tickets.size() <= piece_tickets_max);
+    more = copy.add(std::move(piece));
+  }
+  CHECK(pieces == 40);
+  CHECK(copy.take().tickets.size() == 9'999);
+  f.settle(ticket, success);
 }
 
 TEST_CASE("the operator sees, moves and ends those that wait") {

@@ -3,6 +3,10 @@
 #include "catch.hpp"
 #include "passive.hpp"
 
+#include <algorithm>
+#include <map>
+#include <random>
+
 using namespace vorrang;
 using namespace vorrang::test;
 
@@ -50,7 +54,10 @@ struct desk {
     return id;
   }
   queue_view view(std::size_t offset = 0, std::size_t limit = 100) const {
-    return report_queue(queue, now, offset, limit);
+    line_copy copy(offset, limit);
+    while (copy.add(copy_piece(queue, now, copy.next()))) {
+    }
+    return copy.take();
   }
 };
 
@@ -227,4 +234,173 @@ TEST_CASE("report: cooldowns are counted where they begin") {
   d.cools(0, seconds(5));
   CHECK(d.view().deployments[0].cooldowns == 2);
   CHECK(d.view().deployments[1].cooldowns == 0);
+}
+
+TEST_CASE("report: what the head lacks, and when the first of it comes back") {
+  auto told = plain_group(2);
+  told.deployments[0].rpm = 1;
+  told.deployments[1].max_parallel_requests = 1;
+  desk d(told);
+  room used;
+  used.window_requests = 1;
+  used.requests_return = after(seconds(12));
+  d.room_of(0, used);
+  room busy;
+  busy.in_flight = 1;
+  d.room_of(1, busy);
+  const auto bits = [](std::initializer_list<missing> all) {
+    int result = 0;
+    for (const auto each : all)
+      result |= static_cast<int>(each);
+    return result;
+  };
+  d.put(5);
+  auto head = d.view().tickets[0];
+  CHECK(head.why == wait_reason::all_full);
+  CHECK(head.waits_for == bits({missing::rpm, missing::slot}));
+  CHECK(head.ready_in == seconds(12));
+  CHECK(d.view().deployments[0].window_returns_in == seconds(12));
+  CHECK_FALSE(d.view().deployments[1].window_returns_in);
+
+  d.put(1, 1); // only where a slot is missing: nobody knows when
+  head = d.view().tickets[0];
+  CHECK(head.waits_for == bits({missing::slot}));
+  CHECK_FALSE(head.ready_in);
+
+  d.cools(0, seconds(4)); // the end of a cooldown is no unit of rpm
+  d.queue.cancel(2);
+  head = d.view().tickets[0];
+  CHECK(head.waits_for == bits({missing::slot}));
+  CHECK_FALSE(head.ready_in);
+  d.cools(1, seconds(9));
+  head = d.view().tickets[0];
+  CHECK(head.why == wait_reason::all_cooling);
+  CHECK(head.waits_for == 0);
+  CHECK(head.ready_in == seconds(4));
+}
+
+TEST_CASE("report: tokens that are left but do not do are missing") {
+  auto told = plain_group(1);
+  told.deployments[0].tpm = 1000;
+  desk d(told);
+  room used;
+  used.slots = 5;
+  used.tokens = 100;
+  used.window_tokens = 900;
+  used.requests_return = after(seconds(7));
+  d.room_of(0, used);
+  d.put(5, no_index, 200);
+  const auto view = d.view();
+  CHECK(view.tickets[0].waits_for == static_cast<int>(missing::tpm));
+  CHECK(view.tickets[0].ready_in == seconds(7));
+}
+
+TEST_CASE("report: a line of ten thousand is copied in small pieces") {
+  desk d(plain_group(2));
+  for (int i = 0; i < 10'000; ++i)
+    d.put((i * 7919) % 31, i % 3 == 0 ? deployment_index{0} : no_index);
+  d.now = after(seconds(3));
+  line_copy copy(0, 10'000);
+  std::size_t pieces = 0;
+  std::size_t tickets = 0;
+  for (bool more = true; more; ++pieces) {
+    const auto wanted = copy.next();
+    auto piece = copy_piece(d.queue, d.now, wanted);
+    REQUIRE(piece.view.tickets.size() <= piece_tickets_max);
+    REQUIRE(piece.next_slot - wanted.slot <= piece_slots_max);
+    REQUIRE(piece.view.deployments.empty() == (wanted.slot > 0));
+    tickets += piece.view.tickets.size();
+    more = copy.add(std::move(piece));
+  }
+  CHECK(tickets == 10'000);
+  CHECK(pieces == 10'000 / piece_tickets_max + 1);
+  const auto view = copy.take();
+  REQUIRE(view.tickets.size() == 10'000);
+  CHECK(view.waiting == 10'000);
+  CHECK(view.oldest_wait == seconds(3));
+  for (std::size_t i = 1; i < view.tickets.size(); ++i) {
+    const auto& a = view.tickets[i - 1];
+    const auto& b = view.tickets[i];
+    REQUIRE(std::pair(a.priority, a.arrival) < std::pair(b.priority, b.arrival));
+    REQUIRE(b.position == i + 1);
+  }
+  // Places that nobody stands in any more are looked at, but not without end either.
+  for (ticket_id each = 1; each <= 9'999; ++each)
+    d.queue.cancel(each);
+  const auto piece = copy_piece(d.queue, d.now, {0, 0, 0, true});
+  CHECK(piece.next_slot == piece_slots_max);
+  CHECK_FALSE(piece.is_last);
+  CHECK(d.view().tickets.size() == 1);
+  CHECK(d.view(0, 0).oldest_wait == seconds(3));
+}
+
+TEST_CASE("report: whoever waits all the while is there once, whatever happens between pieces") {
+  for (std::uint32_t seed = 1; seed <= 30; ++seed) {
+    INFO("seed " << seed);
+    std::mt19937 random(seed);
+    desk d(plain_group(2));
+    std::map<ticket_id, bool> stays; // false: moved meanwhile
+    std::vector<ticket_id> all;
+    for (int i = 0; i < 2'000; ++i)
+      all.push_back(d.put(static_cast<std::int32_t>(random() % 5)));
+    for (const auto each : all)
+      stays[each] = true;
+    line_copy copy(0, 10'000);
+    while (copy.add(copy_piece(d.queue, d.now, copy.next())))
+      for (int i = 0; i < 50; ++i) {
+        const auto some = all[random() % all.size()];
+        if (i % 3 == 0)
+          d.put(static_cast<std::int32_t>(random() % 5));
+        else if (i % 3 == 1 && d.queue.move(some, static_cast<std::int32_t>(random() % 5)))
+          stays[some] = false;
+        else if (i % 3 == 2) {
+          d.queue.cancel(some);
+          stays.erase(some);
+        }
+      }
+    const auto view = copy.take();
+    std::map<ticket_id, std::size_t> seen;
+    for (const auto& each : view.tickets)
+      ++seen[each.id];
+    for (const auto& [id, count] : seen)
+      REQUIRE(count == 1);
+    for (const auto& [id, unmoved] : stays)
+      REQUIRE(seen[id] == 1);
+    REQUIRE(std::is_sorted(view.tickets.begin(), view.tickets.end(),
+                           [](const ticket_report& a, const ticket_report& b) {
+                             return std::pair(a.priority, a.arrival) <
+                                    std::pair(b.priority, b.arrival);
+                           }));
+  }
+}
+
+TEST_CASE("report: pieces of a shared line, and a line that becomes shared meanwhile") {
+  const auto shared_piece = [](std::vector<ticket_id> ids, bool has_more) {
+    queue_piece piece;
+    piece.in_order = true;
+    piece.has_more = has_more;
+    piece.view.waiting = 5;
+    for (const auto id : ids)
+      piece.view.tickets.emplace_back().id = id;
+    return piece;
+  };
+  line_copy copy(10, 1000);
+  CHECK(copy.next().place == 10);
+  CHECK(copy.next().limit == shared_piece_tickets_max);
+  queue_piece own;
+  own.is_last = false;
+  own.next_slot = 256;
+  own.view.tickets.resize(3);
+  CHECK(copy.add(std::move(own)));
+  CHECK(copy.add(shared_piece({1, 2, 3}, true))); // begins again
+  CHECK(copy.next().place == 10);
+  CHECK(copy.next().slot == 0);
+  CHECK(copy.add(shared_piece({1, 2, 3}, true)));
+  CHECK(copy.next().place == 13);
+  CHECK_FALSE(copy.add(shared_piece({3, 4}, false))); // one has moved back by a place
+  const auto view = copy.take();
+  REQUIRE(view.tickets.size() == 4);
+  CHECK(view.tickets[3].id == 4);
+  CHECK(view.tickets[3].position == 14);
+  CHECK(view.waiting == 5);
 }

@@ -86,12 +86,18 @@ public:
     return result;
   }
   queue_view view(group_index group, std::size_t offset, std::size_t limit) {
-    queue_view result;
+    line_copy copy(offset, limit);
+    while (copy.add(piece(group, copy.next()))) {
+    }
+    return copy.take();
+  }
+  queue_piece piece(group_index group, const piece_request& wanted) {
+    queue_piece result;
     caf::scoped_actor self{time_.system()};
-    auto answer =
-        self->request(directory_->queues[group], caf::infinite, show_atom_v, page{offset, limit});
+    auto answer = self->request(directory_->queues[group], caf::infinite, show_atom_v, wanted);
     time_.run();
-    answer.receive([&](queue_view& heard) { result = std::move(heard); }, [](const caf::error&) {});
+    answer.receive([&](queue_piece& heard) { result = std::move(heard); },
+                   [](const caf::error&) {});
     return result;
   }
 

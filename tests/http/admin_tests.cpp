@@ -4,11 +4,13 @@
 
 #include "http/admin_pages.hpp"
 #include "http/admin_server.hpp"
+#include "http/live_feed.hpp"
 #include "http/own_names.hpp"
 
 #include <atomic>
 #include <httplib.h>
 #include <mutex>
+#include <random>
 #include <thread>
 
 namespace vorrang::http::tests {
@@ -33,6 +35,7 @@ public:
 
   std::optional<queue_view> snapshot(const std::string& group, std::uint64_t offset,
                                      std::uint32_t limit, time_point deadline) override {
+    ++looks;
     deadline_left = deadline - std::chrono::steady_clock::now();
     queue_view view;
     view.name = group;
@@ -47,8 +50,11 @@ public:
       ticket.id = 0xFFFFFFFFFFFFFFF0 + place;
       ticket.priority = -3;
       ticket.position = static_cast<std::uint32_t>(place + 1);
+      ticket.arrival = 100 - place;
       ticket.waited = 1500ms;
       ticket.why = wait_reason::all_full;
+      ticket.waits_for = static_cast<std::uint8_t>(missing::rpm);
+      ticket.ready_in = 12'400ms;
       if (place == 0)
         ticket.deadline = start + 2500ms;
       else
@@ -84,6 +90,7 @@ public:
     return std::exchange(last_, {});
   }
 
+  std::atomic<int> looks{0};
   std::atomic<bool> late{false};
   std::atomic<duration> deadline_left{};
   std::optional<change_result> result = change_result::done;
@@ -382,6 +389,303 @@ TEST_CASE("off loopback the master key is asked for", "[admin]") {
   CHECK(port.cancel("/queue/m/1", change) == 200);
   change.emplace("Host", "evil.example");
   CHECK(port.cancel("/queue/m/1", change) == 403);
+}
+
+namespace {
+
+/// The first `count` events of the stream at `path`, and the answer they came in.
+struct heard {
+  int status = 0;
+  std::string type;
+  std::vector<json> states;
+};
+heard listen(std::uint16_t port, const std::string& path, std::size_t count,
+             const httplib::Headers& headers = {}) {
+  heard result;
+  std::string text;
+  httplib::Client client("127.0.0.1", port);
+  client.Get(
+      path, headers,
+      [&](const httplib::Response& answer) {
+        result.status = answer.status;
+        result.type = answer.get_header_value("Content-Type");
+        return true;
+      },
+      [&](const char* data, std::size_t size) {
+        text.append(data, size);
+        for (auto end = text.find("\n\n"); end != std::string::npos; end = text.find("\n\n")) {
+          const std::string begin = "event: state\ndata: ";
+          if (text.compare(0, begin.size(), begin) == 0)
+            result.states.push_back(json::parse(text.substr(begin.size(), end - begin.size())));
+          text.erase(0, end + 2);
+        }
+        return result.states.size() < count;
+      });
+  return result;
+}
+
+} // namespace
+
+TEST_CASE("the live page's files, and what its browser may do with them", "[admin]") {
+  admin_port port;
+  for (const auto& [path, type] : {std::pair("/", "text/html; charset=utf-8"),
+                                   std::pair("/page.css", "text/css; charset=utf-8"),
+                                   std::pair("/page.js", "text/javascript; charset=utf-8"),
+                                   std::pair("/parts.js", "text/javascript; charset=utf-8"),
+                                   std::pair("/chart.js", "text/javascript; charset=utf-8"),
+                                   std::pair("/icon.svg", "image/svg+xml")}) {
+    INFO(path);
+    const auto answer = port.client->Get(path);
+    REQUIRE(answer);
+    CHECK(answer->status == 200);
+    CHECK(answer->get_header_value("Content-Type") == type);
+    CHECK_FALSE(answer->body.empty());
+    const auto policy = answer->get_header_value("Content-Security-Policy");
+    CHECK(policy.find("default-src 'none'") == 0);
+    CHECK(policy.find("unsafe") == std::string::npos);
+    CHECK(policy.find("frame-ancestors 'none'") != std::string::npos);
+    CHECK(answer->get_header_value("X-Content-Type-Options") == "nosniff");
+    // No other host is named where something would be loaded from it.
+    if (std::string(path) != "/chart.js" && std::string(path) != "/icon.svg") {
+      CHECK(answer->body.find("http://") == std::string::npos);
+      CHECK(answer->body.find("https://") == std::string::npos);
+      CHECK(answer->body.find("innerHTML") == std::string::npos);
+    }
+  }
+  CHECK(port.status("/", {{"Host", "evil.example"}}) == 403);
+  CHECK(port.status("/pageXcss") == 404);
+}
+
+TEST_CASE("the stream of the live page", "[admin]") {
+  admin_port port;
+  const auto told = listen(port.server.port(), "/events?model=m", 2);
+  CHECK(told.status == 200);
+  CHECK(told.type == "text/event-stream");
+  REQUIRE(told.states.size() == 2);
+  const auto& state = told.states[0];
+  CHECK(state["version"] == "1.2.3");
+  CHECK(state["draining"] == false);
+  REQUIRE(state["queues"].size() == 2);
+  CHECK(state["queues"][0]["model"] == "m");
+  CHECK(state["queues"][0]["waiting"] == 5);
+  CHECK(state["queues"][0]["in_flight"] == 2);
+  CHECK(state["queues"][0]["blocked"] == "waits for rpm: next unit in 12.4 s");
+  CHECK(state["queues"][1]["blocked"].is_null());
+  const auto& line = state["line"];
+  CHECK(line["model"] == "m");
+  REQUIRE(line["lanes"].size() == 1);
+  CHECK(line["lanes"][0]["priority"] == -3);
+  CHECK(line["lanes"][0]["count"] == 5);
+  CHECK(line["lanes"][0]["first_position"] == 1);
+  REQUIRE(line["lanes"][0]["tickets"].size() == 5);
+  // Their arrivals fall: each was passed by all before it.
+  CHECK(line["lanes"][0]["tickets"][0]["overtook"] == 4);
+  CHECK(line["lanes"][0]["tickets"][0]["overtaken"] == 0);
+  CHECK(line["lanes"][0]["tickets"][4]["overtaken"] == 4);
+  CHECK(line["deployments"][0]["reason"] == "slots: 2 of 2 used");
+  CHECK(listen(port.server.port(), "/events", 1).states.at(0)["line"].is_null());
+  CHECK(
+      listen(port.server.port(), "/events?model=%22%3Cunknown", 1).states.at(0)["line"].is_null());
+}
+
+TEST_CASE("a queue that is late is named to the live page's viewers", "[admin]") {
+  admin_port port;
+  port.desk.late = true;
+  const auto told = listen(port.server.port(), "/events?model=m", 1);
+  CHECK(told.states.at(0)["late"] == json({"m", "family/*"}));
+  CHECK(told.states.at(0)["queues"].empty());
+}
+
+TEST_CASE("pages of other sites may not hold streams", "[admin]") {
+  admin_port port;
+  CHECK(listen(port.server.port(), "/events", 1, {{"Sec-Fetch-Site", "cross-site"}}).status == 403);
+  CHECK(listen(port.server.port(), "/events", 1, {{"Sec-Fetch-Site", "same-site"}}).status == 403);
+  CHECK(listen(port.server.port(), "/events", 1, {{"Sec-Fetch-Site", "same-origin"}}).status ==
+        200);
+  CHECK(listen(port.server.port(), "/events", 1, {{"Host", "evil.example"}}).status == 403);
+}
+
+TEST_CASE("off loopback the page comes without the key, and its stream does not", "[admin]") {
+  admin_port port("vorrang_settings: {admin_host: 0.0.0.0}\n"
+                  "general_settings: {master_key: sk-master}\n");
+  CHECK(port.status("/") == 200);
+  CHECK(port.status("/page.js") == 200);
+  CHECK(listen(port.server.port(), "/events?model=m", 1).status == 401);
+  CHECK(listen(port.server.port(), "/events?model=m", 1, {{"Authorization", "Bearer sk-master"}})
+            .states.size() == 1);
+}
+
+TEST_CASE("viewers are few, and the port serves others meanwhile", "[admin]") {
+  admin_port port;
+  live_feed feed([](const std::set<std::string>&) { return std::map<std::string, std::string>(); });
+  std::vector<std::unique_ptr<live_feed::viewer>> all; // gone before the feed
+  for (std::size_t i = 0; i < live_feed::viewers_max; ++i)
+    REQUIRE(all.emplace_back(feed.join("m")));
+  CHECK_FALSE(feed.join("m"));
+  all.pop_back();
+  CHECK(feed.join("m"));
+  feed.end();
+  CHECK_FALSE(feed.join("m"));
+
+  std::atomic<std::size_t> listening{0};
+  std::atomic<bool> over{false};
+  std::vector<std::thread> viewers;
+  for (std::size_t i = 0; i < live_feed::viewers_max; ++i)
+    viewers.emplace_back([&] {
+      httplib::Client client("127.0.0.1", port.server.port());
+      bool has_come = false;
+      client.Get("/events?model=m", [&](const char*, std::size_t) {
+        if (!std::exchange(has_come, true))
+          ++listening;
+        return !over.load();
+      });
+    });
+  while (listening < live_feed::viewers_max)
+    std::this_thread::yield();
+  const auto refused = port.client->Get("/events?model=m");
+  REQUIRE(refused);
+  CHECK(refused->status == 503);
+  CHECK(refused->get_header_value("Retry-After") == "5");
+  CHECK(json::parse(refused->body)["error"]["message"].get<std::string>().find("8 viewers") !=
+        std::string::npos);
+  CHECK(port.status("/queue/m") == 200);
+  SECTION("the stop ends all streams") {
+    port.server.stop();
+  }
+  over = true;
+  for (auto& each : viewers)
+    each.join();
+}
+
+TEST_CASE("one look serves all viewers, and nobody looks for nobody", "[admin]") {
+  std::mutex mutex;
+  std::vector<std::set<std::string>> asked;
+  live_feed feed([&](const std::set<std::string>& models) {
+    const std::lock_guard guard(mutex);
+    asked.push_back(models);
+    std::map<std::string, std::string> texts;
+    for (const auto& each : models)
+      texts[each] = each + " " + std::to_string(asked.size());
+    return texts;
+  });
+  CHECK(feed.looks_count() == 0);
+  {
+    const auto a = feed.join("a");
+    const auto b = feed.join("b");
+    const auto also_a = feed.join("a");
+    CHECK(a->next().substr(0, 2) == "a ");
+    const auto heard_by_b = b->next();
+    CHECK(heard_by_b.substr(0, 2) == "b ");
+    feed.hurry();
+    const auto next = a->next();
+    CHECK(also_a->next() == next);
+    CHECK(feed.viewers_count() == 3);
+  }
+  CHECK(feed.viewers_count() == 0);
+  const auto looks = feed.looks_count();
+  {
+    const std::lock_guard guard(mutex);
+    CHECK(asked.size() == looks);
+    CHECK(asked.back() == std::set<std::string>{"a", "b"});
+  }
+  feed.end();
+  CHECK(feed.looks_count() == looks);
+}
+
+TEST_CASE("who overtook whom, against counting", "[admin]") {
+  std::mt19937 random(7);
+  for (int round = 0; round < 50; ++round) {
+    std::vector<ticket_report> line(random() % 40);
+    for (std::size_t i = 0; i < line.size(); ++i)
+      line[i].arrival = i;
+    std::shuffle(line.begin(), line.end(), random);
+    const auto found = find_overtaking(line);
+    REQUIRE(found.size() == line.size());
+    for (std::size_t i = 0; i < line.size(); ++i) {
+      std::uint32_t overtook = 0;
+      std::uint32_t overtaken = 0;
+      for (std::size_t j = 0; j < line.size(); ++j) {
+        overtook += j > i && line[j].arrival < line[i].arrival ? 1 : 0;
+        overtaken += j < i && line[j].arrival > line[i].arrival ? 1 : 0;
+      }
+      REQUIRE(found[i].overtook == overtook);
+      REQUIRE(found[i].overtaken == overtaken);
+    }
+  }
+}
+
+TEST_CASE("lanes, and what they leave out", "[admin]") {
+  queue_view view;
+  view.name = "m";
+  view.at = start;
+  for (int i = 0; i < 300; ++i) {
+    auto& ticket = view.tickets.emplace_back();
+    ticket.priority = i / 10;
+    ticket.arrival = static_cast<std::uint64_t>(i);
+    ticket.position = static_cast<std::uint32_t>(i + 1);
+    ticket.waited = std::chrono::seconds(300 - i);
+  }
+  view.waiting = 1000;
+  const std::vector<queue_view> views = {view};
+  live_facts facts;
+  facts.views = &views;
+  facts.wall = wall;
+  const auto line = json::parse(live_text(facts, "m", {}))["line"];
+  REQUIRE(line["lanes"].size() == live_lanes_max);
+  CHECK(line["in_lanes"] == 10 * live_lanes_max);
+  CHECK(line["waiting"] == 1000);
+  CHECK(line["lanes"][3]["first_position"] == 31);
+  CHECK(line["lanes"][3]["oldest_wait_ms"] == 270'000);
+
+  auto long_view = views;
+  for (auto& each : long_view[0].tickets)
+    each.priority = 1;
+  facts.views = &long_view;
+  const auto one = json::parse(live_text(facts, "m", {}))["line"]["lanes"];
+  REQUIRE(one.size() == 1);
+  CHECK(one[0]["count"] == 300);
+  CHECK(one[0]["tickets"].size() == live_lane_tickets_max);
+}
+
+TEST_CASE("reasons in words", "[admin]") {
+  ticket_report ticket;
+  ticket.position = 2;
+  CHECK(reason_in_words(ticket) == "waits behind 1 other");
+  ticket.position = 13;
+  CHECK(reason_in_words(ticket) == "waits behind 12 others");
+  ticket.why = wait_reason::all_full;
+  CHECK(reason_in_words(ticket) == "waits for room at a deployment");
+  ticket.waits_for = static_cast<std::uint8_t>(missing::slot);
+  CHECK(reason_in_words(ticket) == "waits for a free slot");
+  ticket.waits_for |= static_cast<std::uint8_t>(missing::tpm);
+  ticket.ready_in = 101'600ms;
+  CHECK(reason_in_words(ticket) == "waits for a free slot or tpm: next unit in 102 s");
+  ticket.why = wait_reason::all_cooling;
+  CHECK(reason_in_words(ticket) == "all its deployments cool down: the first is back in 102 s");
+  ticket.why = wait_reason::backing_off;
+  CHECK(reason_in_words(ticket) == "backs off after a failed attempt: again in 102 s");
+  ticket.why = wait_reason::held;
+  CHECK(reason_in_words(ticket) == "nothing is granted while Redis is away");
+
+  deployment_report deployment;
+  CHECK(reason_in_words(deployment).empty());
+  deployment.full = true;
+  CHECK(reason_in_words(deployment) == "re-opens after a cooldown: takes a few at a time");
+  deployment.rpm = 10;
+  deployment.rpm_used = 10;
+  deployment.window_returns_in = 12'400ms;
+  CHECK(reason_in_words(deployment) == "rpm: 10 of 10 used, next unit in 12.4 s");
+  deployment.max_parallel_requests = 3;
+  deployment.in_flight = 3;
+  CHECK(reason_in_words(deployment) ==
+        "slots: 3 of 3 used; rpm: 10 of 10 used, next unit in 12.4 s");
+  deployment.cooling = true;
+  CHECK(reason_in_words(deployment) == "cools down after a failure without an answer");
+  deployment.last_failure_status = 429;
+  deployment.cooldown_ends_in = 3'210ms;
+  CHECK(reason_in_words(deployment) == "cools down after 429: 3.2 s left");
+  deployment.retired = true;
+  CHECK(reason_in_words(deployment) == "removed by a reload: finishes its calls");
 }
 
 TEST_CASE("the port can be off, taken, and closed again", "[admin]") {

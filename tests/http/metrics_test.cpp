@@ -1,6 +1,7 @@
 // What is counted of requests, and what Prometheus is told of it.
 #include "actors/shared/link_counts.hpp"
 #include "config/settings.hpp"
+#include "http/live_history.hpp"
 #include "http/metrics_page.hpp"
 #include "http/request_meter.hpp"
 
@@ -456,4 +457,57 @@ TEST_CASE("metrics: what the process uses") {
   CHECK(told.open_descriptors > 0);
   CHECK(told.open_descriptors < told.descriptors_max);
   CHECK(told.start_time_seconds > 1e9);
+}
+
+TEST_CASE("history: grants and waits of the last minutes, by class") {
+  counted all;
+  live_history history;
+  const auto grant_one = [&](duration waited) {
+    request_meter meter(*all.set, all.wanted(), all.now);
+    meter.opened();
+    auto given = all.given();
+    given.waited = waited;
+    meter.granted(given);
+  };
+  grant_one(100ms); // before the first look: of no known time
+  history.sample(all.now, all.board);
+  CHECK(history.of(0).steps.empty());
+  for (int i = 0; i < 9; ++i)
+    grant_one(100ms);
+  grant_one(20s);
+  history.sample(all.now + 4s, all.board); // too soon
+  CHECK(history.of(0).steps.empty());
+  history.sample(all.now + 6s, all.board);
+  const auto seen = history.of(0);
+  REQUIRE(seen.steps.size() == 1);
+  CHECK(seen.steps[0].length == 6s);
+  CHECK(seen.steps[0].end == all.now + 6s);
+  REQUIRE(seen.classes == all.board.plan()->classes);
+  const auto place = all.board.plan()->class_of(5);
+  const auto& point = seen.steps[0].classes.at(place);
+  CHECK(point.grants == 10);
+  CHECK(point.waits == 10);
+  CHECK(point.median_ms == 67); // 5 of the 9 between 25 and 100 ms
+  CHECK(point.p90_ms == 100);
+  for (std::size_t i = 0; i < seen.classes.size(); ++i)
+    if (i != place)
+      CHECK(seen.steps[0].classes[i].grants == 0);
+  CHECK(history.of(1).steps.at(0).classes.at(place).grants == 0);
+  // Nothing happened: a step without entries; and the oldest leave.
+  for (std::size_t i = 0; i < live_history::steps_max; ++i)
+    history.sample(all.now + 12s + i * 5s, all.board);
+  const auto later = history.of(0);
+  REQUIRE(later.steps.size() == live_history::steps_max);
+  for (const auto& step : later.steps)
+    CHECK_FALSE(step.classes.at(place).median_ms);
+}
+
+TEST_CASE("history: waits are estimated within their buckets") {
+  std::array<std::uint64_t, wait_bounds.size() + 1> buckets{};
+  CHECK_FALSE(estimate_ms(buckets, 0.5));
+  buckets[0] = 10; // up to 5 ms
+  CHECK(estimate_ms(buckets, 0.5) == 3);
+  CHECK(estimate_ms(buckets, 1.0) == 5);
+  buckets[wait_bounds.size()] = 100; // beyond the last bound
+  CHECK(estimate_ms(buckets, 0.9) == 600'000);
 }

@@ -122,6 +122,14 @@ class Order(LineTest):
         self.assertEqual(line.call(offer("better", 0))["refused"][0]["ticket"], "y")
         self.assertEqual(line.call(offer("worse", 9))["refused"][0]["ticket"], "worse")
 
+    def test_a_page_of_nothing_has_the_count(self):
+        line = self.line("a")
+        line.call(offer("held"))
+        line.call(offer("x"), offer("y"))
+        said = line.call({"op": "show", "offset": 0, "limit": 0})["results"][0]
+        self.assertEqual(said["total"], 2)
+        self.assertFalse(said["tickets"])
+
     def test_who_was_granted_is_not_in_the_line(self):
         line = self.line("a", max_waiting=1)
         grant = line.call(offer("held"))["grants"][0]["grant"]

@@ -111,6 +111,16 @@ class Together(Instances):
         generator = random.Random(7)
         priorities = [generator.choice((-3, 0, 5, 255)) for _ in range(150)]
         connections = self.send_in_turns(gateways, priorities)
+        for gateway in gateways:
+            seen = gateway.queue("m?limit=1000").tickets  # more than one piece
+            self.assertEqual([each["priority"] for each in seen], sorted(priorities))
+            self.assertEqual([each["position"] for each in seen], list(range(1, 151)))
+            self.assertEqual(len({each["id"] for each in seen}), 150)
+            page = gateway.queue("m?offset=115&limit=30").tickets
+            self.assertEqual([each["id"] for each in page], [each["id"] for each in seen[115:145]])
+            figures = gateway.queue("m?limit=0")
+            self.assertEqual((figures.waiting_count, figures.tickets), (150, []))
+            self.assertGreater(figures.document["oldest_wait_ms"], 0)
         self.provider.release()
         self.assertEqual(blocker.read_response().status, 200)
         self.check_order(priorities, client.gather(connections, 60), self.arrived())
