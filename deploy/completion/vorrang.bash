@@ -4,12 +4,16 @@ _vorrang() {
   local command=${COMP_WORDS[1]-} words=
   COMPREPLY=()
   case $before in
-  -c | --config | --ssl_certfile_path | --ssl_keyfile_path)
+  -c | --config | --access-log | --ssl_certfile_path | --ssl_keyfile_path)
     mapfile -t COMPREPLY < <(compgen -f -- "$current")
     return
     ;;
   --log-level)
     mapfile -t COMPREPLY < <(compgen -W "debug info warning error" -- "$current")
+    return
+    ;;
+  --log-format)
+    mapfile -t COMPREPLY < <(compgen -W "text json" -- "$current")
     return
     ;;
   --host | --port | --threads | --num_workers | --request_timeout | --url | --limit | --offset)
@@ -26,7 +30,7 @@ _vorrang() {
   check) words="--help" ;;
   init) words="--force --help" ;;
   *)
-    words+=" -c --config --host --port --threads --num_workers --log-level --debug --detailed_debug
+    words+=" -c --config --host --port --threads --num_workers --log-level --log-format --access-log --debug --detailed_debug
       --request_timeout --ssl_certfile_path --ssl_keyfile_path --check-config -v --version -h --help"
     ;;
   esac

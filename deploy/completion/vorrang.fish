@@ -24,6 +24,8 @@ complete -c vorrang -n $none -l port -x -d 'Port to listen on'
 complete -c vorrang -n $none -l threads -x -d Loops
 complete -c vorrang -n $none -l num_workers -x -d Loops
 complete -c vorrang -n $none -l log-level -x -a 'debug info warning error' -d 'What is logged'
+complete -c vorrang -n $none -l log-format -x -a 'text json' -d 'How it is logged'
+complete -c vorrang -n $none -l access-log -F -d 'A line for each request'
 complete -c vorrang -n $none -l debug -d 'Log everything'
 complete -c vorrang -n $none -l detailed_debug -d 'Log everything'
 complete -c vorrang -n $none -l request_timeout -x -d 'Seconds a request may take'

@@ -18,7 +18,11 @@ const std::chrono::system_clock::time_point wall{std::chrono::seconds(1769860800
 /// Groups `m` (deployments `one`, `two`) and `n` (`three`).
 std::shared_ptr<const metrics_plan> names() {
   auto made = std::make_shared<metrics_plan>();
-  made->groups = {{"m", {"one", "two"}}, {"n", {"three"}}};
+  made->groups.resize(2);
+  made->groups[0].name = "m";
+  made->groups[0].deployments = {"one", "two"};
+  made->groups[1].name = "n";
+  made->groups[1].deployments = {"three"};
   return made;
 }
 
