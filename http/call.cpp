@@ -138,6 +138,10 @@ std::variant<mock_attempt, upstream_request> call::attempt(const grant& given, t
   return plan.render();
 }
 
+std::string call::deployment_id() const {
+  return plan_->deployment ? plan_->deployment->id : std::string();
+}
+
 head_verdict call::look_at_head(const answer_head& head) const {
   if (foreign_coding(head.fields))
     return head_verdict::no_use;

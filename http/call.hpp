@@ -81,6 +81,9 @@ public:
   /// The request for this grant's deployment. Forgets the attempt before.
   std::variant<mock_attempt, upstream_request> attempt(const grant& given, time_point now);
 
+  /// Where the last attempt went; empty before the first.
+  std::string deployment_id() const;
+
   /// The answer's head arrived.
   head_verdict look_at_head(const answer_head& head) const;
 

@@ -2,6 +2,7 @@
 
 #include "actors/engine_actors.hpp"
 #include "actors/from_config.hpp"
+#include "config/merge_reload.hpp"
 #include "config/settings.hpp"
 #include "http/caf_scheduler.hpp"
 #include "http/log.hpp"
@@ -15,7 +16,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <random>
+#include <shared_mutex>
 
 namespace vorrang {
 
@@ -62,12 +65,12 @@ bool survives(Call call) {
 } // namespace
 
 struct router::parts {
-  parts(std::shared_ptr<const config::settings> its_settings, std::size_t threads)
-      : settings(without_keys(its_settings)), rules(settings, facts_of_process()),
-        bytes(settings->gateway.max_queue_bytes), pool(threads) {
+  parts(const std::shared_ptr<const config::settings>& its_settings, std::size_t threads)
+      : rules(without_keys(its_settings), facts_of_process()),
+        bytes(rules.settings().gateway.max_queue_bytes), pool(threads) {
     use_loops(config, pool);
     system = std::make_unique<caf::actor_system>(config);
-    engine = spawn_engine(*system, to_engine_settings(*settings));
+    engine = spawn_engine(*system, to_engine_settings(rules.settings()));
     loops.resize(pool.size());
     on_each_loop([this](std::size_t index, const std::function<void()>& done) {
       loop& runs = pool.at(index);
@@ -99,16 +102,27 @@ struct router::parts {
       each.get_future().wait();
   }
 
+  void wait_for_loops() {
+    on_each_loop([](std::size_t, const std::function<void()>& done) { done(); });
+  }
+
   call_number begin(completion_kind kind, completion_request request, finish done);
   std::variant<reply, router_order> accept(completion_kind kind, completion_request& request);
+  router_reload reload(const router_options& options);
+  /// Under `reloading`.
+  void go_over(std::shared_ptr<const config::settings> fresh, const directory_ptr& next);
 
-  std::shared_ptr<const config::settings> settings;
   front rules;
+  /// Callers look at the rules on threads of their own: a reload lets them finish. Whoever wants to
+  /// look passes `turn`, so that a reload is not kept waiting by ever others.
+  std::mutex turn;
+  std::shared_mutex looking;
   byte_budget bytes;
   loop_pool pool;
   caf::actor_system_config config;
   std::unique_ptr<caf::actor_system> system;
-  directory_ptr engine;
+  directory_ptr engine; ///< after the constructor: under `reloading`
+  std::mutex reloading;
   std::vector<std::unique_ptr<router_loop>> loops;
   std::atomic<call_number> last_number{0};
 };
@@ -116,6 +130,9 @@ struct router::parts {
 /// On the caller's thread, so that many callers share the work of reading.
 std::variant<reply, router_order> router::parts::accept(completion_kind kind,
                                                         completion_request& request) {
+  std::unique_lock passes(turn);
+  const std::shared_lock looks(looking);
+  passes.unlock();
   auto body = render_body(request, kind, rules);
   if (auto* refused = std::get_if<reply>(&body))
     return std::move(*refused);
@@ -130,7 +147,6 @@ std::variant<reply, router_order> router::parts::accept(completion_kind kind,
   if (auto* refused = std::get_if<reply>(&begun))
     return std::move(*refused);
   order.what = std::move(std::get<std::unique_ptr<call>>(begun));
-  order.settings = settings;
   if (request.on_chunk)
     order.on_chunk = [told = std::move(request.on_chunk)](std::string_view chunk) {
       return survives([&] { told(chunk); });
@@ -158,6 +174,54 @@ router::call_number router::parts::begin(completion_kind kind, completion_reques
   order->done = std::move(tell);
   home.runs_on().post([&home, number, order] { home.take(number, std::move(*order)); });
   return number;
+}
+
+router_reload router::parts::reload(const router_options& options) {
+  router_reload told;
+  for (std::size_t index = 0; index < pool.size(); ++index)
+    if (&pool.at(index) == loop::current()) { // it would wait for itself
+      told.problems.emplace_back("reload() was called from a callback of the router");
+      return told;
+    }
+  auto understood = understand(options);
+  told.problems = std::move(understood.problems);
+  told.warnings = std::move(understood.warnings);
+  if (!understood.settings)
+    return told;
+  const std::lock_guard guard(reloading);
+  auto merged = config::merge_reload(rules.settings(), *without_keys(understood.settings));
+  told.problems = std::move(merged.errors);
+  told.warnings.insert(told.warnings.end(), merged.warnings.begin(), merged.warnings.end());
+  if (!told.problems.empty())
+    return told;
+  auto fresh = std::make_shared<const config::settings>(std::move(merged.settings));
+  auto wanted = to_engine_settings(*fresh);
+  wanted.seed = engine->settings.seed;
+  wanted.shared = engine->settings.shared;
+  if (const auto next = extend_engine(*system, engine, std::move(wanted)))
+    go_over(std::move(fresh), next);
+  else
+    told.problems.emplace_back("too many model groups since the start");
+  return told;
+}
+
+/// Whoever may hear of something new knows it before anybody speaks of it, as in gateway::reload().
+void router::parts::go_over(std::shared_ptr<const config::settings> fresh,
+                            const directory_ptr& next) {
+  on_each_loop([this, next](std::size_t index, const std::function<void()>& done) {
+    static_cast<loop_desk&>(loops[index]->gate()).follow(next);
+    done();
+  });
+  rules.prepare_reload(std::move(fresh));
+  wait_for_loops(); // calls that were made before this one are offered by now
+  begin_reload(std::exchange(engine, next), next);
+  rules.begin_reload();
+  {
+    const std::lock_guard nobody_more(turn);
+    const std::unique_lock all_have_looked(looking);
+  }
+  wait_for_loops(); // nobody looks at what was before any more
+  rules.end_reload();
 }
 
 namespace {
@@ -224,8 +288,12 @@ void router::cancel(call_number number) {
   home.runs_on().post([&home, number] { home.cancel(number); });
 }
 
+router_reload router::reload(const router_options& options) {
+  return parts_->reload(options);
+}
+
 const config::settings& router::settings() const noexcept {
-  return *parts_->settings;
+  return parts_->rules.settings();
 }
 
 } // namespace vorrang

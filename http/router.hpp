@@ -114,6 +114,14 @@ struct made_router {
   std::vector<std::string> warnings;
 };
 
+/// What came of other arguments.
+struct router_reload {
+  /// One sentence each; not empty: nothing has changed.
+  std::vector<std::string> problems;
+  /// What has no effect, another than LiteLLM's, or stays as it was.
+  std::vector<std::string> warnings;
+};
+
 /// Queues, limits, retries, cooldowns and fallbacks as the gateway has them, without a port. Every
 /// call takes a ticket, waits for its grant, is made (a mock's answer needs no network), and is
 /// settled, whatever happens. All members but the destructor may be called from any thread.
@@ -143,7 +151,16 @@ public:
   /// closed, and it ends with 499. Does nothing if it is over.
   void cancel(call_number number);
 
-  /// What the arguments were understood to mean.
+  /// Other arguments from now on: all of them, what is left out has its default. Groups are the
+  /// same by their names, deployments by group and id: what both have keeps its line, windows,
+  /// cooldown and calls. Limits that are lower bind new grants only. A deployment that is gone
+  /// finishes its calls and takes none; calls that wait for a group that is gone end with 400. What
+  /// is gone keeps its place (its index in settings()), without a name. With a problem nothing has
+  /// changed. Redis and `threads` stay as they were. Returns when it is in force; reloads of
+  /// several threads go one after the other. From a callback it is a problem.
+  router_reload reload(const router_options& options);
+
+  /// What the arguments were understood to mean. Holds until the next reload().
   const config::settings& settings() const noexcept;
 
 private:

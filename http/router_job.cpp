@@ -1,6 +1,5 @@
 #include "http/router_job.hpp"
 
-#include "actors/from_config.hpp"
 #include "http/error_reply.hpp"
 #include "http/router_request.hpp"
 
@@ -275,8 +274,7 @@ completion_facts router_job::facts() const {
     told.attempts = given_->attempt;
     told.retries = given_->retries;
     told.fallbacks = given_->fallbacks;
-    if (const auto* at = find_deployment(*order_.settings, given_->group, given_->deployment))
-      told.model_id = at->id;
+    told.model_id = order_.what->deployment_id();
   }
   if (ended_ && ended_->code != end_code::draining) {
     told.waited = ended_->waited;

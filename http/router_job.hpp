@@ -41,7 +41,6 @@ struct router_order {
   std::function<void(completion_result)> done;
   /// What the body took of the budget; null: nothing.
   std::unique_ptr<byte_claim> claim;
-  std::shared_ptr<const config::settings> settings;
 };
 
 /// Speaks for one request to the gate, plays mocks, tells a carrier's news to the call, and hands

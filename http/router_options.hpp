@@ -54,7 +54,8 @@ struct router_options {
   std::optional<double> polling_interval{};
   std::optional<std::uint32_t> num_retries{};
   std::optional<std::int32_t> default_priority{};
-  /// One queue for several processes is not supported yet: to set one of these is a problem.
+  /// Where the host or the URL is set, the queue is one with all processes that name the same
+  /// Redis.
   std::optional<std::string> redis_host{};
   std::optional<std::uint16_t> redis_port{};
   std::optional<std::string> redis_password{};

@@ -393,6 +393,188 @@ TEST_CASE("many threads call, none is forgotten") {
   CHECK(answered == 400);
 }
 
+namespace {
+
+router_options limited(std::uint32_t slots) {
+  router_options options;
+  options.model_list = {mock_entry()};
+  options.model_list[0].litellm_params.max_parallel_requests = slots;
+  options.timeout = 60;
+  return options;
+}
+
+std::uint16_t status_of(const completion_result& result) {
+  return succeeded(result) ? std::get<completion>(result).status
+                           : std::get<completion_error>(result).status;
+}
+
+} // namespace
+
+TEST_CASE("reload: calls that wait go on by the new limits, in order") {
+  const auto router = make(limited(0)); // takes nothing: every call waits
+  std::mutex mutex;
+  std::vector<int> order;
+  std::vector<std::promise<completion_result>> told(4);
+  const int priorities[] = {7, 0, 9, 3};
+  for (int i = 0; i < 4; ++i) {
+    auto request = ask_for("gpt-3.5-turbo");
+    request.priority = priorities[i];
+    router->acompletion(request, [&, i](completion_result result) {
+      {
+        const std::lock_guard guard(mutex);
+        order.push_back(priorities[i]);
+      }
+      told[static_cast<std::size_t>(i)].set_value(std::move(result));
+    });
+  }
+  const auto report = router->reload(limited(1));
+  CHECK(report.problems.empty());
+  CHECK(report.warnings.empty());
+  for (auto& each : told)
+    CHECK(succeeded(each.get_future().get()));
+  CHECK(order == std::vector<int>{0, 3, 7, 9});
+}
+
+TEST_CASE("reload: a window is kept, and a group that is gone is unknown to who waits there") {
+  auto options = limited(5);
+  options.model_list[0].litellm_params.rpm = 3;
+  options.timeout = 0.3;
+  const auto router = make(options);
+  for (int i = 0; i < 2; ++i)
+    CHECK(succeeded(router->acompletion(ask_for("gpt-3.5-turbo")).get()));
+  options.model_list[0].litellm_params.rpm = 2;
+  CHECK(router->reload(options).problems.empty());
+  CHECK(status_of(router->acompletion(ask_for("gpt-3.5-turbo")).get()) == 408);
+  options.model_list[0].litellm_params.rpm = 3;
+  CHECK(router->reload(options).problems.empty());
+  CHECK(succeeded(router->acompletion(ask_for("gpt-3.5-turbo")).get()));
+
+  options.timeout = 60;
+  CHECK(router->reload(options).problems.empty());
+  auto waits = router->acompletion(ask_for("gpt-3.5-turbo")); // all three are used
+  options.model_list[0].model_name = "another";
+  CHECK(router->reload(options).problems.empty());
+  const auto over = waits.get();
+  CHECK(status_of(over) == 400);
+  CHECK(std::get<completion_error>(over).message ==
+        "Invalid model name passed in model=gpt-3.5-turbo. There are: another");
+  CHECK(status_of(router->acompletion(ask_for("gpt-3.5-turbo")).get()) == 400);
+  CHECK(succeeded(router->acompletion(ask_for("another")).get()));
+}
+
+TEST_CASE("reload: a call that runs is finished where it began, the next goes to the new address") {
+  std::promise<void> arrived, may_answer;
+  auto go = may_answer.get_future().share();
+  const fake_upstream old_one([&](plain_socket& socket, int) {
+    socket.message();
+    arrived.set_value();
+    go.wait();
+    socket.send(with_length(answer_body));
+  });
+  const fake_upstream new_one([&](plain_socket& socket, int) {
+    while (!socket.message().empty())
+      socket.send(with_length(answer_body));
+  });
+  router_options options;
+  options.model_list = {real_entry(old_one)};
+  options.timeout = 60;
+  const auto router = make(options);
+  auto runs = router->acompletion(ask_for("real"));
+  arrived.get_future().wait();
+  options.model_list = {real_entry(new_one)};
+  options.model_list[0].model_info_json = R"({"id": "west"})";
+  CHECK(router->reload(options).problems.empty());
+  const auto after = router->acompletion(ask_for("real")).get();
+  REQUIRE(succeeded(after));
+  CHECK(std::get<completion>(after).facts.model_id == "west");
+  may_answer.set_value();
+  const auto result = runs.get();
+  REQUIRE(succeeded(result));
+  CHECK(std::get<completion>(result).facts.model_id == "east");
+  CHECK(old_one.connections() == 1);
+}
+
+TEST_CASE("reload: a call that waits may go to a deployment that was not there when it came") {
+  auto options = limited(0);
+  options.model_list[0].model_info_json = R"({"id": "full"})";
+  const auto router = make(options);
+  auto waits = router->acompletion(ask_for("gpt-3.5-turbo"));
+  options.model_list.push_back(mock_entry());
+  options.model_list[1].model_info_json = R"({"id": "late"})";
+  CHECK(router->reload(options).problems.empty());
+  const auto result = waits.get();
+  REQUIRE(succeeded(result));
+  CHECK(std::get<completion>(result).facts.model_id == "late");
+}
+
+TEST_CASE("reload: what is wrong changes nothing and says why") {
+  const auto router = make(limited(2));
+  auto wrong = limited(0);
+  wrong.routing_strategy = "fastest";
+  const auto report = router->reload(wrong);
+  CHECK(all_of(report.problems).find("routing_strategy: expected `simple-shuffle`") !=
+        std::string::npos);
+  CHECK(router->settings().deployments[0].max_parallel_requests == 2);
+  CHECK(succeeded(router->acompletion(ask_for("gpt-3.5-turbo")).get()));
+  router_options file;
+  file.config_file = "/nowhere/config.yaml";
+  CHECK(all_of(router->reload(file).problems).find("/nowhere/config.yaml") != std::string::npos);
+  // What cannot change is said.
+  router_options whole;
+  whole.config_text = "model_list:\n"
+                      "- model_name: gpt-3.5-turbo\n"
+                      "  litellm_params: {model: openai/x, mock_response: hello}\n"
+                      "general_settings: {master_key: sk-1234}\n"
+                      "vorrang_settings: {max_queue_bytes: 5}\n";
+  const auto told = router->reload(whole);
+  CHECK(told.problems.empty());
+  CHECK(all_of(told.warnings).find("vorrang_settings.max_queue_bytes cannot be changed") !=
+        std::string::npos);
+  CHECK(succeeded(router->acompletion(ask_for("gpt-3.5-turbo")).get()));
+
+  std::promise<router_reload> inside;
+  router->acompletion(ask_for("gpt-3.5-turbo"), [&](const completion_result&) {
+    inside.set_value(router->reload(limited(1)));
+  });
+  CHECK(all_of(inside.get_future().get().problems).find("callback") != std::string::npos);
+}
+
+TEST_CASE("reload: threads call and reload at once, and nobody is lost") {
+  auto options = limited(3);
+  options.threads = 2;
+  const auto router = make(options);
+  std::atomic<bool> ended = false;
+  std::atomic<int> answered = 0, lost = 0, refused = 0;
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 3; ++caller)
+    callers.emplace_back([&] {
+      while (!ended)
+        ++(succeeded(router->acompletion(ask_for("gpt-3.5-turbo")).get()) ? answered : lost);
+    });
+  std::vector<std::thread> reloaders;
+  for (int reloader = 0; reloader < 2; ++reloader)
+    reloaders.emplace_back([&, reloader] {
+      for (int i = 0; i < 25; ++i) {
+        auto fresh = limited(1 + static_cast<std::uint32_t>(i) % 3);
+        auto other = mock_entry();
+        other.model_name = "other-" + std::to_string((reloader + i) % 4);
+        fresh.model_list.push_back(other);
+        refused += router->reload(fresh).problems.empty() ? 0 : 1;
+        const int goal = answered + 2;
+        while (answered < goal && lost == 0)
+          std::this_thread::yield();
+      }
+    });
+  for (auto& each : reloaders)
+    each.join();
+  ended = true;
+  for (auto& each : callers)
+    each.join();
+  CHECK(lost == 0);
+  CHECK(refused == 0);
+  CHECK(answered >= 100);
+}
+
 TEST_CASE("an Asio coroutine awaits a call on its own executor") {
   const auto router = make(mock_entry());
   boost::asio::io_context context;

@@ -75,7 +75,6 @@ public:
     router_order order;
     order.what = std::move(std::get<std::unique_ptr<vorrang::http::call>>(begun));
     order.done = std::move(done);
-    order.settings = settings;
     if (request.on_chunk)
       order.on_chunk = [told = request.on_chunk](std::string_view chunk) {
         told(chunk);
