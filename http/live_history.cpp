@@ -42,12 +42,12 @@ void live_history::sample(time_point now, const metrics_board& board) {
     const auto group = static_cast<group_index>(place / classes_.size());
     counts sum;
     for (const auto& set : sets) {
-      if (group >= set->plan().groups.size())
+      const auto* each = set->find_class(*plan, group, place % classes_.size());
+      if (each == nullptr)
         continue;
-      const auto& each = set->of(group, place % classes_.size());
-      sum.grants += each.grants.value();
+      sum.grants += each->grants.value();
       for (std::size_t i = 0; i < sum.waits.size(); ++i)
-        sum.waits[i] += each.wait.count(i);
+        sum.waits[i] += each->wait.count(i);
     }
     auto& seen = seen_[place];
     history_series::point point;
