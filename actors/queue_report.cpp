@@ -148,9 +148,11 @@ queue_piece copy_piece(const group_queue& queue, time_point now, const piece_req
   const auto& line = queue.line();
   const auto end = line.size() == 0 ? wanted.slot : line.slots();
   const auto last = std::min(end, wanted.slot + piece_slots_max);
+  // The wait alone is read as quickly as a place is looked at.
+  const auto copied_max = wanted.wants_tickets ? piece_tickets_max : piece_slots_max;
   std::size_t copied = 0;
   auto slot = wanted.slot;
-  for (; slot < last && copied < piece_tickets_max; ++slot) {
+  for (; slot < last && copied < copied_max; ++slot) {
     const auto each = static_cast<waiting_line::slot_index>(slot);
     if (!line.waiting(each))
       continue;

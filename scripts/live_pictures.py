@@ -114,7 +114,7 @@ def take(driver, gateway, client, folder):
         if Image:  # a third of the size
             Image.open(path).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, 0, None, 0).save(path, optimize=True)
 
-    look("light", 1280, 1460, 1, "light")
+    look("light", 1280, 1640, 1, "light")
     look("dark", 1280, 1240, 1, "dark")
     look("light", 390, 844, 1.5, "phone")
 
