@@ -6,6 +6,24 @@ std::string_view to_string(grant_reason reason) noexcept {
   return reason == grant_reason::head_of_line ? "head-of-line" : "healthy-deployment";
 }
 
+std::string_view to_string(outcome_kind kind) noexcept {
+  switch (kind) {
+  case outcome_kind::success:
+    return "success";
+  case outcome_kind::rate_limited:
+    return "rate-limited";
+  case outcome_kind::rejected:
+    return "rejected";
+  case outcome_kind::failed:
+    return "failed";
+  case outcome_kind::not_sent:
+    return "not-sent";
+  case outcome_kind::cancelled:
+    return "cancelled";
+  }
+  return "unknown";
+}
+
 std::string_view to_string(end_code code) noexcept {
   switch (code) {
   case end_code::timed_out:

@@ -136,6 +136,9 @@ enum class outcome_kind : std::uint8_t {
   cancelled = 6,
 };
 
+/// `success`, `rate-limited`, `rejected`, `failed`, `not-sent` or `cancelled`.
+std::string_view to_string(outcome_kind kind) noexcept;
+
 /// What the holder of a grant reports when the attempt is over.
 struct outcome {
   outcome_kind kind = outcome_kind::cancelled;

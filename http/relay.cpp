@@ -21,24 +21,6 @@ namespace {
 /// Kept ready for a whole answer that says how long it is; a longer one grows as it comes.
 constexpr std::uint64_t reserved_max = std::uint64_t{1} << 20;
 
-std::string_view name_of(outcome_kind kind) {
-  switch (kind) {
-  case outcome_kind::success:
-    return "success";
-  case outcome_kind::rate_limited:
-    return "rate-limited";
-  case outcome_kind::rejected:
-    return "rejected";
-  case outcome_kind::failed:
-    return "failed";
-  case outcome_kind::not_sent:
-    return "not-sent";
-  case outcome_kind::cancelled:
-    break;
-  }
-  return "cancelled";
-}
-
 /// One line for all that are refused meanwhile.
 void log_queue_full(const call& refused) {
   const auto group = refused.facts().group;
@@ -73,7 +55,7 @@ void log_outcome(const call& of, const outcome& result) {
   log_line(log_level::debug, "attempt over",
            {{"request_id", of.request_id()},
             {"deployment", of.facts().deployment},
-            {"outcome", name_of(result.kind)},
+            {"outcome", to_string(result.kind)},
             {"status", result.status}});
 }
 

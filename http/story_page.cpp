@@ -16,24 +16,6 @@ std::int64_t milliseconds_of(duration length) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(length).count();
 }
 
-std::string_view to_string(outcome_kind kind) {
-  switch (kind) {
-  case outcome_kind::success:
-    return "success";
-  case outcome_kind::rate_limited:
-    return "rate-limited";
-  case outcome_kind::rejected:
-    return "rejected";
-  case outcome_kind::failed:
-    return "failed";
-  case outcome_kind::not_sent:
-    return "not-sent";
-  case outcome_kind::cancelled:
-    return "cancelled";
-  }
-  return "unknown";
-}
-
 /// Writes one story.
 class narrator {
 public:

@@ -77,23 +77,30 @@ end
 -- What the last calls had in hand -------------------------------------------------------------------------------------
 
 -- The state that is in Redis is read in each call, but taken apart, and all else read, only if it is not, byte for byte,
--- what the last call for the same line wrote: that kept what it stands for. A call takes it out of here and puts it back at its end, so nothing is
--- left of one that failed.
+-- what the last call for the same line wrote: that kept what it stands for. A call takes it out of here and puts it back
+-- at its end, so nothing is left of one that failed.
 local remembered_max = 1000
-local settings_of_text, settings_count = {}, 0 -- JSON → what it says; nobody changes that
 local lines, lines_count = {}, 0 -- base → {key, state_text, state, names, packed, loaded, meanings, crowd, nobody_waits}
 
-local function read_settings(text)
-  local found = settings_of_text[text]
-  if not found then
-    if settings_count >= remembered_max then
-      settings_of_text, settings_count = {}, 0
+-- A function that remembers what `make` has made of a text; nobody changes that.
+local function remembering(make)
+  local made, count = {}, 0
+  return function(text)
+    local found = made[text]
+    if not found then
+      if count >= remembered_max then
+        made, count = {}, 0
+      end
+      found = make(text)
+      made[text], count = found, count + 1
     end
-    found = cjson.decode(text)
-    settings_of_text[text], settings_count = found, settings_count + 1
+    return found
   end
-  return found
 end
+
+local read_settings = remembering(function(text) return cjson.decode(text) end)
+-- Texts that come again and again in replies: names of deployments, of lines.
+local quoted_once = remembering(function(text) return cjson.encode(text) end)
 
 local function take_remembered(base)
   local found = lines[base]
@@ -1989,20 +1996,6 @@ local function publish()
 end
 
 -- The reply is written by hand: cjson wants a table first. What is empty, 0 or false is not said.
-
--- Texts that come again and again: names of deployments, of lines.
-local quoted_texts, quoted_count = {}, 0
-local function quoted_once(text)
-  local found = quoted_texts[text]
-  if not found then
-    if quoted_count >= remembered_max then
-      quoted_texts, quoted_count = {}, 0
-    end
-    found = cjson.encode(text)
-    quoted_texts[text], quoted_count = found, quoted_count + 1
-  end
-  return found
-end
 
 local function is_plain(text)
   return string.find(text, "^[%w.:_-]*$") ~= nil
