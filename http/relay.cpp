@@ -2,7 +2,6 @@
 
 #include "config/settings.hpp"
 #include "http/connection.hpp"
-#include "http/error_reply.hpp"
 #include "http/exchange.hpp"
 #include "http/log.hpp"
 
@@ -71,10 +70,7 @@ bool ends_request(const outcome& result) {
 
 relay::relay(connection& client, call& carried)
     : client_(client), call_(carried),
-      meter_(client.home().metrics(), carried.wanted(), carried.began()),
-      journal_(client.journal()), story_(client.home().stories()) {
-  if (journal_ != nullptr)
-    journal_->accepted(carried);
+      observers_(client.home().metrics(), client.home().stories(), client.journal(), carried) {
   ++client_.home().port().requests_in_flight;
 }
 
@@ -87,37 +83,26 @@ relay::~relay() {
 // What the gate tells; the coroutine goes on from the loop, never inside the gate. ----------------
 
 void relay::on_grant(const grant& given) {
-  meter_.granted(given);
-  if (journal_ != nullptr)
-    journal_->granted(given, steady::now());
-  story_.granted(given);
+  observers_.granted(given);
   granted_ = given;
   client_.place.wake_soon();
 }
 
 void relay::on_waiting_again() {
-  meter_.waits_again();
-  if (journal_ != nullptr)
-    journal_->waits(steady::now());
+  observers_.waits_again();
 }
 
 void relay::on_fallback(group_index to) {
-  meter_.falls_back(to);
-  if (journal_ != nullptr)
-    journal_->waits(steady::now());
-  story_.falls_back(to);
+  observers_.falls_back(to);
 }
 
 void relay::on_end(const ending& end) {
-  meter_.ended(end);
-  if (journal_ != nullptr)
-    journal_->ended(end, steady::now());
+  observers_.ended(end);
   if (logs(log_level::debug))
     log_line(log_level::debug, "ended: " + std::string(to_string(end.code)),
              {{"request_id", call_.request_id()}, {"attempts", end.attempts}});
   if (end.code == end_code::queue_full)
     log_queue_full(call_);
-  story_.ended(end.code);
   ended_ = end;
   is_open_ = false;
   client_.place.wake_soon();
@@ -137,11 +122,9 @@ void relay::on_freed() {
 // --------------------------------------------------------------------------
 
 void relay::take_ticket() {
-  meter_.opened();
-  if (journal_ != nullptr)
-    journal_->waits(steady::now());
+  observers_.opens();
   ticket_ = client_.home().gate().open(call_.wanted(), *this);
-  story_.opened(call_.request_id(), ticket_, call_.wanted(), call_.began());
+  observers_.opened(ticket_);
   is_open_ = true;
 }
 
@@ -224,14 +207,11 @@ awaitable<> relay::run() {
   leave();
   const time_point now = steady::now();
   if (client_.home().current_stage() == stage::ending) {
-    meter_.given_up(end_code::draining, now);
-    story_.ended(end_code::draining);
+    observers_.given_up(end_code::draining, now);
     auto last = farewell();
     co_await answer(std::move(last), false, now);
   } else {
-    meter_.given_up(end_code::cancelled, now);
-    story_.ended(end_code::cancelled);
-    story_.over(0, now);
+    observers_.given_up(end_code::cancelled, now);
   }
 }
 
@@ -278,12 +258,9 @@ awaitable<> relay::write_waiting(std::uint32_t position) {
 /// One attempt, settled. `again`: the request goes on, or nobody wants it.
 awaitable<relay::pass> relay::attempt(const grant& given) {
   const time_point begins = steady::now();
-  meter_.attempt_begins(given, begins);
-  if (journal_ != nullptr)
-    call_.set_traceparent(journal_->attempt_begins(given, begins), journal_->keeps_tracestate());
+  observers_.attempt_begins(given, begins);
   auto planned = call_.attempt(given, begins);
-  if (journal_ != nullptr)
-    journal_->attempt_goes_to(call_);
+  observers_.attempt_goes_out();
   if (logs(log_level::debug))
     log_attempt(call_, given);
   judgement judged;
@@ -301,14 +278,11 @@ awaitable<relay::pass> relay::attempt(const grant& given) {
   if (is_gone && !stream_begun_)
     co_return pass::again; // leave() tells the gate
   const time_point now = steady::now();
-  meter_.settled(judged.result, now);
-  if (journal_ != nullptr)
-    journal_->attempt_ends(judged.result, now);
+  observers_.settled(judged.result, now);
   if (logs(log_level::debug))
     log_outcome(call_, judged.result);
   if (judged.result.status == 401 || judged.result.status == 403)
     log_refused_key(call_, judged.result.status);
-  story_.tried(judged.result, now);
   if (stream_begun_) {
     // It cannot be tried again, whatever the engine would do. The slot is free before the client
     // has the last byte.
@@ -326,12 +300,10 @@ awaitable<relay::pass> relay::attempt(const grant& given) {
   if (settle_and_hear(judged.result))
     co_await slot_is_free();
   leave();
-  if (judged.good) {
-    meter_.answered_well();
-  } else {
-    meter_.timed_out_calling();
-    story_.timed_out_calling();
-  }
+  if (judged.good)
+    observers_.answered_well();
+  else
+    observers_.timed_out_calling();
   auto whole = judged.good ? call_.good_reply() : call_.last_reply();
   co_await answer(std::move(whole), judged.good, now);
   co_return pass::over;
@@ -339,17 +311,11 @@ awaitable<relay::pass> relay::attempt(const grant& given) {
 
 /// How a stream that has begun was for its client.
 void relay::count_stream(time_point now) {
-  meter_.stream_ends(broken_.has_value());
-  if (!is_cut_) {
-    meter_.answered_well();
-  } else {
-    const end_code why =
+  std::optional<end_code> given_up;
+  if (is_cut_)
+    given_up =
         client_.home().current_stage() >= stage::ending ? end_code::draining : end_code::cancelled;
-    meter_.given_up(why, now);
-    story_.ended(why);
-  }
-  constexpr unsigned ok = 200;
-  story_.over(ok, now);
+  observers_.stream_ends(broken_.has_value(), given_up, now);
 }
 
 transport_error relay::named(transport_error error, bool until_is_the_deadline) const {
@@ -369,9 +335,7 @@ awaitable<judgement> relay::carry(upstream_request request) {
       co_return judgement();
     co_return judge_failure(upstream, request.until_is_the_deadline);
   }
-  meter_.upstream_answered(upstream.head().status);
-  if (journal_ != nullptr)
-    journal_->upstream_answered(upstream.head().status);
+  observers_.upstream_answered(upstream.head().status);
   tell_head(upstream.head());
   const head_verdict verdict = call_.look_at_head(upstream.head());
   if (verdict == head_verdict::no_use)
@@ -400,10 +364,7 @@ awaitable<judgement> relay::carry(upstream_request request) {
 
 judgement relay::judge_failure(exchange& failed, bool until_is_the_deadline) {
   const transport_error what = named(failed.error(), until_is_the_deadline);
-  meter_.upstream_failed(what);
-  if (journal_ != nullptr)
-    journal_->upstream_failed(what);
-  story_.upstream_failed(what);
+  observers_.upstream_failed(what);
   return call_.judge(what, failed.what_came());
 }
 
@@ -446,12 +407,8 @@ awaitable<judgement> relay::relay_stream(exchange& from, const upstream_request&
     if (is_end)
       break;
   }
-  if (broken_) {
-    meter_.upstream_failed(*broken_);
-    if (journal_ != nullptr)
-      journal_->upstream_failed(*broken_);
-    story_.upstream_failed(*broken_);
-  }
+  if (broken_)
+    observers_.upstream_failed(*broken_);
   co_return call_.judge_stream(broken_, is_cut_, std::move(what_came));
 }
 
@@ -467,18 +424,12 @@ awaitable<judgement> relay::play(mock_attempt planned) {
       co_return judgement();
     if (ready > planned.until) {
       const transport_error late = named(transport_error::timed_out, planned.until_is_the_deadline);
-      meter_.upstream_failed(late);
-      if (journal_ != nullptr)
-        journal_->upstream_failed(late);
-      story_.upstream_failed(late);
+      observers_.upstream_failed(late);
       co_return call_.judge(late);
     }
   }
   // The stream of a mock has no head.
-  const unsigned status = planned.events.empty() ? planned.head.status : 200U;
-  meter_.upstream_answered(status);
-  if (journal_ != nullptr)
-    journal_->upstream_answered(status);
+  observers_.upstream_answered(planned.events.empty() ? planned.head.status : 200U);
   tell_head(planned.head);
   if (!planned.events.empty()) {
     auto streamed = co_await play_stream(std::move(planned));
@@ -511,12 +462,8 @@ awaitable<bool> relay::pass_on(std::string_view text, const answer_head* head) {
     co_return !client_.is_unwanted();
   const bool is_first = !std::exchange(stream_begun_, true);
   const time_point now = is_first ? steady::now() : time_point();
-  if (is_first) {
-    meter_.stream_begins(now);
-    if (journal_ != nullptr)
-      journal_->relay_begins(now);
-    meter_.answered(head ? static_cast<unsigned>(head->status) : 200);
-  }
+  if (is_first)
+    observers_.stream_begins(head ? static_cast<unsigned>(head->status) : 200U, now);
   client_.claim().release();
   if (!head_is_out_) {
     head_is_out_ = true;
@@ -537,29 +484,25 @@ awaitable<> relay::end_stream() {
     co_return;
   }
   std::string text;
-  if (broken_ && journal_ != nullptr)
-    journal_->failed("broken-stream");
-  if (broken_)
+  if (broken_) {
+    observers_.stream_breaks();
     text = call_.broken_stream_text(*broken_);
-  else if (now == stage::ending && is_cut_)
+  } else if (now == stage::ending && is_cut_) {
     text = call_.as_events(farewell());
+  }
   co_await client_.end_stream(text);
 }
 
 /// A whole answer; as events, if the head of a stream went out while the request waited.
 awaitable<> relay::answer(reply whole, bool is_good, time_point now) {
   client_.claim().release();
-  meter_.answered(whole.status);
-  if (is_good && journal_ != nullptr)
-    journal_->relay_begins(now);
-  story_.over(whole.status, now);
+  observers_.answers(whole.status, is_good, now);
   if (!head_is_out_) {
     co_await client_.send(std::move(whole), now);
     co_return;
   }
   client_.home().metrics().refused(whole.why);
-  if (journal_ != nullptr && whole.why != our_error::none)
-    journal_->failed(name_of(whole.why));
+  observers_.fails(whole.why);
   if (is_good) {
     const std::string facts = call_.early_text();
     co_await client_.stream(facts);

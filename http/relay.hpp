@@ -5,9 +5,7 @@
 #include "http/attempt.hpp"
 #include "http/call.hpp"
 #include "http/coroutine.hpp"
-#include "http/request_journal.hpp"
-#include "http/request_meter.hpp"
-#include "http/request_story.hpp"
+#include "http/request_observers.hpp"
 
 #include <optional>
 #include <string_view>
@@ -66,9 +64,7 @@ private:
 
   connection& client_;
   call& call_;
-  request_meter meter_;
-  request_journal* const journal_; ///< null: nobody reads it
-  request_story story_;
+  request_observers observers_;
   ticket_id ticket_ = 0;
   bool is_open_ = false; ///< the gate knows the ticket, and would call us
   std::optional<grant> granted_;
