@@ -19,9 +19,16 @@ endfunction()
 vorrang_archive(yaml-cpp libyaml-cpp.a)
 vorrang_archive(PkgConfig::HIREDIS libhiredis.a)
 vorrang_archive(PkgConfig::VORRANG_PROMETHEUS libprometheus-cpp-core.a)
-# The whole of it in its header, without TLS and compression: the operator's port uses neither.
+# The whole of it in its header, without compression.
+find_package(OpenSSL REQUIRED)
 add_library(PkgConfig::VORRANG_HTTPLIB INTERFACE IMPORTED GLOBAL)
 target_include_directories(PkgConfig::VORRANG_HTTPLIB SYSTEM INTERFACE ${vorrang_static_root}/include)
+target_compile_definitions(PkgConfig::VORRANG_HTTPLIB INTERFACE CPPHTTPLIB_OPENSSL_SUPPORT)
+target_link_libraries(PkgConfig::VORRANG_HTTPLIB INTERFACE OpenSSL::SSL OpenSSL::Crypto)
+# ncurses comes with what it knows of terminals in a library of its own.
+vorrang_archive(vorrang_tinfo libtinfo.a)
+vorrang_archive(PkgConfig::VORRANG_NCURSES libncursesw.a)
+target_link_libraries(PkgConfig::VORRANG_NCURSES INTERFACE vorrang_tinfo)
 find_package(fmt REQUIRED)
 add_library(vorrang_spdlog_headers INTERFACE)
 target_compile_definitions(vorrang_spdlog_headers INTERFACE SPDLOG_FMT_EXTERNAL)
