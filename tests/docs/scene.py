@@ -92,7 +92,8 @@ class Scene:
         """`--check-config` of one file, which has to pass."""
         # Values for variables that a reader has; the page need not set them before it shows a file.
         names = re.findall(r"os\.environ/(\w+)", path.read_text(encoding="utf-8"))
-        told = " ".join(f"{name}=${{{name}-sk-{name}}}" for name in names)
+        some = {name: "6379" if name.endswith("_PORT") else f"sk-{name}" for name in names}
+        told = " ".join(f"{name}=${{{name}-{value}}}" for name, value in some.items())
         self.run(f"{told} vorrang --check-config --config '{path}'")
 
     def start(self, command):
