@@ -57,8 +57,12 @@ void fields::wrong(const mapping_entry& entry, std::string_view expected) {
       hint = std::string(" (is a ':' missing after `") + excerpt(text.substr(0, mark)) + "`?)";
     }
   }
+  // Headers carry keys.
+  const bool may_be_secret = entry.key == "headers" || entry.key == "extra_headers";
+  const auto found = may_be_secret && entry.value->is_scalar() ? std::string("a text")
+                                                               : describe(*entry.value) + hint;
   out_.error(entry.at, path_to(entry.key),
-             "expected " + std::string(expected) + ", found " + describe(*entry.value) + hint);
+             "expected " + std::string(expected) + ", found " + found);
 }
 
 std::optional<std::string> fields::text(std::string_view key) {

@@ -68,6 +68,19 @@ void read_mock(entry& e) {
   e.made.mock = std::move(made);
 }
 
+/// Without what may be a secret: user and password, query.
+std::string shown_url(std::string_view url) {
+  std::string shown(url.substr(0, url.find('?')));
+  if (shown.size() < url.size())
+    shown += "?…";
+  const auto scheme = shown.find("//");
+  const auto begin = scheme == std::string::npos ? 0 : scheme + 2;
+  const auto end = shown.rfind('@');
+  if (end != std::string::npos && end >= begin)
+    shown.replace(begin, end - begin, "…");
+  return shown;
+}
+
 void read_headers(entry& e) {
   for (const char* key : {"extra_headers", "headers"}) {
     const auto* map = e.params.mapping(key);
@@ -193,8 +206,9 @@ void read_upstream(entry& e, const placed_model& placed, reading& to) {
     if (auto url = normalise_base(*base, at, made.api_version, problem)) {
       made.api_base = std::move(*url);
     } else {
-      from.error(key_of_base, problem + (e.base_is_given ? ", found \"" + excerpt(*base, 80) + "\""
-                                                         : std::string(" in the variable")));
+      from.error(key_of_base,
+                 problem + (e.base_is_given ? ", found \"" + excerpt(shown_url(*base), 80) + "\""
+                                            : std::string(" in the variable")));
     }
   } else if (!made.mock && !base_is_missing) {
     from.error("api_base", "expected `api_base`: the provider " + made.provider +

@@ -262,9 +262,11 @@ bool admin_server::state::let_in(const httplib::Request& request, httplib::Respo
     answer_error(answer, 403, "permission_error", "Pages of other origins may not use this port");
     return false;
   }
-  // A page elsewhere cannot read what it loads, but could keep all of the streams busy.
+  // A page elsewhere cannot read what it loads, but could keep all of the streams busy, or have
+  // upstreams probed.
   const auto site = request.get_header_value("Sec-Fetch-Site");
-  if (request.path == "/events" && !site.empty() && site != "same-origin" && site != "none") {
+  const bool does_something = request.path == "/events" || request.has_param("probe");
+  if (does_something && !site.empty() && site != "same-origin" && site != "none") {
     answer_error(answer, 403, "permission_error", "Pages of other origins may not use this port");
     return false;
   }
@@ -560,6 +562,9 @@ void admin_server::state::set_routes() {
   server.set_read_timeout(5, 0);
   server.set_write_timeout(5, 0);
   server.set_pre_routing_handler([this](const Request& request, Response& answer) {
+    // No part of an answer is asked for here: a `Range` of a thousand pieces would be one of a
+    // thousand answers. The request is the server's own, and not const.
+    const_cast<Request&>(request).ranges.clear(); // NOLINT(cppcoreguidelines-pro-type-const-cast)
     answer.set_header("X-Content-Type-Options", "nosniff");
     answer.set_header("Cache-Control", "no-store");
     return let_in(request, answer) ? httplib::Server::HandlerResponse::Unhandled

@@ -117,8 +117,15 @@ std::string_view host_without_port(std::string_view host) noexcept {
                                                                       : host;
 }
 
+/// What a page loads without an `Origin`, as an image, says so by Fetch Metadata (W3C). `none`: the
+/// user asked for it.
+bool is_of_another_site(const head_fields& fields) {
+  const auto site = fields.find("sec-fetch-site");
+  return site && *site != "none" && *site != "same-origin";
+}
+
 fault check_without_keys(const head_fields& fields, const std::vector<std::string>& own_names) {
-  if (fields.has("origin")) {
+  if (fields.has("origin") || is_of_another_site(fields)) {
     return {our_error::foreign_origin, "", ""};
   }
   const auto value = fields.find("host");

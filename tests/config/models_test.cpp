@@ -204,6 +204,29 @@ TEST_CASE("base: mistral, ollama and anthropic get /v1 if it is absent") {
   CHECK(base("openai/x", "http://m") == "http://m");
 }
 
+TEST_CASE("what an error quotes holds no secret") {
+  const auto quoted = [](const std::string& params) {
+    std::string all;
+    for (const auto& each :
+         read("model_list:\n  - model_name: m\n    litellm_params: {model: openai/x, " + params +
+              "}\n")
+             .diagnostics)
+      all += to_text(each) + "\n";
+    return all;
+  };
+  for (const char* params :
+       {"api_base: 'http://user:sk-marked@host/v1'", "api_base: 'https://host/v1?key=sk-marked'",
+        "api_base: 'sk-marked@host'", "api_base: 'https://host:0?sk-marked'",
+        "api_base: 'https://host/v1', headers: sk-marked",
+        "api_base: 'https://host/v1', extra_headers: sk-marked"}) {
+    INFO(params);
+    CHECK_FALSE(quoted(params).empty());
+    CHECK(quoted(params).find("sk-marked") == std::string::npos);
+  }
+  CHECK(quoted("api_base: 'http://user:sk-marked@host/v1?a=b'").find("http://…@host/v1?…") !=
+        std::string::npos);
+}
+
 TEST_CASE("base: what is no usable URL is an error") {
   for (const std::string url :
        {"localhost:8000", "ftp://x", "http://", "http://:80", "http://a b", "http://u:p@x/v1",

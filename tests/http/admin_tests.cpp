@@ -361,6 +361,30 @@ TEST_CASE("pages of other sites neither read nor change", "[admin]") {
   CHECK(port.desk.last().empty());
 }
 
+TEST_CASE("a page of another site cannot have upstreams probed", "[admin]") {
+  admin_port port;
+  for (const char* site : {"cross-site", "same-site"})
+    CHECK(port.status("/health?probe=true", {{"Sec-Fetch-Site", site}}) == 403);
+  for (const char* site : {"none", "same-origin"})
+    CHECK(port.status("/health?probe=true", {{"Sec-Fetch-Site", site}}) != 403);
+  CHECK(port.status("/health", {{"Sec-Fetch-Site", "cross-site"}}) == 200);
+}
+
+TEST_CASE("no answer is told in pieces", "[admin]") {
+  admin_port port;
+  const auto whole = port.client->Get("/chart.js");
+  REQUIRE(whole);
+  std::string pieces = "bytes=0-99";
+  for (int i = 0; i < 200; ++i)
+    pieces += ",0-99";
+  for (const auto& range : {std::string("bytes=0-9"), pieces}) {
+    const auto answer = port.client->Get("/chart.js", {{"Range", range}});
+    REQUIRE(answer);
+    CHECK(answer->status == 200);
+    CHECK(answer->body == whole->body);
+  }
+}
+
 TEST_CASE("off loopback the master key is asked for", "[admin]") {
   made_up_desk desk;
   const std::string anywhere = "vorrang_settings: {admin_host: 0.0.0.0}\n";

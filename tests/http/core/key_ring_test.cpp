@@ -157,6 +157,12 @@ TEST_CASE("without keys a web page is kept out") {
   for (const char* origin : {"https://evil.example", "null", "http://localhost:3000", ""}) {
     CHECK(check({{"Host", "localhost"}, {"Origin", origin}}) == our_error::foreign_origin);
   }
+  for (const char* site : {"cross-site", "same-site", ""}) { // an image has no Origin
+    CHECK(check({{"Host", "localhost"}, {"Sec-Fetch-Site", site}}) == our_error::foreign_origin);
+  }
+  for (const char* site : {"none", "same-origin"}) {
+    CHECK(check({{"Host", "localhost"}, {"Sec-Fetch-Site", site}}) == our_error::none);
+  }
   CHECK(check({}) == our_error::none);
   CHECK(host_without_port("[::1]:80") == "::1");
   CHECK(host_without_port("a:80") == "a");
