@@ -7,6 +7,7 @@ import tempfile
 import time
 import unittest
 
+import client
 from collector import Collector, exporting
 from gateway import Gateway, wait_until
 from provider import Provider, Reply, certificates, error
@@ -67,6 +68,25 @@ class Context(unittest.TestCase):
         self.assertIsNone(server.parent)
         self.assertEqual(provider.calls[0].header("traceparent")[3:35], server.trace)
         self.assertIsNone(provider.calls[0].header("tracestate"))
+
+
+    def test_a_state_in_several_fields_is_one_list(self):
+        with Collector() as collector, Provider() as provider, Gateway(
+            MODELS.format(base=provider.base), environment=exporting(collector)
+        ) as gateway:
+            body = json.dumps(client.chat_body()).encode()
+            with gateway.connect() as connection:
+                connection.send(
+                    f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\ntraceparent: {PARENT}\r\n"
+                    f"tracestate: a=1,b=2\r\ntracestate:\r\nTraceState: c=3\r\n"
+                    f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+                    + body
+                )
+                self.assertEqual(connection.read_response().status, 200)
+            spans = collector.spans(4)
+        self.assertEqual({span.document["traceState"] for span in spans}, {"a=1,b=2,c=3"})
+        went_on = [value for name, value in provider.calls[0].headers if name.lower() == "tracestate"]
+        self.assertEqual([value for value in went_on if value], ["a=1,b=2", "c=3"])
 
 
 class Spans(unittest.TestCase):
