@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -22,6 +23,8 @@ namespace {
 
 /// Gathered while more lines wait.
 constexpr std::size_t gathered_bytes_max = 64 * 1024;
+/// One whose reader is slow looks so often whether there is another file to write to.
+constexpr int look_again_ms = 100;
 
 spdlog::level::level_enum translated(log_level level) {
   switch (level) {
@@ -41,22 +44,49 @@ std::shared_ptr<spdlog::details::thread_pool> make_pool() {
   return std::make_shared<spdlog::details::thread_pool>(line_writer::lines_max, 1);
 }
 
-int open_file(const std::string& file) {
-  return ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+/// Waits for nobody. A FIFO is opened for reading too, which needs no reader (fifo(7)): one that
+/// comes later, or goes and comes again, finds what the pipe holds.
+int open_file(const std::string& file, std::string& trouble) {
+  struct stat found {};
+  const bool is_fifo = ::stat(file.c_str(), &found) == 0 && S_ISFIFO(found.st_mode);
+  constexpr int flags = O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+  int opened = -1;
+  if (is_fifo)
+    opened = ::open(file.c_str(), O_RDWR | flags);
+  if (opened < 0)
+    opened = ::open(file.c_str(), O_WRONLY | O_CREAT | flags, 0640);
+  if (opened < 0)
+    trouble = is_fifo && errno == ENXIO
+                  ? "nobody reads this FIFO: start its reader first, or let the gateway's user "
+                    "read it too"
+                  : std::strerror(errno);
+  return opened;
 }
 
 /// Writes to a descriptor, several lines at once where several wait. Called by the writer's thread.
 class descriptor_sink final : public spdlog::sinks::base_sink<std::mutex> {
 public:
-  explicit descriptor_sink(int descriptor) : descriptor_(descriptor) {}
+  descriptor_sink(int descriptor, bool is_ours) : descriptor_(descriptor), is_ours_(is_ours) {}
+  ~descriptor_sink() override {
+    if (!is_ours_)
+      return;
+    ::close(descriptor_);
+    if (next_ >= 0)
+      ::close(next_);
+  }
 
   /// Asked after each line.
   std::function<bool()> more_waits;
 
-  int exchange_descriptor(int other) {
-    const std::lock_guard guard(mutex_);
-    write_out();
-    return std::exchange(descriptor_, other);
+  /// Lines go to `fresh`, which is ours, from the next write on. From any thread; waits for no
+  /// write.
+  void turn_to(int fresh) {
+    if (const int unused = next_.exchange(fresh); unused >= 0)
+      ::close(unused);
+    if (mutex_.try_lock()) { // else the writer's thread is here, and sees to it
+      take_next();
+      mutex_.unlock();
+    }
   }
 
   std::uint64_t lost() const noexcept { return lost_; }
@@ -88,16 +118,20 @@ private:
   }
 
   void write_out() {
-    const char* at = gathered_.data();
-    std::size_t left = gathered_.size();
-    while (left > 0) {
-      const ssize_t done = ::write(descriptor_, at, left);
+    std::size_t at = 0;
+    for (;;) {
+      if (take_next()) { // a line that was begun is written to it as a whole
+        while (at > 0 && gathered_.data()[at - 1] != '\n')
+          --at;
+      }
+      if (at == gathered_.size())
+        break;
+      const ssize_t done = ::write(descriptor_, gathered_.data() + at, gathered_.size() - at);
       if (done >= 0) {
-        at += done;
-        left -= static_cast<std::size_t>(done);
-      } else if (errno == EAGAIN) { // a terminal that somebody else has made so
+        at += static_cast<std::size_t>(done);
+      } else if (errno == EAGAIN) { // a file of ours, or a terminal that somebody has made so
         pollfd ready{descriptor_, POLLOUT, 0};
-        ::poll(&ready, 1, -1);
+        ::poll(&ready, 1, look_again_ms);
       } else if (errno != EINTR) {
         lost_ += gathered_lines_;
         break;
@@ -107,7 +141,18 @@ private:
     gathered_.clear();
   }
 
+  /// Whether there was another file to turn to. With `mutex_` held.
+  bool take_next() {
+    const int fresh = next_.exchange(-1);
+    if (fresh < 0)
+      return false;
+    ::close(std::exchange(descriptor_, fresh));
+    return true;
+  }
+
   int descriptor_;
+  const bool is_ours_;
+  std::atomic<int> next_ = -1; ///< to be turned to; negative: none
   spdlog::memory_buf_t gathered_;
   std::uint64_t gathered_lines_ = 0;
   std::atomic<std::uint64_t> lost_ = 0;
@@ -120,8 +165,8 @@ private:
 } // namespace
 
 struct line_writer::parts {
-  std::string file; ///< empty: a descriptor that is not ours
-  int descriptor = -1;
+  std::string file;      ///< empty: a descriptor that is not ours
+  struct stat opened {}; ///< what was opened last
   std::shared_ptr<spdlog::details::thread_pool> pool;
   std::shared_ptr<descriptor_sink> sink;
   std::shared_ptr<spdlog::async_logger> logger;
@@ -131,24 +176,26 @@ struct line_writer::parts {
 
 line_writer::line_writer(int descriptor, const std::string& pattern)
     : parts_(std::make_unique<parts>()) {
-  parts_->descriptor = descriptor;
-  start(pattern);
+  start(descriptor, pattern);
 }
 
 line_writer::line_writer(const std::string& file, const std::string& pattern)
     : parts_(std::make_unique<parts>()) {
   parts_->file = file;
-  parts_->descriptor = open_file(file);
-  if (parts_->descriptor < 0)
-    trouble_ = "cannot open " + file + ": " + std::strerror(errno);
-  else
-    start(pattern);
+  std::string why;
+  const int descriptor = open_file(file, why);
+  if (descriptor < 0) {
+    trouble_ = "cannot open " + file + ": " + why;
+    return;
+  }
+  ::fstat(descriptor, &parts_->opened);
+  start(descriptor, pattern);
 }
 
-void line_writer::start(const std::string& pattern) {
+void line_writer::start(int descriptor, const std::string& pattern) {
   parts& own = *parts_;
   own.pool = make_pool();
-  own.sink = std::make_shared<descriptor_sink>(own.descriptor);
+  own.sink = std::make_shared<descriptor_sink>(descriptor, !own.file.empty());
   own.sink->set_pattern(pattern);
   own.sink->more_waits = [pool = own.pool.get()] {
     return pool->queue_size() > 0;
@@ -169,8 +216,6 @@ line_writer::~line_writer() {
   }
   own.logger.reset();
   own.pool.reset();
-  if (!own.file.empty())
-    ::close(own.descriptor);
 }
 
 void line_writer::write(log_level level, std::string_view line) {
@@ -184,12 +229,18 @@ std::string line_writer::reopen() {
   parts& own = *parts_;
   if (own.file.empty() || !own.sink)
     return {};
-  const int fresh = open_file(own.file);
+  std::string why;
+  const int fresh = open_file(own.file, why);
   if (fresh < 0)
-    return "cannot open " + own.file + " again: " + std::strerror(errno);
-  own.descriptor = fresh;
-  const int before = own.sink->exchange_descriptor(fresh);
-  ::close(before);
+    return "cannot open " + own.file + " again: " + why;
+  struct stat found {};
+  ::fstat(fresh, &found);
+  if (found.st_dev == own.opened.st_dev && found.st_ino == own.opened.st_ino) {
+    ::close(fresh); // nobody has moved it
+    return {};
+  }
+  own.opened = found;
+  own.sink->turn_to(fresh);
   return {};
 }
 

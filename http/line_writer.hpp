@@ -20,7 +20,8 @@ public:
 
   /// To an open descriptor, which is not closed: stdout or stderr. `pattern` is spdlog's.
   line_writer(int descriptor, const std::string& pattern);
-  /// To the end of a file. If it cannot be opened, trouble() says why, and nothing is written.
+  /// To the end of a file, or into a FIFO, whose reader may come later. If it cannot be opened,
+  /// trouble() says why, and nothing is written. Waits for no reader.
   line_writer(const std::string& file, const std::string& pattern);
   /// Writes what waits, if that takes no longer than drain() was told; else the thread is left to
   /// itself: the process has to end by _Exit().
@@ -32,7 +33,8 @@ public:
   void write(log_level level, std::string_view line);
 
   /// Opens the file again, for those who move it away (logrotate). Where that fails the file of
-  /// before goes on; an empty text is success.
+  /// before goes on; an empty text is success. For one thread at a time; never waits for the
+  /// reader.
   std::string reopen();
   const std::string& trouble() const noexcept { return trouble_; }
 
@@ -48,7 +50,7 @@ public:
 
 private:
   struct parts;
-  void start(const std::string& pattern);
+  void start(int descriptor, const std::string& pattern);
 
   std::unique_ptr<parts> parts_;
   std::string trouble_;

@@ -47,6 +47,20 @@ std::string route_of(const route_match& match) {
   return route;
 }
 
+/// All of them, in their order, as one list (W3C Trace Context, 3.3).
+std::string tracestate_of(const head_fields& fields) {
+  std::string state;
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    const std::string_view value = fields[i].value;
+    if (value.empty() || !fields.is_named(i, "tracestate"))
+      continue;
+    if (!state.empty())
+      state += ',';
+    state += value;
+  }
+  return state;
+}
+
 std::string_view operation_of(body_api api) {
   switch (api) {
   case body_api::completions:
@@ -109,7 +123,7 @@ request_journal::request_journal(const journal_readers& readers, trace_ids& ids,
   trace_ = std::make_unique<request_trace>();
   trace_->id = id;
   if (parent_)
-    trace_->state = head->fields.value_or("tracestate", {});
+    trace_->state = tracestate_of(head->fields);
   trace_->zero =
       std::chrono::system_clock::now().time_since_epoch() - steady_clock::now().time_since_epoch();
   const std::string route = route_of(match);

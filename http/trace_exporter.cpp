@@ -2,6 +2,10 @@
 
 #include "http/log.hpp"
 
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -24,8 +28,8 @@ constexpr std::chrono::seconds retried_for(60);
 constexpr milliseconds back_off_first(1000);
 constexpr milliseconds back_off_max(16'000);
 constexpr milliseconds retry_after_max(30'000);
-/// While the process ends.
-constexpr milliseconds last_timeout(1000);
+/// Its thread ends within that, once its connection is cut.
+constexpr milliseconds last_timeout(500);
 
 /// As the specification of OTLP/HTTP says.
 bool may_be_tried_again(int status) {
@@ -64,13 +68,35 @@ struct trace_exporter::parts : std::enable_shared_from_this<trace_exporter::part
     client.set_keep_alive(true);
     client.set_tcp_nodelay(true);
     client.set_compress(settings.gzip);
+    client.set_socket_options([this](socket_t fresh) { remember(fresh); });
     if (!settings.ca_file.empty())
       client.set_ca_cert_path(settings.ca_file);
     for (const auto& [name, value] : settings.headers)
       headers.emplace(name, value);
   }
 
+  ~parts() {
+    if (connection >= 0)
+      ::close(connection);
+  }
+
   using batch = std::vector<std::unique_ptr<request_trace>>;
+
+  /// Keeps a descriptor of our own for a connection that the client is about to make:
+  /// httplib::Client::stop() (0.11) waits for the lock that a handshake is made under, up to the
+  /// whole timeout.
+  void remember(socket_t fresh) {
+    const std::lock_guard guard(mutex);
+    if (connection >= 0)
+      ::close(connection);
+    connection = ::fcntl(fresh, F_DUPFD_CLOEXEC, 0);
+  }
+
+  /// Ends whatever hangs in its connection. With `mutex` held.
+  void cut() const {
+    if (connection >= 0)
+      ::shutdown(connection, SHUT_RDWR);
+  }
 
   void run() {
     for (;;) {
@@ -178,6 +204,7 @@ struct trace_exporter::parts : std::enable_shared_from_this<trace_exporter::part
   std::size_t spans_waiting = 0;
   bool is_ended = false;
   bool is_over = false;
+  int connection = -1; ///< the newest, or one that is over; negative: none
   std::thread thread;
 };
 
@@ -225,9 +252,7 @@ bool trace_exporter::stop(duration patience) {
       own.dropped += own.spans_waiting;
       own.spans_waiting = 0;
       own.waiting.clear();
-      guard.unlock();
-      own.client.stop(); // ends a request that hangs
-      guard.lock();
+      own.cut();
       if (!own.changed.wait_for(guard, last_timeout, [&own] { return own.is_over; })) {
         guard.unlock();
         own.thread.detach();

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -166,6 +167,55 @@ TEST_CASE("line writer: a file that is moved away is opened again") {
   writer.write(log_level::info, "goes on");
   REQUIRE(writer.drain(5s));
   CHECK(content(file + ".2") == "after\ngoes on\n");
+}
+
+TEST_CASE("line writer: a FIFO without a reader is opened, and read by who comes later") {
+  const folder place;
+  const auto fifo = place.file("fifo");
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  line_writer writer(fifo, "%v");
+  REQUIRE(writer.trouble().empty());
+  writer.write(log_level::info, "early");
+  REQUIRE(writer.drain(5s));
+  const int reader = ::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  REQUIRE(reader >= 0);
+  char bytes[100];
+  const auto count = ::read(reader, bytes, sizeof bytes);
+  ::close(reader);
+  REQUIRE(count == 6);
+  CHECK(std::string(bytes, 6) == "early\n");
+}
+
+TEST_CASE(
+    "line writer: a FIFO that is full holds no reopening up, and the next file gets the rest") {
+  const folder place;
+  const auto fifo = place.file("fifo");
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  const int reader = ::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC); // never reads
+  REQUIRE(reader >= 0);
+  line_writer writer(fifo, "%v");
+  const std::string filler(150, 'x');
+  constexpr int lines = 1500;
+  for (int i = 0; i < lines; ++i)
+    writer.write(log_level::info, filler);
+  CHECK_FALSE(writer.drain(50ms)); // it waits for the pipe
+  CHECK(writer.reopen().empty());  // the same one: nothing changes
+  CHECK_FALSE(writer.drain(50ms));
+
+  std::filesystem::rename(fifo, fifo + ".1");
+  CHECK(writer.reopen().empty());
+  writer.write(log_level::info, "last");
+  for (int i = 0; i < 3; ++i) // the first two may see the ends of those that gave up
+    REQUIRE(writer.drain(5s));
+  ::close(reader);
+  CHECK(writer.lost() == 0);
+  std::istringstream all(content(fifo));
+  std::string line;
+  for (int i = 0; std::getline(all, line) && line != "last"; ++i) {
+    REQUIRE(line == filler); // whole lines
+    REQUIRE(i < lines);
+  }
+  CHECK(line == "last");
 }
 
 TEST_CASE("line writer: a file that cannot be opened says why") {

@@ -220,6 +220,37 @@ class SlowReaders(unittest.TestCase):
                 process.stderr.close()
 
 
+    def test_a_fifo_that_nobody_empties_holds_no_reload_and_no_end_up(self):
+        for how in ("reload", "hang up"):
+            with self.subTest(how), tempfile.TemporaryDirectory() as folder:
+                path = os.path.join(folder, "access")
+                os.mkfifo(path)
+                reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+                try:
+                    with Gateway(MOCK, ["--access-log", path]) as gateway:
+                        with gateway.connect() as connection:
+                            for _ in range(2000):
+                                connection.request("GET", "/health/liveliness")
+                                self.assertEqual(connection.read_response().status, 200)
+                        if how == "hang up":
+                            gateway.hang_up()
+                        gateway.reload(gateway.config)
+                        before = time.monotonic()
+                        gateway.stop()
+                        self.assertLess(time.monotonic() - before, 8)
+                finally:
+                    os.close(reader)
+
+    def test_a_fifo_without_a_reader_holds_no_start_up(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "access")
+            os.mkfifo(path)
+            with Gateway(MOCK, ["--access-log", path]) as gateway:
+                gateway.chat()
+                with open(path, encoding="ascii") as late:
+                    self.assertEqual(len(access_lines(late.readline())), 1)
+
+
 class Secrets(unittest.TestCase):
     """Everything that must not be in a log is marked, everything is logged, and no mark is found."""
 

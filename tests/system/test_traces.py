@@ -2,10 +2,12 @@
 
 import json
 import re
+import socket
 import tempfile
 import time
 import unittest
 
+import client
 from collector import Collector, exporting
 from gateway import Gateway, wait_until
 from provider import Provider, Reply, certificates, error
@@ -66,6 +68,25 @@ class Context(unittest.TestCase):
         self.assertIsNone(server.parent)
         self.assertEqual(provider.calls[0].header("traceparent")[3:35], server.trace)
         self.assertIsNone(provider.calls[0].header("tracestate"))
+
+
+    def test_a_state_in_several_fields_is_one_list(self):
+        with Collector() as collector, Provider() as provider, Gateway(
+            MODELS.format(base=provider.base), environment=exporting(collector)
+        ) as gateway:
+            body = json.dumps(client.chat_body()).encode()
+            with gateway.connect() as connection:
+                connection.send(
+                    f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\ntraceparent: {PARENT}\r\n"
+                    f"tracestate: a=1,b=2\r\ntracestate:\r\nTraceState: c=3\r\n"
+                    f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+                    + body
+                )
+                self.assertEqual(connection.read_response().status, 200)
+            spans = collector.spans(4)
+        self.assertEqual({span.document["traceState"] for span in spans}, {"a=1,b=2,c=3"})
+        went_on = [value for name, value in provider.calls[0].headers if name.lower() == "tracestate"]
+        self.assertEqual([value for value in went_on if value], ["a=1,b=2", "c=3"])
 
 
 class Spans(unittest.TestCase):
@@ -267,6 +288,21 @@ class Export(unittest.TestCase):
                 before = time.monotonic()
                 gateway.stop()
                 self.assertLess(time.monotonic() - before, 8)
+
+    def test_a_collector_that_never_speaks_tls_does_not_hold_the_end_up(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent, Provider() as provider:
+            variables = {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://127.0.0.1:{silent.getsockname()[1]}",
+                "OTEL_BSP_SCHEDULE_DELAY": "100",
+            }
+            with Gateway(MODELS.format(base=provider.base), environment=variables) as gateway:
+                gateway.chat()
+                silent.settimeout(10)
+                connection, _ = silent.accept()  # so that it stands in its handshake
+                with connection:
+                    before = time.monotonic()
+                    gateway.stop()
+                    self.assertLess(time.monotonic() - before, 5)  # 3 s, and what else an end takes
 
     def test_by_tls(self):
         with tempfile.TemporaryDirectory() as folder:
