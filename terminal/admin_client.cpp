@@ -180,6 +180,11 @@ void admin_client::stop() {
   parts_->client->stop();
 }
 
+bool is_done(const admin_answer& answer) {
+  const auto body = nlohmann::json::parse(answer.body, nullptr, false);
+  return answer.is_good() && text_of(body, "status") == "ok";
+}
+
 std::string trouble_of(const admin_answer& answer, const admin_address& where) {
   if (answer.status == 0)
     return answer.trouble;

@@ -59,6 +59,9 @@ private:
   std::unique_ptr<parts> parts_;
 };
 
+/// Whether it did what was asked, in an admin port's words: other programs answer 200 as well.
+bool is_done(const admin_answer& answer);
+
 /// What an answer that is not good means for the one who asked: the message of its error, or what
 /// can be said without one. Not printable().
 std::string trouble_of(const admin_answer& answer, const admin_address& where);

@@ -246,7 +246,7 @@ private:
     const auto answer = wanted.priority
                             ? client_.patch(path, json({{"priority", *wanted.priority}}).dump())
                             : client_.remove(path);
-    if (!answer.is_good())
+    if (!is_done(answer))
       return trouble_of(answer, client_.where());
     return wanted.priority ? "Ticket " + wanted.ticket + " has priority " +
                                  std::to_string(*wanted.priority) + " now"

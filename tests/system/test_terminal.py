@@ -163,6 +163,17 @@ class Commands(unittest.TestCase):
             self.assertEqual((status, out), (1, ""))
             self.assertIn("another program", err)
 
+    def test_another_program_that_agrees_to_everything(self):
+        for body in (b"", b"hello", b"<html></html>", b"null", b"[]", b"{}", b'"ok"', b'{"status": "yes"}'):
+            with Provider(Reply(body=body)) as provider:
+                url = provider.base.removesuffix("/v1")
+                for command in (["bump", "m", "1", "1"], ["cancel", "m", "1"], ["cancel", "m", "a"], ["reload"],
+                                ["why", "1"], ["queue"], ["queue", "--json"], ["why", "1", "--json"]):
+                    with self.subTest(command=command, body=body):
+                        status, out, err = run_binary(*command, "--url", url)
+                        self.assertEqual((status, out), (1, ""))
+                        self.assertIn("another program", err)
+
     def test_bump_and_cancel(self):
         with Line() as line:
             first, second, third = line.tickets
