@@ -428,10 +428,11 @@ std::optional<ticket_view> admin_server::state::what_it_waits_for(const found_st
 void admin_server::state::one_story(const httplib::Request& request, httplib::Response& answer) {
   const auto id = request.path.substr(std::strlen("/requests/"));
   const auto until = patience();
-  auto findings = options.story(id, to_number<ticket_id>(id).value_or(0), until);
+  const auto ticket = to_number<ticket_id>(id).value_or(0);
+  auto findings = options.story(id, ticket, until);
   if (!findings)
     return answer_late(answer);
-  const auto story = latest_story(std::move(findings->events));
+  const auto story = latest_story(std::move(findings->events), ticket);
   if (story.events.empty())
     return answer_unknown(
         answer, "Nothing is remembered of a request or ticket " + id +

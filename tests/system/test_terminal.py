@@ -215,6 +215,21 @@ class Commands(unittest.TestCase):
             self.assertRegex(text, r": over\n.*came .*\n.*granted attempt 1 at one, which had room.*\n"
                                    r".*attempt at one: 200, after .*\n.*answered with 200\n$")
 
+    def test_why_a_ticket_whose_number_is_another_ones_id(self):
+        with Line(2) as line:
+            first, second = line.tickets
+            impostor = line.gateway.send_chat("x", priority=90, headers={"x-litellm-call-id": first})
+            line.gateway.wait_until_waiting(3)
+            text = self.ask(line.gateway, "why", first)
+            self.assertIn(f"Request {first}: waits\n1 request had this ticket's number for an id", text)
+            self.assertRegex(text, r"came with priority 0 into")
+            self.assertIn("(it is next)", text)
+            unknown = line.gateway.send_chat("x", priority=91, headers={"x-litellm-call-id": "99"})
+            line.gateway.wait_until_waiting(4)
+            self.assertIn("No ticket of this number", self.ask(line.gateway, "why", "99"))
+            impostor.close()
+            unknown.close()
+
     def test_why_the_window_is_full(self):
         with Gateway(RPM) as gateway:
             self.assertEqual(gateway.chat().status, 200)
