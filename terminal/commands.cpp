@@ -170,26 +170,7 @@ int init(const arguments& asked, const command_context& context) {
   return 0;
 }
 
-} // namespace
-
-bool is_command(std::string_view argument) {
-  const auto& names = command_names();
-  return std::find(names.begin(), names.end(), argument) != names.end();
-}
-
-command_context process_context(std::function<int(const std::string& file)> check) {
-  std::setlocale(LC_CTYPE, "");
-  command_context context{config::process_environment(), std::cout, std::cerr};
-  context.is_terminal = ::isatty(STDOUT_FILENO) == 1;
-  const auto term = context.variables("TERM").value_or("");
-  const bool is_unwanted = !context.variables("NO_COLOR").value_or("").empty();
-  context.is_coloured = context.is_terminal && !is_unwanted && !term.empty() && term != "dumb";
-  context.check = std::move(check);
-  return context;
-}
-
-int run_command(const std::vector<std::string>& line, const command_context& context) {
-  const auto asked = read_arguments(line, context.variables);
+int run(const arguments& asked, const command_context& context) {
   if (asked.exit_status) {
     (*asked.exit_status == 0 ? context.out : context.errors) << asked.text;
     return *asked.exit_status;
@@ -213,6 +194,37 @@ int run_command(const std::vector<std::string>& line, const command_context& con
     return init(asked, context);
   }
   return status_failed;
+}
+
+} // namespace
+
+bool is_command(std::string_view argument) {
+  const auto& names = command_names();
+  return std::find(names.begin(), names.end(), argument) != names.end();
+}
+
+command_context process_context(std::function<int(const std::string& file)> check) {
+  std::setlocale(LC_CTYPE, "");
+  command_context context{config::process_environment(), std::cout, std::cerr};
+  context.is_terminal = ::isatty(STDOUT_FILENO) == 1;
+  const auto term = context.variables("TERM").value_or("");
+  const bool is_unwanted = !context.variables("NO_COLOR").value_or("").empty();
+  context.is_coloured = context.is_terminal && !is_unwanted && !term.empty() && term != "dumb";
+  context.check = std::move(check);
+  return context;
+}
+
+int when_written(int status, std::ostream& out, std::ostream& errors) {
+  out.flush();
+  if (status != 0 || out.good())
+    return status;
+  errors << "vorrang: the output could not be written in full\n";
+  return status_failed;
+}
+
+int run_command(const std::vector<std::string>& line, const command_context& context) {
+  return when_written(run(read_arguments(line, context.variables), context), context.out,
+                      context.errors);
 }
 
 } // namespace vorrang::terminal

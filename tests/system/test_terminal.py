@@ -174,6 +174,21 @@ class Commands(unittest.TestCase):
                         self.assertEqual((status, out), (1, ""))
                         self.assertIn("another program", err)
 
+    def test_output_that_cannot_be_written(self):
+        with tempfile.TemporaryDirectory(prefix="vorrang-system-") as directory, Line(1) as line:
+            path = os.path.join(directory, "config.yaml")
+            self.assertEqual(run_binary("init", path)[0], 0)
+            variables = clean_environment(VORRANG_ADMIN_URL=url_of(line.gateway))
+            commands = ["queue", "queue --json", "why the-first", "reload", "check " + path, "queue --help", "--help",
+                        "--version", "--check-config --config " + path]
+            for command in commands:
+                for target in (">/dev/full", ">&-"):
+                    with self.subTest(command=command, target=target):
+                        done = subprocess.run(["/bin/sh", "-c", f'"$0" {command} {target}', binary_path()],
+                                              capture_output=True, text=True, env=variables, timeout=30)
+                        self.assertEqual((done.returncode, done.stdout), (1, ""))
+                        self.assertIn("could not be written in full", done.stderr)
+
     def test_bump_and_cancel(self):
         with Line() as line:
             first, second, third = line.tickets
