@@ -347,9 +347,11 @@ void admin_server::state::one_queue(const httplib::Request& request, httplib::Re
 void admin_server::state::change(const httplib::Request& request, httplib::Response& answer,
                                  bool cancels) {
   const auto parts = split(request.path, true);
-  const auto group = parts.ticket ? group_of(parts.model) : std::nullopt;
-  if (!group)
+  if (!parts.ticket)
     return answer_unknown(answer, "The path is /queue/{model}/{id}, with an id from GET /queue");
+  const auto group = group_of(parts.model);
+  if (!group)
+    return answer_unknown(answer, "There is no model " + parts.model);
   std::optional<change_result> result;
   std::optional<std::int32_t> wanted;
   const auto asked_at = std::chrono::steady_clock::now(); // a grant may come before the answer

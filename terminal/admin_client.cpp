@@ -115,8 +115,8 @@ std::string encode_segment(std::string_view text) {
 }
 
 struct admin_client::parts {
-  parts(admin_address where, std::optional<std::string> key, int patience_s)
-      : address(std::move(where)) {
+  parts(admin_address where, std::optional<admin_key> with, int patience_s)
+      : address(std::move(where)), key(std::move(with)) {
     if (address.is_https)
       client = std::make_unique<httplib::SSLClient>(address.host, address.port);
     else
@@ -130,7 +130,7 @@ struct admin_client::parts {
     httplib::Headers headers = {{"Host", (is_ipv6 ? "[" + address.host + "]" : address.host) + ":" +
                                              std::to_string(address.port)}};
     if (key)
-      headers.emplace("Authorization", "Bearer " + *key);
+      headers.emplace("Authorization", "Bearer " + key->text);
     client->set_default_headers(headers);
   }
 
@@ -142,16 +142,27 @@ struct admin_client::parts {
     }
     answer.status = came->status;
     answer.body = came->body;
+    constexpr int unauthorized = 401;
+    if (answer.status == unauthorized)
+      answer.trouble = words_for_refused_key();
     return answer;
+  }
+
+  std::string words_for_refused_key() const {
+    if (!key)
+      return address.text + " wants the master key: set VORRANG_MASTER_KEY to it";
+    return address.text + " wants another master key than that of " + key->variable + ": set " +
+           key->variable + " to the right one";
   }
 
   std::string path(const std::string& rest) const { return address.prefix + rest; }
 
   admin_address address;
+  std::optional<admin_key> key;
   std::unique_ptr<httplib::ClientImpl> client;
 };
 
-admin_client::admin_client(admin_address where, std::optional<std::string> key, int patience_s)
+admin_client::admin_client(admin_address where, std::optional<admin_key> key, int patience_s)
     : parts_(std::make_unique<parts>(std::move(where), std::move(key), patience_s)) {}
 
 admin_client::~admin_client() = default;
@@ -186,10 +197,8 @@ bool is_done(const admin_answer& answer) {
 }
 
 std::string trouble_of(const admin_answer& answer, const admin_address& where) {
-  if (answer.status == 0)
+  if (!answer.trouble.empty())
     return answer.trouble;
-  if (answer.status == 401)
-    return where.text + " wants the master key: set VORRANG_MASTER_KEY to it";
   const auto body = nlohmann::json::parse(answer.body, nullptr, false);
   if (auto message = text_of(part_of(body, "error"), "message"); !message.empty())
     return message;

@@ -24,10 +24,16 @@ std::optional<admin_address> read_address(std::string_view url, std::string& tro
 /// What is safe in a path as it is stays, the rest as `%2F`.
 std::string encode_segment(std::string_view text);
 
+/// The master key, and the variable that it came from: messages name that one alone.
+struct admin_key {
+  std::string text;
+  std::string variable;
+};
+
 struct admin_answer {
-  /// 0: there was none, and `trouble` says why and what to do.
-  int status = 0;
+  int status = 0; ///< 0: there was none
   std::string body;
+  /// If there was none, or the key was refused: why, and what to do.
   std::string trouble;
 
   bool is_good() const noexcept { return status >= 200 && status < 300; }
@@ -37,7 +43,7 @@ struct admin_answer {
 /// seconds for a connection and again for an answer.
 class admin_client {
 public:
-  admin_client(admin_address where, std::optional<std::string> key, int patience_s);
+  admin_client(admin_address where, std::optional<admin_key> key, int patience_s);
   ~admin_client();
   admin_client(const admin_client&) = delete;
   admin_client& operator=(const admin_client&) = delete;

@@ -126,7 +126,7 @@ arguments read_arguments(std::vector<std::string> line, const config::environmen
   result.asked = about.asked;
   for (const char* name : {"LITELLM_MASTER_KEY", "VORRANG_MASTER_KEY"})
     if (auto key = variables(name); key && !key->empty() && !result.key)
-      result.key = std::move(key);
+      result.key = admin_key{std::move(*key), name};
 
   CLI::App app(about.does, std::string("vorrang ") + about.name);
   app.footer(std::string(about.examples) +

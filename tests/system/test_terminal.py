@@ -142,6 +142,8 @@ class Commands(unittest.TestCase):
     def test_errors_say_what_to_do(self):
         with Line(1) as line:
             self.assertIn("There is no model x", self.ask(line.gateway, "queue", "x", status=1))
+            for command in (["bump", "nosuch", "1", "3"], ["cancel", "nosuch", "1"], ["bump", "a/nosuch", "the-first", "3"]):
+                self.assertIn(f"There is no model {command[1]}", self.ask(line.gateway, *command, status=1))
             self.assertIn("No ticket of this id", self.ask(line.gateway, "bump", "m", "5", "1", status=1))
             self.assertIn("Nothing is remembered", self.ask(line.gateway, "bump", "m", "absent", "1", status=1))
             self.assertIn("Nothing is remembered", self.ask(line.gateway, "why", "absent", status=1))
@@ -316,6 +318,12 @@ class Commands(unittest.TestCase):
                 self.ask(gateway, "reload", environment={name: "sk-operator"})
             err = self.ask(gateway, "queue", status=1, environment={"VORRANG_MASTER_KEY": "sk-other"})
             self.assertNotIn("sk-other", err)
+            self.assertIn("than that of VORRANG_MASTER_KEY: set VORRANG_MASTER_KEY to", err)
+            # What counts is named, though the other would be right.
+            both = {"LITELLM_MASTER_KEY": "sk-other", "VORRANG_MASTER_KEY": "sk-operator"}
+            err = self.ask(gateway, "queue", status=1, environment=both)
+            self.assertIn("than that of LITELLM_MASTER_KEY: set LITELLM_MASTER_KEY to", err)
+            self.assertNotIn("VORRANG_MASTER_KEY", err)
 
     def test_names_of_others_do_nothing_to_a_terminal(self):
         """Model names come from a file here, ids from clients: both could hold what a terminal obeys."""

@@ -83,10 +83,12 @@ TEST_CASE(
     "arguments: the address comes from --url, then the variable, the key from variables alone") {
   const variables set = {{"VORRANG_ADMIN_URL", "gateway:4001"}, {"VORRANG_MASTER_KEY", "b"}};
   CHECK(read({"queue"}, set).where.host == "gateway");
-  CHECK(read({"queue"}, set).key == "b");
+  CHECK(read({"queue"}, set).key->text == "b");
   CHECK(read({"queue", "--url", "http://[::1]:9"}, set).where.host == "::1");
   CHECK(read({"queue", "--url", "http://[::1]:9"}, set).where.port == 9);
-  CHECK(read({"queue"}, {{"LITELLM_MASTER_KEY", "a"}, {"VORRANG_MASTER_KEY", "b"}}).key == "a");
+  const variables both = {{"LITELLM_MASTER_KEY", "a"}, {"VORRANG_MASTER_KEY", "b"}};
+  CHECK(read({"queue"}, both).key->text == "a");
+  CHECK(read({"queue"}, both).key->variable == "LITELLM_MASTER_KEY");
   CHECK_FALSE(read({"queue"}).key);
   CHECK(read({"queue", "--key", "x"}).exit_status == 2);
 
