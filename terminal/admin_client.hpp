@@ -40,7 +40,7 @@ struct admin_answer {
 };
 
 /// One connection, one request at a time. `key`: sent as a bearer token. Waits at most `patience_s`
-/// seconds for a connection and again for an answer.
+/// seconds for a whole answer, the connection included.
 class admin_client {
 public:
   admin_client(admin_address where, std::optional<admin_key> key, int patience_s);
