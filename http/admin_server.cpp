@@ -349,9 +349,11 @@ void admin_server::state::one_queue(const httplib::Request& request, httplib::Re
 void admin_server::state::change(const httplib::Request& request, httplib::Response& answer,
                                  bool cancels) {
   const auto parts = split(request.path, true);
-  const auto group = parts.ticket ? group_of(parts.model) : std::nullopt;
-  if (!group)
+  if (!parts.ticket)
     return answer_unknown(answer, "The path is /queue/{model}/{id}, with an id from GET /queue");
+  const auto group = group_of(parts.model);
+  if (!group)
+    return answer_unknown(answer, "There is no model " + parts.model);
   std::optional<change_result> result;
   std::optional<std::int32_t> wanted;
   const auto asked_at = std::chrono::steady_clock::now(); // a grant may come before the answer
@@ -430,10 +432,11 @@ std::optional<ticket_view> admin_server::state::what_it_waits_for(const found_st
 void admin_server::state::one_story(const httplib::Request& request, httplib::Response& answer) {
   const auto id = request.path.substr(std::strlen("/requests/"));
   const auto until = patience();
-  auto findings = options.story(id, to_number<ticket_id>(id).value_or(0), until);
+  const auto ticket = to_number<ticket_id>(id).value_or(0);
+  auto findings = options.story(id, ticket, until);
   if (!findings)
     return answer_late(answer);
-  const auto story = latest_story(std::move(findings->events));
+  const auto story = latest_story(std::move(findings->events), ticket);
   if (story.events.empty())
     return answer_unknown(
         answer, "Nothing is remembered of a request or ticket " + id +

@@ -12,11 +12,14 @@
 #include "http/trace_exporter.hpp"
 #include "terminal/commands.hpp"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -39,6 +42,15 @@ void raise_file_limit() {
     return;
   limit.rlim_cur = limit.rlim_max;
   static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+/// A socket that took the place of a stdout or stderr that is closed would get what is printed
+/// there. To a closed stdout nothing can be written then either; what goes to a closed stderr is
+/// lost.
+void open_standard_descriptors() {
+  for (int each = STDIN_FILENO; each <= STDERR_FILENO; ++each)
+    if (::fcntl(each, F_GETFD) < 0 && errno == EBADF)
+      static_cast<void>(::open("/dev/null", each == STDERR_FILENO ? O_WRONLY : O_RDONLY) < 0);
 }
 
 /// Signals that end the gateway come to one thread, which waits for nothing else.
@@ -263,12 +275,12 @@ int run(const std::vector<std::string>& arguments) {
   const command_line asked = read_command_line(arguments, variables);
   if (asked.exit_status) {
     (*asked.exit_status == 0 ? std::cout : std::cerr) << asked.text;
-    return *asked.exit_status;
+    return terminal::when_written(*asked.exit_status, std::cout, std::cerr);
   }
   configuration from(asked);
   auto read = from.read();
   if (asked.check_config)
-    return check(read);
+    return terminal::when_written(check(read), std::cout, std::cerr);
   if (read.has_errors()) {
     config::print_diagnostics(std::cerr, read, false);
     return status_bad_configuration;
@@ -289,6 +301,7 @@ int check_file(const std::string& file) {
 int main(int argc, char* argv[]) {
   const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
   try {
+    open_standard_descriptors();
     // One that asks a running gateway: signals end it as they end any program.
     if (!arguments.empty() && terminal::is_command(arguments.front()))
       return terminal::run_command(arguments, terminal::process_context(check_file));

@@ -139,11 +139,16 @@ json waits_page(const ticket_view& view) {
 
 } // namespace
 
-found_story latest_story(std::vector<story_event> events) {
+found_story latest_story(std::vector<story_event> events, ticket_id asked_for) {
   std::map<ticket_id, std::vector<story_event>> by_ticket;
   for (const auto& event : events)
     by_ticket[event.ticket].push_back(event);
   found_story latest;
+  if (const auto found = by_ticket.find(asked_for); asked_for != 0 && found != by_ticket.end()) {
+    latest.events = std::move(found->second);
+    latest.others = by_ticket.size() - 1;
+    return latest;
+  }
   for (auto& [ticket, steps] : by_ticket)
     if (latest.events.empty() || steps.front().at > latest.events.front().at)
       latest.events = std::move(steps);

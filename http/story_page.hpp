@@ -30,7 +30,7 @@ struct operator_note {
   std::int32_t priority = 0;
 };
 
-/// The steps of the request that came last, and how many others had the same id.
+/// The steps of one request, and how many others had the same id.
 struct found_story {
   std::vector<story_event> events;
   std::size_t others = 0;
@@ -42,7 +42,9 @@ struct found_story {
     return !events.empty() && events.back().step == story_step::over;
   }
 };
-found_story latest_story(std::vector<story_event> events);
+/// That of the ticket, if anything is remembered of it (0: none was asked for): clients choose ids,
+/// and none may hide a ticket by its number. Else that of the request that came last.
+found_story latest_story(std::vector<story_event> events, ticket_id asked_for);
 
 /// `{"id","ticket","state","is_complete","kept_since","others","events":[{"at","after_ms","what",…}],
 /// "waits"}`, as docs/terminal.md has it. `waits`: null unless `view` says that it waits. `at`,

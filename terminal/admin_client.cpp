@@ -3,7 +3,11 @@
 #include "terminal/json_fields.hpp"
 
 #include <charconv>
+#include <chrono>
+#include <condition_variable>
 #include <httplib.h>
+#include <mutex>
+#include <thread>
 
 namespace vorrang::terminal {
 
@@ -58,6 +62,50 @@ std::string words_for(httplib::Error error, const admin_address& where) {
            "): it may be busy or no gateway's admin port; try again";
   }
 }
+
+/// Ends a request that takes too long in all. The client's own timeouts begin anew with each byte
+/// that comes (cpp-httplib has set_max_timeout from 0.18 on, which would do).
+class time_keeper {
+public:
+  time_keeper(httplib::ClientImpl& client, std::chrono::seconds patience)
+      : client_(client), patience_(patience), thread_([this] { run(); }) {}
+  ~time_keeper() { finish(); }
+  time_keeper(const time_keeper&) = delete;
+  time_keeper& operator=(const time_keeper&) = delete;
+
+  /// The request is over. Whether it was ended from here.
+  bool finish() {
+    {
+      const std::lock_guard lock(mutex_);
+      is_over_ = true;
+    }
+    changed_.notify_one();
+    if (thread_.joinable())
+      thread_.join();
+    return has_ended_it_;
+  }
+
+private:
+  void run() {
+    // A connection that is still being made cannot be ended, but what comes after it.
+    constexpr std::chrono::milliseconds again{100};
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, patience_, [this] { return is_over_; });
+    while (!is_over_) {
+      has_ended_it_ = true;
+      client_.stop();
+      changed_.wait_for(lock, again, [this] { return is_over_; });
+    }
+  }
+
+  httplib::ClientImpl& client_;
+  std::chrono::seconds patience_;
+  std::mutex mutex_; // guards what follows
+  std::condition_variable changed_;
+  bool is_over_ = false;
+  bool has_ended_it_ = false;
+  std::thread thread_; // the last: it uses the others
+};
 
 } // namespace
 
@@ -115,8 +163,8 @@ std::string encode_segment(std::string_view text) {
 }
 
 struct admin_client::parts {
-  parts(admin_address where, std::optional<std::string> key, int patience_s)
-      : address(std::move(where)) {
+  parts(admin_address where, std::optional<admin_key> with, int patience_s)
+      : address(std::move(where)), key(std::move(with)), patience(patience_s) {
     if (address.is_https)
       client = std::make_unique<httplib::SSLClient>(address.host, address.port);
     else
@@ -130,8 +178,22 @@ struct admin_client::parts {
     httplib::Headers headers = {{"Host", (is_ipv6 ? "[" + address.host + "]" : address.host) + ":" +
                                              std::to_string(address.port)}};
     if (key)
-      headers.emplace("Authorization", "Bearer " + *key);
+      headers.emplace("Authorization", "Bearer " + key->text);
     client->set_default_headers(headers);
+  }
+
+  template <class Request>
+  admin_answer ask(Request request) {
+    time_keeper keeper(*client, patience);
+    const httplib::Result came = request(*client);
+    if (!keeper.finish())
+      return told(came);
+    // Also where something came: an answer whose length is not said seems to end there.
+    admin_answer answer;
+    answer.trouble = "no answer from " + address.text + " (not all of it within " +
+                     std::to_string(patience.count()) +
+                     " s): it may be busy or no gateway's admin port; try again";
+    return answer;
   }
 
   admin_answer told(const httplib::Result& came) const {
@@ -142,16 +204,28 @@ struct admin_client::parts {
     }
     answer.status = came->status;
     answer.body = came->body;
+    constexpr int unauthorized = 401;
+    if (answer.status == unauthorized)
+      answer.trouble = words_for_refused_key();
     return answer;
+  }
+
+  std::string words_for_refused_key() const {
+    if (!key)
+      return address.text + " wants the master key: set VORRANG_MASTER_KEY to it";
+    return address.text + " wants another master key than that of " + key->variable + ": set " +
+           key->variable + " to the right one";
   }
 
   std::string path(const std::string& rest) const { return address.prefix + rest; }
 
   admin_address address;
+  std::optional<admin_key> key;
+  std::chrono::seconds patience;
   std::unique_ptr<httplib::ClientImpl> client;
 };
 
-admin_client::admin_client(admin_address where, std::optional<std::string> key, int patience_s)
+admin_client::admin_client(admin_address where, std::optional<admin_key> key, int patience_s)
     : parts_(std::make_unique<parts>(std::move(where), std::move(key), patience_s)) {}
 
 admin_client::~admin_client() = default;
@@ -161,30 +235,36 @@ const admin_address& admin_client::where() const noexcept {
 }
 
 admin_answer admin_client::get(const std::string& path) {
-  return parts_->told(parts_->client->Get(parts_->path(path)));
+  return parts_->ask([&](auto& client) { return client.Get(parts_->path(path)); });
 }
 
 admin_answer admin_client::patch(const std::string& path, const std::string& body) {
-  return parts_->told(parts_->client->Patch(parts_->path(path), body, "application/json"));
+  return parts_->ask(
+      [&](auto& client) { return client.Patch(parts_->path(path), body, "application/json"); });
 }
 
 admin_answer admin_client::post(const std::string& path, const std::string& body) {
-  return parts_->told(parts_->client->Post(parts_->path(path), body, "application/json"));
+  return parts_->ask(
+      [&](auto& client) { return client.Post(parts_->path(path), body, "application/json"); });
 }
 
 admin_answer admin_client::remove(const std::string& path) {
-  return parts_->told(parts_->client->Delete(parts_->path(path), "{}", "application/json"));
+  return parts_->ask(
+      [&](auto& client) { return client.Delete(parts_->path(path), "{}", "application/json"); });
 }
 
 void admin_client::stop() {
   parts_->client->stop();
 }
 
+bool is_done(const admin_answer& answer) {
+  const auto body = nlohmann::json::parse(answer.body, nullptr, false);
+  return answer.is_good() && text_of(body, "status") == "ok";
+}
+
 std::string trouble_of(const admin_answer& answer, const admin_address& where) {
-  if (answer.status == 0)
+  if (!answer.trouble.empty())
     return answer.trouble;
-  if (answer.status == 401)
-    return where.text + " wants the master key: set VORRANG_MASTER_KEY to it";
   const auto body = nlohmann::json::parse(answer.body, nullptr, false);
   if (auto message = text_of(part_of(body, "error"), "message"); !message.empty())
     return message;

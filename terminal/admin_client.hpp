@@ -24,20 +24,26 @@ std::optional<admin_address> read_address(std::string_view url, std::string& tro
 /// What is safe in a path as it is stays, the rest as `%2F`.
 std::string encode_segment(std::string_view text);
 
+/// The master key, and the variable that it came from: messages name that one alone.
+struct admin_key {
+  std::string text;
+  std::string variable;
+};
+
 struct admin_answer {
-  /// 0: there was none, and `trouble` says why and what to do.
-  int status = 0;
+  int status = 0; ///< 0: there was none
   std::string body;
+  /// If there was none, or the key was refused: why, and what to do.
   std::string trouble;
 
   bool is_good() const noexcept { return status >= 200 && status < 300; }
 };
 
 /// One connection, one request at a time. `key`: sent as a bearer token. Waits at most `patience_s`
-/// seconds for a connection and again for an answer.
+/// seconds for a whole answer, the connection included.
 class admin_client {
 public:
-  admin_client(admin_address where, std::optional<std::string> key, int patience_s);
+  admin_client(admin_address where, std::optional<admin_key> key, int patience_s);
   ~admin_client();
   admin_client(const admin_client&) = delete;
   admin_client& operator=(const admin_client&) = delete;
@@ -58,6 +64,9 @@ private:
   struct parts;
   std::unique_ptr<parts> parts_;
 };
+
+/// Whether it did what was asked, in an admin port's words: other programs answer 200 as well.
+bool is_done(const admin_answer& answer);
 
 /// What an answer that is not good means for the one who asked: the message of its error, or what
 /// can be said without one. Not printable().

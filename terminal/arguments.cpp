@@ -5,6 +5,8 @@
 #include <CLI/Formatter.hpp>
 
 #include <algorithm>
+#include <charconv>
+#include <limits>
 
 namespace vorrang::terminal {
 
@@ -78,6 +80,29 @@ void find_address(const std::string& url, const config::environment& variables, 
     throw CLI::ValidationError(url.empty() ? "VORRANG_ADMIN_URL" : "--url", trouble);
 }
 
+/// A whole number, and nothing else: CLI11 takes an empty text for 0, -1 for 2^64 - 1 and 010
+/// for 8.
+template <class Number>
+CLI::Option* add_number(CLI::App& app, const std::string& name, Number& to, const char* does,
+                        Number most = std::numeric_limits<Number>::max()) {
+  constexpr auto least = std::numeric_limits<Number>::min();
+  const auto read = [name, most, &to](const std::string& text) {
+    const auto* const end = text.data() + text.size();
+    Number number = 0;
+    const auto [stopped, error] = std::from_chars(text.data(), end, number);
+    if (error != std::errc() || stopped != end || number > most)
+      throw CLI::ValidationError(name, "expected a whole number from " + std::to_string(least) +
+                                           " to " + std::to_string(most));
+    to = number;
+  };
+  return app.add_option_function<std::string>(name, read, does)->type_name("INT");
+}
+
+/// As the shell makes it of a variable that is not set.
+std::string not_empty(const std::string& text) {
+  return text.empty() ? "expected no empty text" : "";
+}
+
 bool asks_the_admin_port(verb asked) {
   return asked != verb::check && asked != verb::init;
 }
@@ -101,7 +126,7 @@ arguments read_arguments(std::vector<std::string> line, const config::environmen
   result.asked = about.asked;
   for (const char* name : {"LITELLM_MASTER_KEY", "VORRANG_MASTER_KEY"})
     if (auto key = variables(name); key && !key->empty() && !result.key)
-      result.key = std::move(key);
+      result.key = admin_key{std::move(*key), name};
 
   CLI::App app(about.does, std::string("vorrang ") + about.name);
   app.footer(std::string(about.examples) +
@@ -113,10 +138,10 @@ arguments read_arguments(std::vector<std::string> line, const config::environmen
   const auto takes_model = [&](bool is_required) {
     auto* option = app.add_option("MODEL", result.model, "a model group, or an alias of one");
     if (is_required)
-      option->required();
+      option->required()->check(not_empty);
   };
   const auto takes_id = [&] {
-    app.add_option("ID", result.id, "a ticket, or a request's id")->required();
+    app.add_option("ID", result.id, "a ticket, or a request's id")->required()->check(not_empty);
   };
   switch (about.asked) {
   case verb::top:
@@ -124,14 +149,14 @@ arguments read_arguments(std::vector<std::string> line, const config::environmen
   case verb::queue:
     takes_model(false);
     app.add_flag("--json", result.json, "what the admin port says, as it is");
-    app.add_option("--limit", result.limit, "tickets of a model at most (100)")
-        ->check(CLI::Range(std::uint32_t{0}, limit_max));
-    app.add_option("--offset", result.offset, "how many tickets to leave out before (0)");
+    add_number(app, "--limit", result.limit, "tickets of a model at most (100, up to 1000)",
+               limit_max);
+    add_number(app, "--offset", result.offset, "how many tickets to leave out before (0)");
     break;
   case verb::bump:
     takes_model(true);
     takes_id();
-    app.add_option("PRIORITY", result.priority, "an integer; lower goes first")->required();
+    add_number(app, "PRIORITY", result.priority, "an integer; lower goes first")->required();
     break;
   case verb::cancel:
     takes_model(true);

@@ -22,7 +22,7 @@ struct arguments {
   verb asked = verb::queue;
   admin_address where;
   /// The master key, from the environment alone: a command line is there for everybody to see.
-  std::optional<std::string> key;
+  std::optional<admin_key> key;
   std::string model;
   std::string id;
   std::int32_t priority = 0;

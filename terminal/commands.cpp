@@ -40,11 +40,11 @@ public:
     const auto answer = client_.get(path);
     if (!answer.is_good())
       return fail(answer);
-    if (asked_.json)
-      return print_as_it_is(answer.body);
     const auto page = json::parse(answer.body, nullptr, false);
     if (!part_of(page, "queues").is_array() && !part_of(page, "tickets").is_array())
       return fail_foreign();
+    if (asked_.json)
+      return print_as_it_is(answer.body, page);
     context_.out << queue_text(page, context_.is_coloured);
     return 0;
   }
@@ -53,7 +53,7 @@ public:
     const auto body = json({{"priority", asked_.priority}}).dump();
     const auto answer = with_ticket(
         [&](const std::string& ticket) { return client_.patch(ticket_path(ticket), body); });
-    if (!answer.is_good())
+    if (!is_done(answer))
       return fail(answer);
     context_.out << "Ticket " << ticket_ << " of " << printable(asked_.model) << " has priority "
                  << asked_.priority << " now.\n";
@@ -63,7 +63,7 @@ public:
   int cancel() {
     const auto answer =
         with_ticket([&](const std::string& ticket) { return client_.remove(ticket_path(ticket)); });
-    if (!answer.is_good())
+    if (!is_done(answer))
       return fail(answer);
     context_.out << "Ticket " << ticket_ << " of " << printable(asked_.model)
                  << " is cancelled; its client gets 503.\n";
@@ -74,11 +74,11 @@ public:
     const auto answer = client_.get(story_path(asked_.id));
     if (!answer.is_good())
       return fail(answer);
-    if (asked_.json)
-      return print_as_it_is(answer.body);
     const auto story = json::parse(answer.body, nullptr, false);
     if (!part_of(story, "events").is_array())
       return fail_foreign();
+    if (asked_.json)
+      return print_as_it_is(answer.body, story);
     context_.out << story_text(story, context_.is_coloured);
     return 0;
   }
@@ -89,7 +89,7 @@ public:
     for (const auto& warning : list_of(body, "warnings"))
       if (warning.is_string())
         context_.errors << printable(warning.get<std::string>()) << "\n";
-    if (answer.is_good()) {
+    if (is_done(answer)) {
       context_.out << "The configuration was read again and holds now.\n";
       return 0;
     }
@@ -147,10 +147,7 @@ private:
   }
 
   /// JSON may hold characters that a terminal obeys; as escapes they mean the same.
-  int print_as_it_is(const std::string& body) {
-    const auto parsed = json::parse(body, nullptr, false);
-    if (parsed.is_discarded())
-      return fail_foreign();
+  int print_as_it_is(const std::string& body, const json& parsed) {
     context_.out << (context_.is_terminal ? parsed.dump(-1, ' ', true) : body) << "\n";
     return 0;
   }
@@ -173,26 +170,7 @@ int init(const arguments& asked, const command_context& context) {
   return 0;
 }
 
-} // namespace
-
-bool is_command(std::string_view argument) {
-  const auto& names = command_names();
-  return std::find(names.begin(), names.end(), argument) != names.end();
-}
-
-command_context process_context(std::function<int(const std::string& file)> check) {
-  std::setlocale(LC_CTYPE, "");
-  command_context context{config::process_environment(), std::cout, std::cerr};
-  context.is_terminal = ::isatty(STDOUT_FILENO) == 1;
-  const auto term = context.variables("TERM").value_or("");
-  const bool is_unwanted = !context.variables("NO_COLOR").value_or("").empty();
-  context.is_coloured = context.is_terminal && !is_unwanted && !term.empty() && term != "dumb";
-  context.check = std::move(check);
-  return context;
-}
-
-int run_command(const std::vector<std::string>& line, const command_context& context) {
-  const auto asked = read_arguments(line, context.variables);
+int run(const arguments& asked, const command_context& context) {
   if (asked.exit_status) {
     (*asked.exit_status == 0 ? context.out : context.errors) << asked.text;
     return *asked.exit_status;
@@ -216,6 +194,37 @@ int run_command(const std::vector<std::string>& line, const command_context& con
     return init(asked, context);
   }
   return status_failed;
+}
+
+} // namespace
+
+bool is_command(std::string_view argument) {
+  const auto& names = command_names();
+  return std::find(names.begin(), names.end(), argument) != names.end();
+}
+
+command_context process_context(std::function<int(const std::string& file)> check) {
+  std::setlocale(LC_CTYPE, "");
+  command_context context{config::process_environment(), std::cout, std::cerr};
+  context.is_terminal = ::isatty(STDOUT_FILENO) == 1;
+  const auto term = context.variables("TERM").value_or("");
+  const bool is_unwanted = !context.variables("NO_COLOR").value_or("").empty();
+  context.is_coloured = context.is_terminal && !is_unwanted && !term.empty() && term != "dumb";
+  context.check = std::move(check);
+  return context;
+}
+
+int when_written(int status, std::ostream& out, std::ostream& errors) {
+  out.flush();
+  if (status != 0 || out.good())
+    return status;
+  errors << "vorrang: the output could not be written in full\n";
+  return status_failed;
+}
+
+int run_command(const std::vector<std::string>& line, const command_context& context) {
+  return when_written(run(read_arguments(line, context.variables), context), context.out,
+                      context.errors);
 }
 
 } // namespace vorrang::terminal

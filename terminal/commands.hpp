@@ -29,6 +29,10 @@ struct command_context {
 /// The context of this process: stdout and stderr, NO_COLOR, its variables.
 command_context process_context(std::function<int(const std::string& file)> check);
 
+/// Ends what was printed. The status; 1 with a message, if all was well but that not all of it
+/// could be written.
+int when_written(int status, std::ostream& out, std::ostream& errors);
+
 /// Runs the command that `line` begins with. The exit status: 0 done; 1 failed, and a message says
 /// what to do; 2 wrong usage or a bad configuration.
 int run_command(const std::vector<std::string>& line, const command_context& context);

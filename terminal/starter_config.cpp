@@ -1,11 +1,14 @@
 #include "terminal/starter_config.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 
 namespace vorrang::terminal {
 
@@ -95,6 +98,51 @@ bool write_all(int descriptor, std::string_view rest) {
   return true;
 }
 
+/// Writes it into a file that was just made, and closes that. False: `errno` says why.
+bool fill(int descriptor) {
+  const bool is_written = write_all(descriptor, text);
+  const int trouble = errno;
+  const bool is_closed = ::close(descriptor) == 0;
+  if (!is_written)
+    errno = trouble;
+  return is_written && is_closed;
+}
+
+bool gave_up(const std::string& file, const std::string& unfinished, std::string& trouble) {
+  trouble = because(file);
+  if (!unfinished.empty())
+    ::unlink(unfinished.c_str());
+  return false;
+}
+
+bool create(const std::string& file, std::string& trouble) {
+  constexpr mode_t for_all_to_read = 0644;
+  const int descriptor =
+      ::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_EXCL, for_all_to_read);
+  if (descriptor < 0)
+    return gave_up(file, "", trouble);
+  return fill(descriptor) || gave_up(file, file, trouble);
+}
+
+/// Under a name that nobody can know before, beside the file that a link leads to. It keeps the
+/// owner, if we may give files away, and the mode: who could read the old one can read the new one.
+bool replace(const std::string& file, const struct stat& old, std::string& trouble) {
+  const std::unique_ptr<char, decltype(&std::free)> target(::realpath(file.c_str(), nullptr),
+                                                           &std::free);
+  if (!target)
+    return gave_up(file, "", trouble);
+  std::string fresh = std::string(target.get()) + ".XXXXXX";
+  const int descriptor = ::mkostemp(fresh.data(), O_CLOEXEC);
+  if (descriptor < 0)
+    return gave_up(file, "", trouble);
+  if (old.st_uid != ::geteuid() || old.st_gid != ::getegid())
+    static_cast<void>(::fchown(descriptor, old.st_uid, old.st_gid) == 0);
+  const bool has_mode = ::fchmod(descriptor, old.st_mode & 0777) == 0;
+  if (fill(descriptor) && has_mode && std::rename(fresh.c_str(), target.get()) == 0)
+    return true;
+  return gave_up(file, fresh, trouble);
+}
+
 } // namespace
 
 std::string_view starter_config() noexcept {
@@ -102,26 +150,20 @@ std::string_view starter_config() noexcept {
 }
 
 bool write_starter_config(const std::string& file, bool force, std::string& trouble) {
-  constexpr mode_t for_all_to_read = 0644;
-  const std::string written = force ? file + ".new" : file;
-  const int descriptor =
-      ::open(written.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | (force ? O_TRUNC : O_EXCL),
-             for_all_to_read);
-  if (descriptor < 0) {
-    trouble = errno == EEXIST ? file + " is there already: give another name, or --force to "
-                                       "replace it"
-                              : because(file);
+  struct stat link = {}, found = {};
+  if (::lstat(file.c_str(), &link) != 0)
+    return create(file, trouble);
+  if (::stat(file.c_str(), &found) != 0) {
+    trouble = "cannot write " + file + ": it is a link to what is not there";
     return false;
   }
-  const bool is_written = write_all(descriptor, text);
-  if (!is_written)
-    trouble = because(file);
-  const bool is_closed = ::close(descriptor) == 0;
-  if (is_written && is_closed && (!force || std::rename(written.c_str(), file.c_str()) == 0))
-    return true;
-  if (trouble.empty())
-    trouble = because(file);
-  ::unlink(written.c_str());
+  if (!S_ISREG(found.st_mode)) {
+    trouble = "cannot write " + file + ": it is no regular file; give another name";
+    return false;
+  }
+  if (force)
+    return replace(file, found, trouble);
+  trouble = file + " is there already: give another name, or --force to replace it";
   return false;
 }
 

@@ -117,6 +117,25 @@ std::string waits_text(const json& waits, bool bold) {
   return text + table.text(bold);
 }
 
+/// Who else it could be. Clients choose ids, and one may look like a ticket's number.
+std::string namesakes_text(const json& story) {
+  const auto id = text_of(story, "id");
+  const bool is_ticket = id == text_of(story, "ticket");
+  const bool is_number = !id.empty() && id.find_first_not_of("0123456789") == std::string::npos;
+  std::string text;
+  if (is_number && !is_ticket)
+    text = "No ticket of this number is remembered here: a client chose it for its request's id.\n";
+  const auto others = number_of(story, "others").value_or(0);
+  if (others <= 0)
+    return text;
+  const std::string plural = others == 1 ? "" : "s";
+  if (is_ticket)
+    return std::to_string(others) + " request" + plural +
+           " had this ticket's number for an id; this is the ticket.\n";
+  return text + std::to_string(others) + " earlier request" + plural +
+         " had the same id; this is the latest.\n";
+}
+
 } // namespace
 
 std::string event_text(const json& event) {
@@ -180,9 +199,7 @@ std::string story_text(const json& story, bool bold) {
   if (!flag_of(story, "is_complete"))
     text += "Its beginning is not kept any more: what is remembered began at " +
             clock_of(word(story, "kept_since")) + ".\n";
-  if (const auto others = number_of(story, "others"); others && *others > 0)
-    text += std::to_string(*others) + " earlier request" + (*others == 1 ? "" : "s") +
-            " had the same id; this is the latest.\n";
+  text += namesakes_text(story);
   const auto& events = list_of(story, "events");
   std::size_t width = 0;
   for (const auto& event : events)

@@ -170,8 +170,8 @@ private:
 /// Asks the admin port on a thread of its own, so that keys are answered at once.
 class watcher {
 public:
-  watcher(const admin_address& where, const std::optional<std::string>& key_text)
-      : client_(where, key_text, patience_s) {
+  watcher(const admin_address& where, const std::optional<admin_key>& master_key)
+      : client_(where, master_key, patience_s) {
     // Signals are for the thread that waits in poll().
     sigset_t all, before;
     ::sigfillset(&all);
@@ -246,7 +246,7 @@ private:
     const auto answer = wanted.priority
                             ? client_.patch(path, json({{"priority", *wanted.priority}}).dump())
                             : client_.remove(path);
-    if (!answer.is_good())
+    if (!is_done(answer))
       return trouble_of(answer, client_.where());
     return wanted.priority ? "Ticket " + wanted.ticket + " has priority " +
                                  std::to_string(*wanted.priority) + " now"
@@ -367,7 +367,7 @@ std::string unfit(const command_context& context) {
 
 } // namespace
 
-int run_top(const admin_address& where, const std::optional<std::string>& key_text,
+int run_top(const admin_address& where, const std::optional<admin_key>& master_key,
             const command_context& context) {
   if (const auto why = unfit(context); !why.empty()) {
     context.errors << "vorrang top: " << why << "\n";
@@ -379,7 +379,7 @@ int run_top(const admin_address& where, const std::optional<std::string>& key_te
     top_screen what(where.text);
     const signal_watch signals;
     screen shown(context.is_coloured);
-    watcher asks(where, key_text);
+    watcher asks(where, master_key);
     came = watch(shown, what, asks, wakes);
   }
   if (came == SIGTERM || came == SIGHUP || came == SIGQUIT) {

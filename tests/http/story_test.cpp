@@ -52,7 +52,7 @@ ask wanted(std::int32_t priority) {
 nlohmann::json page_of(const story_ring& ring, const std::string& id, ticket_id ticket = 0,
                        const std::vector<operator_note>& notes = {}, const ticket_view& view = {}) {
   story_findings findings{ring.find(id, ticket), ring.kept_since(), names()};
-  const auto story = latest_story(findings.events);
+  const auto story = latest_story(findings.events, ticket);
   return nlohmann::json::parse(
       story_page(id, story, findings, notes, view, began + 10s, wall + 10s));
 }
@@ -148,6 +148,23 @@ TEST_CASE("story: a ring forgets the oldest, and says so") {
   const auto others = page_of(ring, "other");
   CHECK((others["ticket"] == "4" && others["others"] == 2));
   CHECK(ring.find("absent", 0).empty());
+}
+
+TEST_CASE("story: a client that chooses a ticket's number for its id does not hide the ticket") {
+  story_ring ring;
+  request_story waits(ring), impostor(ring), later(ring);
+  waits.opened("mine", 562950037307393, wanted(5), began);
+  impostor.opened("562950037307393", 7, wanted(0), began + 1s);
+  impostor.over(200, began + 2s);
+  later.opened("562950037307393", 8, wanted(0), began + 3s);
+  const auto page = page_of(ring, "562950037307393", 562950037307393);
+  CHECK((page["ticket"] == "562950037307393" && page["state"] == "waiting"));
+  CHECK(page["others"] == 2);
+  REQUIRE(page["events"].size() == 1);
+  CHECK(page["events"][0]["priority"] == 5);
+  CHECK(page_of(ring, "8", 8)["events"][0]["priority"] == 0);
+  // Of a ticket that is forgotten, or was never here, there is the request alone.
+  CHECK(page_of(ring, "562950037307393", 9)["ticket"] == "8");
 }
 
 TEST_CASE("story: a request without a ticket has none, and after the end there is nothing") {

@@ -142,6 +142,8 @@ class Commands(unittest.TestCase):
     def test_errors_say_what_to_do(self):
         with Line(1) as line:
             self.assertIn("There is no model x", self.ask(line.gateway, "queue", "x", status=1))
+            for command in (["bump", "nosuch", "1", "3"], ["cancel", "nosuch", "1"], ["bump", "a/nosuch", "the-first", "3"]):
+                self.assertIn(f"There is no model {command[1]}", self.ask(line.gateway, *command, status=1))
             self.assertIn("No ticket of this id", self.ask(line.gateway, "bump", "m", "5", "1", status=1))
             self.assertIn("Nothing is remembered", self.ask(line.gateway, "bump", "m", "absent", "1", status=1))
             self.assertIn("Nothing is remembered", self.ask(line.gateway, "why", "absent", status=1))
@@ -162,6 +164,32 @@ class Commands(unittest.TestCase):
             status, out, err = run_binary("queue", "--url", provider.base.removesuffix("/v1"))
             self.assertEqual((status, out), (1, ""))
             self.assertIn("another program", err)
+
+    def test_another_program_that_agrees_to_everything(self):
+        for body in (b"", b"hello", b"<html></html>", b"null", b"[]", b"{}", b'"ok"', b'{"status": "yes"}'):
+            with Provider(Reply(body=body)) as provider:
+                url = provider.base.removesuffix("/v1")
+                for command in (["bump", "m", "1", "1"], ["cancel", "m", "1"], ["cancel", "m", "a"], ["reload"],
+                                ["why", "1"], ["queue"], ["queue", "--json"], ["why", "1", "--json"]):
+                    with self.subTest(command=command, body=body):
+                        status, out, err = run_binary(*command, "--url", url)
+                        self.assertEqual((status, out), (1, ""))
+                        self.assertIn("another program", err)
+
+    def test_output_that_cannot_be_written(self):
+        with tempfile.TemporaryDirectory(prefix="vorrang-system-") as directory, Line(1) as line:
+            path = os.path.join(directory, "config.yaml")
+            self.assertEqual(run_binary("init", path)[0], 0)
+            variables = clean_environment(VORRANG_ADMIN_URL=url_of(line.gateway))
+            commands = ["queue", "queue --json", "why the-first", "reload", "check " + path, "queue --help", "--help",
+                        "--version", "--check-config --config " + path]
+            for command in commands:
+                for target in (">/dev/full", ">&-"):
+                    with self.subTest(command=command, target=target):
+                        done = subprocess.run(["/bin/sh", "-c", f'"$0" {command} {target}', binary_path()],
+                                              capture_output=True, text=True, env=variables, timeout=30)
+                        self.assertEqual((done.returncode, done.stdout), (1, ""))
+                        self.assertIn("could not be written in full", done.stderr)
 
     def test_bump_and_cancel(self):
         with Line() as line:
@@ -203,6 +231,21 @@ class Commands(unittest.TestCase):
             self.assertIn("the-first, ticket ", text)
             self.assertRegex(text, r": over\n.*came .*\n.*granted attempt 1 at one, which had room.*\n"
                                    r".*attempt at one: 200, after .*\n.*answered with 200\n$")
+
+    def test_why_a_ticket_whose_number_is_another_ones_id(self):
+        with Line(2) as line:
+            first, second = line.tickets
+            impostor = line.gateway.send_chat("x", priority=90, headers={"x-litellm-call-id": first})
+            line.gateway.wait_until_waiting(3)
+            text = self.ask(line.gateway, "why", first)
+            self.assertIn(f"Request {first}: waits\n1 request had this ticket's number for an id", text)
+            self.assertRegex(text, r"came with priority 0 into")
+            self.assertIn("(it is next)", text)
+            unknown = line.gateway.send_chat("x", priority=91, headers={"x-litellm-call-id": "99"})
+            line.gateway.wait_until_waiting(4)
+            self.assertIn("No ticket of this number", self.ask(line.gateway, "why", "99"))
+            impostor.close()
+            unknown.close()
 
     def test_why_the_window_is_full(self):
         with Gateway(RPM) as gateway:
@@ -275,6 +318,12 @@ class Commands(unittest.TestCase):
                 self.ask(gateway, "reload", environment={name: "sk-operator"})
             err = self.ask(gateway, "queue", status=1, environment={"VORRANG_MASTER_KEY": "sk-other"})
             self.assertNotIn("sk-other", err)
+            self.assertIn("than that of VORRANG_MASTER_KEY: set VORRANG_MASTER_KEY to", err)
+            # What counts is named, though the other would be right.
+            both = {"LITELLM_MASTER_KEY": "sk-other", "VORRANG_MASTER_KEY": "sk-operator"}
+            err = self.ask(gateway, "queue", status=1, environment=both)
+            self.assertIn("than that of LITELLM_MASTER_KEY: set LITELLM_MASTER_KEY to", err)
+            self.assertNotIn("VORRANG_MASTER_KEY", err)
 
     def test_names_of_others_do_nothing_to_a_terminal(self):
         """Model names come from a file here, ids from clients: both could hold what a terminal obeys."""

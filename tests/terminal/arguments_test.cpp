@@ -30,6 +30,10 @@ TEST_CASE("arguments: each command takes what it needs") {
   REQUIRE_FALSE(bump.exit_status);
   CHECK((bump.model == "family/a" && bump.id == "281474993487874" && bump.priority == -5));
 
+  CHECK(read({"bump", "m", "1", "010"}).priority == 10);
+  CHECK(read({"bump", "m", "1", "-2147483648"}).priority == -2147483648);
+  CHECK(read({"queue", "--offset", "18446744073709551615"}).offset == 18446744073709551615u);
+
   CHECK(read({"why", "9f86"}).id == "9f86");
   CHECK(read({"check", "a.yaml"}).file == "a.yaml");
   CHECK(read({"init"}).file == "config.yaml");
@@ -37,17 +41,29 @@ TEST_CASE("arguments: each command takes what it needs") {
 }
 
 TEST_CASE("arguments: wrong usage has status 2 and says what is wrong") {
-  for (const auto& line : std::vector<std::vector<std::string>>{{"bump", "m", "1"},
-                                                                {"bump", "m", "1", "soon"},
-                                                                {"bump", "m", "1", "2147483648"},
-                                                                {"cancel", "m"},
-                                                                {"why"},
-                                                                {"queue", "--limit", "1001"},
-                                                                {"queue", "--limit", "-1"},
-                                                                {"queue", "a", "b"},
-                                                                {"queue", "--colour"},
-                                                                {"reload", "now"},
-                                                                {"top", "--url", "ftp://x"}}) {
+  for (const auto& line :
+       std::vector<std::vector<std::string>>{{"bump", "m", "1"},
+                                             {"bump", "m", "1", "soon"},
+                                             {"bump", "m", "1", "2147483648"},
+                                             {"bump", "m", "1", ""},
+                                             {"bump", "m", "1", "1.0"},
+                                             {"bump", "m", "1", "1 "},
+                                             {"bump", "m", "", "1"},
+                                             {"bump", "", "1", "1"},
+                                             {"cancel", "m"},
+                                             {"cancel", "m", ""},
+                                             {"why", ""},
+                                             {"queue", "--offset", "-1"},
+                                             {"queue", "--offset", ""},
+                                             {"queue", "--offset", "99999999999999999999"},
+                                             {"queue", "--limit", ""},
+                                             {"why"},
+                                             {"queue", "--limit", "1001"},
+                                             {"queue", "--limit", "-1"},
+                                             {"queue", "a", "b"},
+                                             {"queue", "--colour"},
+                                             {"reload", "now"},
+                                             {"top", "--url", "ftp://x"}}) {
     const auto result = read(line);
     INFO(line.front() << " " << line.back() << ": " << result.text);
     CHECK(result.exit_status == 2);
@@ -67,10 +83,12 @@ TEST_CASE(
     "arguments: the address comes from --url, then the variable, the key from variables alone") {
   const variables set = {{"VORRANG_ADMIN_URL", "gateway:4001"}, {"VORRANG_MASTER_KEY", "b"}};
   CHECK(read({"queue"}, set).where.host == "gateway");
-  CHECK(read({"queue"}, set).key == "b");
+  CHECK(read({"queue"}, set).key->text == "b");
   CHECK(read({"queue", "--url", "http://[::1]:9"}, set).where.host == "::1");
   CHECK(read({"queue", "--url", "http://[::1]:9"}, set).where.port == 9);
-  CHECK(read({"queue"}, {{"LITELLM_MASTER_KEY", "a"}, {"VORRANG_MASTER_KEY", "b"}}).key == "a");
+  const variables both = {{"LITELLM_MASTER_KEY", "a"}, {"VORRANG_MASTER_KEY", "b"}};
+  CHECK(read({"queue"}, both).key->text == "a");
+  CHECK(read({"queue"}, both).key->variable == "LITELLM_MASTER_KEY");
   CHECK_FALSE(read({"queue"}).key);
   CHECK(read({"queue", "--key", "x"}).exit_status == 2);
 

@@ -103,3 +103,51 @@ TEST_CASE("starter configuration: a link to a file that is there is kept as well
   CHECK_FALSE(write_starter_config(made.file("c.yaml"), false, trouble));
   CHECK(made.content("mine.yaml") == "mine");
 }
+
+TEST_CASE("starter configuration: what replaces a file goes through a link, and keeps the mode") {
+  const folder made;
+  made.write("mine.yaml", "mine");
+  REQUIRE(::chmod(made.file("mine.yaml").c_str(), 0600) == 0);
+  REQUIRE(::symlink("mine.yaml", made.file("c.yaml").c_str()) == 0);
+  std::string trouble;
+  CHECK(write_starter_config(made.file("c.yaml"), true, trouble));
+  CHECK(trouble.empty());
+  CHECK(std::filesystem::is_symlink(made.file("c.yaml")));
+  CHECK(made.content("mine.yaml") == starter_config());
+  struct stat found = {};
+  REQUIRE(::stat(made.file("mine.yaml").c_str(), &found) == 0);
+  CHECK((found.st_mode & 0777) == 0600);
+
+  REQUIRE(::symlink("absent.yaml", made.file("nowhere.yaml").c_str()) == 0);
+  CHECK_FALSE(write_starter_config(made.file("nowhere.yaml"), true, trouble));
+  CHECK(trouble.find("a link to what is not there") != std::string::npos);
+}
+
+TEST_CASE("starter configuration: what is no regular file is not replaced") {
+  const folder made;
+  REQUIRE(::mkfifo(made.file("pipe").c_str(), 0600) == 0);
+  REQUIRE(::mkdir(made.file("folder").c_str(), 0700) == 0);
+  REQUIRE(::symlink("pipe", made.file("link").c_str()) == 0);
+  for (const auto* name : {"pipe", "folder", "link"})
+    for (const bool force : {false, true}) {
+      std::string trouble;
+      INFO(name << " " << force);
+      CHECK_FALSE(write_starter_config(made.file(name), force, trouble));
+      CHECK(trouble.find("no regular file") != std::string::npos);
+    }
+  CHECK(std::filesystem::is_fifo(made.file("pipe")));
+  CHECK(std::filesystem::is_symlink(made.file("link")));
+}
+
+TEST_CASE("starter configuration: files beside the one that is replaced are left alone") {
+  const folder made;
+  const auto file = made.write("c.yaml", "mine");
+  made.write("other", "of another");
+  REQUIRE(::symlink("other", (file + ".new").c_str()) == 0);
+  std::string trouble;
+  CHECK(write_starter_config(file, true, trouble));
+  CHECK(made.content("other") == "of another");
+  CHECK(std::filesystem::is_symlink(file + ".new"));
+  using files = std::filesystem::directory_iterator;
+  CHECK(std::distance(files(file.substr(0, file.rfind('/'))), files()) == 3);
+}
