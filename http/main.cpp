@@ -11,6 +11,7 @@
 #include "http/tls.hpp"
 #include "http/trace_exporter.hpp"
 #include "terminal/commands.hpp"
+#include "terminal/printable.hpp"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -25,6 +26,7 @@
 #include <iostream>
 #include <random>
 #include <set>
+#include <sstream>
 #include <thread>
 
 namespace {
@@ -152,8 +154,18 @@ private:
   std::set<std::shared_ptr<tls_context>> tls_;
 };
 
+/// Names come from whoever wrote the file: without what a terminal obeys or nobody sees.
+void print_diagnostics(const config::read_result& read) {
+  std::ostringstream text;
+  config::print_diagnostics(text, read, false);
+  std::cerr << terminal::printable_lines(text.str());
+}
+
 int check(const config::read_result& read) {
-  return config::print_check(std::cout, read) ? 0 : status_bad_configuration;
+  std::ostringstream text;
+  const bool is_good = config::print_check(text, read);
+  std::cout << terminal::printable_lines(text.str());
+  return is_good ? 0 : status_bad_configuration;
 }
 
 /// What is said and told to others while the gateway serves. Ends after it.
@@ -216,7 +228,7 @@ int serve(const command_line& asked, configuration& from, config::read_result re
   const log_format format =
       asked.format.value_or(settings->json_logs ? log_format::json : log_format::text);
   if (format == log_format::text)
-    config::print_diagnostics(std::cerr, read, false);
+    print_diagnostics(read);
   voices tell(asked, *settings, format, config::process_environment());
   if (format == log_format::json) // who reads JSON reads nothing else
     for (const auto& each : read.diagnostics)
@@ -282,7 +294,7 @@ int run(const std::vector<std::string>& arguments) {
   if (asked.check_config)
     return terminal::when_written(check(read), std::cout, std::cerr);
   if (read.has_errors()) {
-    config::print_diagnostics(std::cerr, read, false);
+    print_diagnostics(read);
     return status_bad_configuration;
   }
   return serve(asked, from, std::move(read));

@@ -49,10 +49,31 @@ bool is_invisible(char32_t code) {
   });
 }
 
+/// Of ASCII and of Latin 1: a terminal may obey them.
+bool is_control(char32_t code) {
+  return code < 0x20 || (code >= 0x7F && code < 0xA0);
+}
+
 bool is_harmless(char32_t code, bool is_utf8) {
   if (code < 0x80)
-    return code >= 0x20 && code < 0x7F;
+    return !is_control(code);
   return is_utf8 && !is_invisible(code) && ::wcwidth(static_cast<wchar_t>(code)) >= 0;
+}
+
+/// With `?` in the place of each character that `is_good` does not like.
+template <class IsGood>
+std::string cleaned(std::string_view text, IsGood is_good) {
+  std::string result;
+  result.reserve(text.size());
+  while (!text.empty()) {
+    const auto next = first_of(text);
+    if (next && is_good(next->code))
+      result += text.substr(0, next->bytes);
+    else
+      result += '?';
+    text.remove_prefix(next ? next->bytes : 1);
+  }
+  return result;
 }
 
 std::size_t width_of(char32_t code) {
@@ -80,18 +101,14 @@ bool locale_is_utf8() {
 }
 
 std::string printable(std::string_view text) {
-  const bool is_utf8 = locale_is_utf8();
-  std::string result;
-  result.reserve(text.size());
-  while (!text.empty()) {
-    const auto next = first_of(text);
-    if (next && is_harmless(next->code, is_utf8))
-      result += text.substr(0, next->bytes);
-    else
-      result += '?';
-    text.remove_prefix(next ? next->bytes : 1);
-  }
-  return result;
+  return cleaned(
+      text, [is_utf8 = locale_is_utf8()](char32_t code) { return is_harmless(code, is_utf8); });
+}
+
+std::string printable_lines(std::string_view text) {
+  return cleaned(text, [](char32_t code) {
+    return code == '\n' || (!is_control(code) && !is_invisible(code));
+  });
 }
 
 std::size_t columns_of(std::string_view text) {

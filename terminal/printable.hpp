@@ -16,6 +16,10 @@ bool locale_is_utf8();
 /// UTF-8.
 std::string printable(std::string_view text);
 
+/// The same for several lines, which stay lines. Of our own texts with names in them, which are
+/// UTF-8 whatever the locale: it does not matter here.
+std::string printable_lines(std::string_view text);
+
 /// Columns that text from printable() takes up.
 std::size_t columns_of(std::string_view text);
 

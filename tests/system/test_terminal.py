@@ -375,6 +375,26 @@ class Files(unittest.TestCase):
         self.assertEqual(run_binary("check", self.path("absent.yaml"))[0], 2)
         self.assertEqual(run_binary("init", self.path("absent/config.yaml"))[0], 1)
 
+    def test_check_shows_names_as_the_other_commands_do(self):
+        odd = r"\u202e\u2028\u009b\u200b"
+        path = self.path("config.yaml")
+        for config in (
+            f'model_list:\n  - model_name: "aé{odd}b"\n    litellm_params: {{model: "openai/a{odd}b", mock_response: hi}}\n'
+            f'    model_info: {{id: "a{odd}b"}}\nrouter_settings: {{"a{odd}b": 1}}\n',
+            f'router_settings: {{timeout: "a{odd}b", fallbacks: [{{"a{odd}b": ["a{odd}b"]}}]}}\n',
+        ):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(config)
+            for locale in ("C.UTF-8", "C"):
+                _, out, _ = run_binary("check", path, environment={"LC_ALL": locale})
+                self.assertIn("????b", out)
+                self.assertNotRegex(out, "[\u202e\u2028\u009b\u200b]")
+                self.assertIn("aé????b" if "é" in config else "a????b", out)
+        status, _, err = run_binary("--config", path)
+        self.assertEqual(status, 2)
+        self.assertIn("a????b", err)
+        self.assertNotRegex(err, "[\u202e\u2028\u009b\u200b]")
+
     def test_what_init_writes_serves(self):
         path = self.path("config.yaml")
         run_binary("init", path)

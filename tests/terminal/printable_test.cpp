@@ -87,3 +87,10 @@ TEST_CASE("durations: in the largest units that tell something") {
   CHECK(duration_text(125'000) == "2 min 5 s");
   CHECK(duration_text(3'780'000) == "1 h 3 min");
 }
+
+TEST_CASE(
+    "printable lines: lines stay, in any locale, and nothing else that is obeyed or not seen") {
+  CHECK(printable_lines("a\nb … é\n") == "a\nb … é\n");
+  CHECK(printable_lines("a\u202Eb\u2028c\u009Bd\u200Be") == "a?b?c?d?e");
+  CHECK(printable_lines("\033[2J\t\r\x7F\xFF") == "?[2J????");
+}
