@@ -47,10 +47,10 @@ private:
   const config::gateway_settings& settings_;
 };
 
-/// Where no key is configured: foreign_origin if there is an `Origin`, or a browser says that a page
-/// of another site asks; foreign_host if `Host` is no address or name of this machine. Loopback and
-/// unspecified addresses and `localhost` count as its own; `own_names` holds its other names and
-/// addresses, without ports or brackets.
+/// Where no key is configured: foreign_origin if there is an `Origin`, or a browser says that a
+/// page of another site asks; foreign_host if `Host` is no address or name of this machine.
+/// Loopback and unspecified addresses and `localhost` count as its own; `own_names` holds its other
+/// names and addresses, without ports or brackets.
 fault check_without_keys(const head_fields& fields, const std::vector<std::string>& own_names);
 
 /// The host of `Host`'s value: without port, without brackets.
