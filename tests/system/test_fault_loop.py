@@ -66,9 +66,11 @@ FEW = [
 FRESH_EVENTS = {"socket", "watch", "connect", "connected", "write", "read"}
 KEPT_EVENTS = {"write", "read"}
 
-# What a round of test_memory may seem to have kept by chance: up to 2 KB were seen in the third, when
-# everything has been needed before. 64 bytes lost by each of its some 300 broken connections are 19 KB.
+# What a round of test_memory may seem to have kept by chance: up to 3 KB were seen when everything has
+# been needed before. 64 bytes lost by each of its some 300 broken connections are 19 KB, in every round.
 HEAP_GROWTH_MAX = 6000
+# The gateway remembers its last requests, so it grows until the oldest are forgotten: 3 to 4 rounds.
+ROUNDS_MAX = 9
 # Asio (as of Boost 1.81) keeps the state of a descriptor that epoll refuses until the loop ends.
 ASIO_KEEPS_BYTES = 192
 
@@ -132,7 +134,7 @@ class FaultLoop(unittest.TestCase):
         with FailingSocket() as failing, Provider() as provider:
             with Gateway(config(provider, params=""), ["--threads", "1"], failing.environment()) as gateway:
                 grown, before = [], 0
-                for _ in range(3):
+                while len(grown) < 2 or (grown[-1] >= HEAP_GROWTH_MAX and len(grown) < ROUNDS_MAX):
                     asio_keeps = 0
                     for exchange in FEW:
                         loop = Loop(self, exchange, gateway, failing, provider)
@@ -145,7 +147,7 @@ class FaultLoop(unittest.TestCase):
                     grown.append(failing.heap_bytes - before - asio_keeps)
                     before = failing.heap_bytes
         print(f"[heap: {grown}] ", end="", flush=True)
-        self.assertLess(min(grown[1:]), HEAP_GROWTH_MAX)
+        self.assertLess(grown[-1], HEAP_GROWTH_MAX)
 
     def test_nothing_comes_behind_the_end(self):
         """A stream that was whole, [DONE] and all, is no broken one if its connection then breaks."""
