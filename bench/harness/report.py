@@ -30,7 +30,8 @@ def processor():
 
 
 def commit():
-    changed = "" if output_of("git", "status", "--porcelain", "-uno") == "unknown" else " with changes"
+    """The commit that is measured. Benches draw pictures into docs, which are no change of what is measured."""
+    changed = "" if output_of("git", "status", "--porcelain", "-uno", "--", ":!docs") == "unknown" else " with changes"
     return output_of("git", "rev-parse", "--short=12", "HEAD") + changed
 
 
