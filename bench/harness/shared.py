@@ -87,6 +87,8 @@ model_list:
       max_parallel_requests: 1000
 vorrang_settings:
   admin_port: 0
+router_settings:
+  num_retries: 0
   %(redis)s
 """
 requests_a_second = 1000  # of all gateways together
@@ -96,12 +98,13 @@ def gateways(options, instances, shares, seed):
     """p50 and p99 in ms of requests through so many gateways, from when each was due to its answer."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vorrang-bench-")))
-        redis = f'redis_url: "unix://{stack.enter_context(RedisServer()).path}"' if shares else ""
+        redis = stack.enter_context(RedisServer()) if shares else None
         upstream, *ports = free_ports(1 + instances)
         stack.enter_context(server(proxies.nginx(folder, "upstream", 1, proxies.upstream_inside % (upstream, proxies.answer)),
                                    [upstream], folder / "upstream.log"))  # fmt: skip
         config, body = folder / "vorrang.yaml", folder / "body.json"
-        config.write_text(gateway_text % {"upstream": upstream, "redis": redis})
+        config.write_text(gateway_text % {"upstream": upstream,
+                                          "redis": f'redis_url: "unix://{redis.path}"' if redis else ""})  # fmt: skip
         question = json.loads(proxies.question)
         del question["priority"]  # the load puts one in
         body.write_text(json.dumps(question))
@@ -112,6 +115,8 @@ def gateways(options, instances, shares, seed):
             status, told = ask(port, "POST", proxies.path, proxies.question)
             if status != 200:
                 raise RuntimeError(f"a gateway answers {status}: {told[:200]!r}")
+        if redis and len(redis.call("KEYS", "vorrang:*:grants:*")) != instances:
+            raise RuntimeError("the gateways do not share a line")
         loads = [subprocess.Popen([str(options.open_bench), str(port), proxies.path, str(body),
                                    f"{requests_a_second / instances:.0f}", str(seconds), "64", str(seed + i)],
                                   stdout=subprocess.PIPE, text=True) for i, port in enumerate(ports)]  # fmt: skip
