@@ -172,7 +172,7 @@ int init(const arguments& asked, const command_context& context) {
 
 int run(const arguments& asked, const command_context& context) {
   if (asked.exit_status) {
-    (*asked.exit_status == 0 ? context.out : context.errors) << asked.text;
+    (*asked.exit_status == 0 ? context.out : context.errors) << printable_lines(asked.text);
     return *asked.exit_status;
   }
   switch (asked.asked) {
