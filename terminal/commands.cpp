@@ -125,11 +125,22 @@ private:
         return answer;
     }
     const auto story = client_.get(story_path(asked_.id));
-    const auto found = text_of(json::parse(story.body, nullptr, false), "ticket");
-    if (!story.is_good() || found.empty() || found == ticket_)
+    const auto told = json::parse(story.body, nullptr, false);
+    const auto found = text_of(told, "ticket");
+    if (!story.is_good() || found.empty())
       return is_number ? answer : story;
-    ticket_ = printable(found);
-    return act(ticket_);
+    if (!is_number || found != ticket_) {
+      ticket_ = printable(found);
+      answer = act(ticket_);
+    }
+    const auto state = text_of(told, "state");
+    if (answer.status == not_found && state == "granted")
+      answer.trouble = trouble_of(answer, client_.where()) +
+                       ". Its request is being answered, and neither moves nor ends";
+    else if (answer.status == not_found && state == "over")
+      answer.trouble =
+          trouble_of(answer, client_.where()) + ". Its request is over: `vorrang why` tells how";
+    return answer;
   }
 
   int fail(const admin_answer& answer) {

@@ -205,7 +205,10 @@ class Commands(unittest.TestCase):
             self.ask(line.gateway, "cancel", "m", "waiter/2")
             self.assertEqual(line.waiters[2].read_response().status, 503)
             self.assertEqual(line.tickets, [second])
-            self.assertIn("No ticket", self.ask(line.gateway, "cancel", "m", first, status=1))
+            for ended in (first, "waiter/0"):
+                self.assertRegex(self.ask(line.gateway, "cancel", "m", ended, status=1), "No ticket .*is over")
+            for command in (["bump", "m", "the-first", "1"], ["cancel", "m", "the-first"]):
+                self.assertRegex(self.ask(line.gateway, *command, status=1), "No ticket .*is being answered, and neither")
             story = json.loads(self.ask(line.gateway, "why", "waiter/1", "--json"))
             self.assertEqual([(event["what"], event["priority"]) for event in story["events"]],
                              [("arrived", 10), ("moved", -9)])
