@@ -252,7 +252,7 @@ std::vector<screen_line> top_screen::help() const {
         "  b                    give the ticket another priority (asks)",
         "  c                    cancel the ticket: its client gets 503 (asks)",
         "  q, Ctrl-C            quit", "",
-        "  A line is red where a deployment cools down after failures, yellow where it is full."})
+        "  Red: a deployment cools down after failures. Yellow: it is full."})
     lines.push_back({each, look::plain});
   return lines;
 }
@@ -260,6 +260,10 @@ std::vector<screen_line> top_screen::help() const {
 std::vector<screen_line> top_screen::draw(std::size_t rows, std::size_t columns) const {
   std::vector<screen_line> lines;
   const bool is_low = rows < rows_for_blanks;
+  // A question and what came of it are shown whole, of the hint what fits.
+  const bool is_hint = mode_ == mode::watching && told_.empty();
+  auto foot = is_hint ? std::vector<std::string>{footer()} : wrapped(footer(), columns, 3);
+  foot.resize(std::min(foot.size(), rows));
   if (rows < rows_min || columns < columns_min) {
     lines.push_back({"Too small: 40x10 at least", look::bad});
   } else {
@@ -307,16 +311,16 @@ std::vector<screen_line> top_screen::draw(std::size_t rows, std::size_t columns)
       if (!is_low)
         put_more(left_out);
       put_blank();
-      const auto room = rows - std::min(rows, lines.size() + 3);
+      const auto room = rows - std::min(rows, lines.size() + 2 + foot.size());
       const auto hidden = put(tickets_table(view_.group), room, place_of_ticket(), plain);
       const auto shown = list_of(view_.group, "tickets").size() - hidden;
       const auto waiting = std::max<std::int64_t>(0, number_of(view_.group, "waiting").value_or(0));
       put_more(std::max(static_cast<std::size_t>(waiting), shown) - shown);
     }
   }
-  lines.resize(rows > 0 ? rows - 1 : 0);
-  if (rows > 0)
-    lines.push_back({footer(), mode_ == mode::watching ? look::faint : look::warning});
+  lines.resize(rows - foot.size());
+  for (auto& each : foot)
+    lines.push_back({std::move(each), mode_ == mode::watching ? look::faint : look::warning});
   for (auto& line : lines)
     line.text = line.how == look::chosen || line.how == look::title ? fit_to(line.text, columns)
                                                                     : cut_to(line.text, columns);

@@ -192,6 +192,21 @@ TEST_CASE("top: the smallest screen shows the chosen ticket, also under a troubl
   CHECK(find(screen.draw(10, 40), "  13  "));
 }
 
+TEST_CASE("top: a question is shown whole on a narrow screen, and what came of it") {
+  top_screen screen("u");
+  screen.show(view({group("m", {"562949970198529", "562949970198530"})}));
+  type(screen, "c");
+  auto lines = screen.draw(10, 40);
+  REQUIRE(lines.size() == 10);
+  CHECK(lines[8].text == "Cancel ticket 562949970198529? Its");
+  CHECK(lines[9].text == "client gets 503. y/n");
+  CHECK(find(lines, "  562949970198529  ")->how == look::chosen);
+  type(screen, "n");
+  screen.tell(
+      "cannot reach http://127.0.0.1:4001: is the gateway running, and this its admin port?");
+  CHECK(find(screen.draw(10, 40), "port?"));
+}
+
 TEST_CASE("top: with a trouble and many deployments the chosen ticket is there in every size") {
   auto made = group("m", {"11", "12", "13", "14", "15", "16", "17", "18"});
   for (int i = 0; i < 40; ++i)
