@@ -1,0 +1,96 @@
+"""What the source says that it tells people: lines of the log, sentences, paths, headers."""
+
+import re
+
+from pages import ROOT
+
+TOKEN = re.compile(r'R"\((?P<raw>.*?)\)"|"(?P<text>(?:[^"\\\n]|\\.)*)"|\'(?:[^\'\\]|\\.)\'|//[^\n]*|/\*.*?\*/', re.DOTALL)
+OPENS, CLOSES = "([{", ")]}"
+
+
+def sources(*rooms):
+    """Of the named folders, those below them too: (path in the project, text)."""
+    for room in rooms:
+        for path in sorted((ROOT / room).rglob("*.cpp")):
+            yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
+
+
+def arguments_of(text, start):
+    """Of the call whose bracket opens at `start`: each argument as it is written."""
+    found, depth, begin, at = [], 0, start + 1, start
+    while at < len(text):
+        token = TOKEN.match(text, at)
+        if token:
+            at = token.end()
+            continue
+        mark = text[at]
+        if mark in OPENS:
+            depth += 1
+        elif mark in CLOSES:
+            depth -= 1
+            if depth == 0:
+                return [*found, text[begin:at]]
+        elif mark == "," and depth == 1:
+            found.append(text[begin:at])
+            begin = at + 1
+        at += 1
+    raise ValueError("a bracket is not closed")
+
+
+def sentence_of(expression):
+    """What a text is made of: its literals, with `…` for whatever stands between them."""
+    made, between, end = "", "", 0
+    for token in TOKEN.finditer(expression):
+        literal = token.group("text") if token.group("text") is not None else token.group("raw")
+        between += expression[end : token.start()].strip()
+        end = token.end()
+        if literal is not None:
+            made += ("…" if between and not made.endswith("…") else "") + literal.replace('\\"', '"')
+            between = ""
+    between += expression[end:].strip().strip(")")
+    return made + ("…" if between and not made.endswith("…") else "")
+
+
+def calls(text, name):
+    """Of each call (or braces) behind the pattern `name`: where it stands, and its arguments."""
+    for match in re.finditer(name, text):
+        start = match.end() - 1
+        yield text.count("\n", 0, start) + 1, arguments_of(text, start)
+
+
+# How a line of the log is written, and which argument its sentence is.
+LINES = (
+    (r"(?<!void )\blog_line\(", 1, None),
+    (r"(?<!void )\blog_bounded\(", 2, "warning"),
+    (r"(?<!:)\blog_(?:failure|once)\(", 0, "warning"),
+    (r"directory->report\(", 1, None),
+    (r"events\.push_back\(\{", 3, None),
+    (r"\bwarnings\.push_back\(", 0, "warning"),
+    (r"(?:from\.|[^.\w])warn\(", 0, "warning"),
+)
+
+
+def log_lines():
+    """Each warning and error of the log that a gateway or a Router can write: (place, level, sentence).
+    Sentences that come from elsewhere as a whole are left out."""
+    for path, text in sources("http", "actors"):
+        for name, place, usual in LINES:
+            for line, arguments in calls(text, name):
+                if len(arguments) <= place:
+                    continue
+                said = re.search(r"log_level::(\w+)", ",".join(arguments[:1] + arguments[place + 1 :]))
+                level = said.group(1) if said else usual or {"false": "warning"}.get(arguments[0].strip())
+                sentence = sentence_of(arguments[place])
+                if level in ("warning", "error") and re.search(r"[a-z]{3}", sentence):
+                    yield f"{path}:{line}", level, sentence
+
+
+def fits(pattern, sentence):
+    """Whether a page's words, with `…` for what it leaves out, are in the sentence in their order."""
+    at = 0
+    for piece in pattern.split("…"):
+        found = sentence.find(piece.strip(), at)
+        if found < 0:
+            return False
+        at = found + len(piece.strip())
+    return True
