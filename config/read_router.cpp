@@ -117,7 +117,8 @@ void read_redis(fields& from, reading& to) {
     }
     made.host = std::move(*host);
   } else {
-    for (const char* key : {"redis_port", "redis_password", "redis_db", "redis_username"}) {
+    for (const char* key :
+         {"redis_port", "redis_password", "redis_db", "redis_username", "redis_ssl"}) {
       if (from.take(key) != nullptr && !from.names_unset_variable("redis_host") &&
           !from.names_unset_variable("redis_url")) {
         from.warning(key, "has no effect without `redis_host` or `redis_url`");

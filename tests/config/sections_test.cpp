@@ -181,6 +181,17 @@ TEST_CASE("redis: host or URL share the queue") {
   CHECK(redis("redis_url: 'redis://h', redis_password: pw")->password.reveal() == "pw");
 }
 
+TEST_CASE("redis: what has no effect without a host is a warning") {
+  for (const std::string key : {"redis_port", "redis_password", "redis_db", "redis_username",
+                                "redis_ssl", "service_name", "sentinel_password"}) {
+    INFO(key);
+    const auto value = key == "redis_ssl" ? "true" : key == "redis_port" ? "7000" : "'5'";
+    const auto result = read(with_mock("router_settings:\n  " + key + ": " + value + "\n"));
+    CHECK(errors(result).empty());
+    CHECK(has_line(warnings(result), "config.yaml:8:3: router_settings." + key + ": has no effect"));
+  }
+}
+
 TEST_CASE("redis: a socket, and sentinels") {
   const auto socket = redis("redis_url: 'unix://:pw@/run/redis.sock?db=2'");
   CHECK(socket->unix_socket == "/run/redis.sock");

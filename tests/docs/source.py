@@ -65,7 +65,7 @@ LINES = (
     (r"(?<!:)\blog_(?:failure|once)\(", 0, "warning"),
     (r"directory->report\(", 1, None),
     (r"events\.push_back\(\{", 3, None),
-    (r"\bwarnings\.push_back\(", 0, "warning"),
+    (r"(?<!report\.)\bwarnings\.push_back\(", 0, "warning"),
     (r"(?:from\.|[^.\w])warn\(", 0, "warning"),
 )
 
@@ -94,3 +94,41 @@ def fits(pattern, sentence):
             return False
         at = found + len(piece.strip())
     return True
+
+
+def paths():
+    """Each path of the data port as http/routes.cpp has it, with {model} for a model's name."""
+    text = (ROOT / "http/routes.cpp").read_text(encoding="utf-8")
+    fixed = re.findall(r'^    \{"([^"]+)", route::\w+, kind::\w+\},', text, re.MULTILINE)
+    long = re.findall(r'^    \{"([^"]+)", "([^"]+)", route::\w+\},', text, re.MULTILINE)
+    return {path for path in fixed if path != "*"} | {f"{before}{{model}}{after}" for before, after in long}
+
+
+def answer_headers():
+    """What the gateway adds to answers of the data port by itself."""
+    text = (ROOT / "http/answer_headers.cpp").read_text(encoding="utf-8")
+    ours = text[text.index("void add_gateway_fields") : text.index("void add_browser_fields")]
+    return set(re.findall(r'add(?:_number)?\("([a-z-]+)"', ours))
+
+
+def admin_paths():
+    """Method and path of the admin port, as far as http/admin_server.cpp spells them."""
+    text = (ROOT / "http/admin_server.cpp").read_text(encoding="utf-8")
+    found = re.findall(r'server\.(Get|Post|Patch|Delete)\("(/[a-z]*)', text)
+    return {(method.upper(), path) for method, path in found}
+
+
+def admin_errors():
+    """Sentences of the admin port's own errors: (status or nothing, sentence)."""
+    text = (ROOT / "http/admin_server.cpp").read_text(encoding="utf-8")
+    for name, sentence, status in ((r"[^:]answer_error\(", 3, 1), (r"answer_bad\(", 1, 400), (r"answer_unknown\(", 1, 404)):
+        for _line, arguments in calls(text, name):
+            said = sentence_of(arguments[sentence])
+            if re.search(r"[a-z]{3}", said):
+                yield str(status if status > 99 else arguments[status].strip()), said
+
+
+def kept_by_a_reload():
+    """Settings that stay as they were until a restart."""
+    text = (ROOT / "config/merge_reload.cpp").read_text(encoding="utf-8")
+    return set(re.findall(r'"\w+_settings\.(\w+)"\);', text))
