@@ -188,7 +188,8 @@ TEST_CASE("redis: what has no effect without a host is a warning") {
     const auto value = key == "redis_ssl" ? "true" : key == "redis_port" ? "7000" : "'5'";
     const auto result = read(with_mock("router_settings:\n  " + key + ": " + value + "\n"));
     CHECK(errors(result).empty());
-    CHECK(has_line(warnings(result), "config.yaml:8:3: router_settings." + key + ": has no effect"));
+    CHECK(
+        has_line(warnings(result), "config.yaml:8:3: router_settings." + key + ": has no effect"));
   }
 }
 

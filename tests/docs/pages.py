@@ -42,6 +42,12 @@ def names():
     return ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 
 
+def all_markdown():
+    """Those, and whatever else is written in Markdown beside code that is ours."""
+    others = [*ROOT.glob("*.md"), *ROOT.glob("tests/**/*.md"), *ROOT.glob("deploy/**/*.md"), *ROOT.glob("examples/**/*.md")]
+    return sorted({*names(), *(str(path.relative_to(ROOT)) for path in others if "node_modules" not in path.parts)})
+
+
 def text_of(page):
     return (ROOT / page).read_text(encoding="utf-8")
 

@@ -239,7 +239,7 @@ class Blocks(unittest.TestCase):
 class Links(unittest.TestCase):
     def test_links_lead_somewhere(self):
         anchors = {}
-        for page in [*pages.names(), "CHANGELOG.md", "SECURITY.md"]:
+        for page in pages.all_markdown():
             folder = (pages.ROOT / page).parent
             for link in pages.links_of(pages.text_of(page)):
                 if re.match(r"[a-z]+:", link):
@@ -280,6 +280,8 @@ class Operating(unittest.TestCase):
                 line = row.group(1)
                 self.assertIn(sentence, line.replace("`", ""))
                 self.assertGreater(len(line.split(" | ")[-1].split()), 1, "what to do about it?")
+        listed = re.findall(r"(?m)^\| [1-5]\d\d[^|]* \| `([\w-]+)` \| ", page)
+        self.assertEqual(sorted(listed), sorted(name for _code, _status, name, _pieces in rows))
 
     def test_each_metric(self):
         page = pages.text_of(self.page)
@@ -304,6 +306,7 @@ class Operating(unittest.TestCase):
         for name in alerts:
             with self.subTest(name):
                 self.assertTrue(f"\n| `{name}` | " in page, "there is no row of it")
+        self.assertEqual(set(re.findall(r"^\| `(Vorrang\w+)` \|", page, re.MULTILINE)), set(alerts))
 
 
 class Settings(unittest.TestCase):
