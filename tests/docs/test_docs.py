@@ -30,18 +30,23 @@ def binary():
     return os.environ["VORRANG_BINARY"]
 
 
-VARYING = re.compile(r'chatcmpl-\w+|\d+\.\d+|(?<="created":)\d+|(?<=wait-ms: )\d{3,}|\b[0-9a-f]{16,}\b')
+DURATION = r"\d+(?:\.\d+)? (?:ms|s|min|h)\b(?: \d+ (?:s|min)\b)?"
+VARYING = re.compile(
+    r'chatcmpl-\w+|(?P<time>\d\d:\d\d:\d\d\.\d+)|(?P<duration>' + DURATION + r')|\d+\.\d+|(?<="created":)\d+'
+    r"|(?<=wait-ms: )\d{3,}|\b\d{12,}\b|\b[0-9a-f]{16,}\b"
+)
 
 
 def expected(text):
-    """A pattern of what a page shows as output: figures, ids and times may differ, `…` is anything."""
+    """A pattern of what a page shows as output: figures, ids and times may differ, and so the widths of a
+    table's columns; `…` is anything."""
     made = []
     for piece in re.split(r"\n?…\n?", text.strip()):
         pattern, end = "", 0
         for match in VARYING.finditer(piece):
-            pattern += re.escape(piece[end : match.start()]) + r"\S+?"
+            pattern += re.escape(piece[end : match.start()]) + (DURATION if match.group("duration") else r"\S+?")
             end = match.end()
-        made.append(pattern + re.escape(piece[end:]))
+        made.append(re.sub(r"(?:\\ ){2,}", " +", pattern + re.escape(piece[end:])))
     return re.compile(r"\A" + r"(?s:.*?)".join(made) + r"\s*\Z")
 
 
@@ -450,6 +455,9 @@ class Bite(unittest.TestCase):
         self.assertRegex("priority 5: 200 after 22.75 s\nanything\nat all\nlast", expected(shown))
         self.assertNotRegex("priority 6: 200 after 1.5 s\nlast", expected(shown))
         self.assertNotRegex("priority 5: 200 after 1.5 s\nlast one", expected(shown))
+        table = "POS             ID  WAITED\n  1  123456789012   97 ms"
+        self.assertRegex("POS               ID  WAITED\n  1  12345678901234   1.2 s", expected(table))
+        self.assertNotRegex("POS             ID  WAITED\n  2  123456789012   97 ms", expected(table))
 
     def test_a_command_that_fails(self):
         with Scene(binary()) as scene:
