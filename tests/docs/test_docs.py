@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import json
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -344,10 +345,14 @@ class Settings(unittest.TestCase):
 
     def test_good_files_are_valid(self):
         tried = 0
-        for path in [*pages.ROOT.glob("examples/*.yaml"), *pages.ROOT.glob("tests/compare/configs/*.yaml")]:
-            with self.subTest(path.name):
-                self.assertEqual(self.mistakes(path.read_text(encoding="utf-8")), [])
-                tried += 1
+        files = [*pages.ROOT.glob("examples/*.yaml"), *pages.ROOT.glob("tests/compare/configs/*.yaml")]
+        with tempfile.TemporaryDirectory() as folder:
+            started = pathlib.Path(folder) / "started.yaml"
+            subprocess.run([binary(), "init", started], check=True, stdout=subprocess.DEVNULL)
+            for path in [*files, pages.ROOT / "deploy/debian/config.yaml", started]:
+                with self.subTest(path.name):
+                    self.assertEqual(self.mistakes(path.read_text(encoding="utf-8")), [])
+                    tried += 1
         for page in pages.names():
             for block in pages.blocks_of(page):
                 if block.language == "yaml" and SECTIONS.search(block.text):

@@ -75,7 +75,7 @@ class Contents(unittest.TestCase):
         files = contents(gateway)
         for path in ("/usr/bin/vorrang", "/" + UNIT, "/etc/vorrang/config.yaml", "/etc/default/vorrang",
                      "/usr/share/doc/vorrang/copyright", "/usr/share/doc/vorrang/changelog.gz",
-                     "/usr/share/doc/vorrang/installing.md"):  # fmt: skip
+                     "/usr/share/doc/vorrang/installing.md", "/usr/share/vorrang/vorrang.schema.json"):  # fmt: skip
             self.assertIn(path, files)
         for path, (mode, owner) in files.items():
             self.assertTrue(re.match(r"/(usr|etc)?(/|$)", path), path)
