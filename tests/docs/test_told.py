@@ -112,6 +112,18 @@ class AdminPort(unittest.TestCase):
             self.assertGreater(len(row[2].split()), 1, "what to do about it?")
 
 
+class Metrics(unittest.TestCase):
+    def test_pages_name_those_that_are_there(self):
+        there = {name for row in rows_of(pages.text_of("docs/metrics.md")) for name in codes_of(row[0])}
+        self.assertGreater(len(there), 50)
+        for page in pages.names():
+            text = pages.text_of(page)
+            for name in set(re.findall(r"`(vorrang_[a-z_]+?)(?:_bucket|_sum|_count)?(?:\{[^`]*\})?`", text)):
+                if not re.match(r"vorrang_(settings|router|loops)\b", name):
+                    with self.subTest(page=page):
+                        self.assertIn(name, there)
+
+
 class Start(unittest.TestCase):
     """A gateway that does not start says what docs/operating.md says of it, and ends with that status."""
 
