@@ -187,7 +187,7 @@ class Blocks(unittest.TestCase):
     def test_each_says_what_it_is(self):
         for block in self.all_blocks():
             with self.subTest(block.place):
-                if block.page == pages.FIGURES or block.is_of_a_page_apart:
+                if block.page == pages.FIGURES:
                     continue
                 self.assertIn(block.language, pages.LANGUAGES, "write a language behind the fence; output is `text`")
 
@@ -450,10 +450,6 @@ class Bite(unittest.TestCase):
         self.assertIs(first.output, output)
         self.assertIsNone(second.not_run)
         self.assertIsNone(second.output)
-
-    def test_a_page_apart(self):
-        blocks = pages.blocks_of("x.md", "# X\n\n<!-- no block of this page is run: needs three hosts -->\n\n```\na\n```\n")
-        self.assertEqual(blocks[0].not_run, "needs three hosts")
 
     def test_wrong_output(self):
         shown = "priority 5: 200 after 1.5 s\n…\nlast"
