@@ -195,10 +195,10 @@ void read_fallbacks(fields& router, fields& lite, reading& to) {
     }
   }
   if (const auto most = router.count("max_fallbacks")) {
-    if (*most > 5) {
-      router.warning("max_fallbacks", "at most 5 groups are visited");
+    if (*most > fallbacks_max) {
+      router.warning("max_fallbacks", "at most 5 groups are visited, the first one included");
     }
-    to.max_fallbacks = std::min<std::uint32_t>(*most, 5);
+    to.max_fallbacks = std::min(*most, fallbacks_max);
   }
   to.all.router.max_fallbacks = to.max_fallbacks;
 }

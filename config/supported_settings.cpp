@@ -276,8 +276,9 @@ void add_router(std::vector<setting>& into) {
       .priority("default_priority", "of requests without `priority`; lower goes first")
       .by_default("255");
   add_shared(to);
-  to.count("max_fallbacks", "groups to fall back to; more than 5 are 5")
-      .by_default("5")
+  to.count("max_fallbacks", "groups to fall back to; more than 4 are 4: with the first one, five "
+                            "groups are visited")
+      .by_default("4")
       .add("model_group_retry_policy", type::policies,
            "`retry_policy` of a group, which then takes nothing from the general one")
       .of(section::retry_policy)

@@ -37,7 +37,7 @@ TEST_CASE("defaults") {
   CHECK(all.router.num_retries == 2);
   CHECK(all.router.allowed_fails == 3);
   CHECK(all.router.cooldown_time == milliseconds(5'000));
-  CHECK(all.router.max_fallbacks == 5);
+  CHECK(all.router.max_fallbacks == 4);
   CHECK(all.gateway.max_queue_size == 10'000);
   CHECK(all.gateway.max_queue_bytes == 1'073'741'824);
   CHECK(all.gateway.max_request_size_bytes == 64ULL * 1024 * 1024);
