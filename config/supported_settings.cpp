@@ -263,10 +263,11 @@ void add_redis(rows& to) {
 
 void add_router(std::vector<setting>& into) {
   rows to(into, section::router_settings, true);
-  to.add("routing_strategy", type::word,
-         "[how](#which-deployment) one of several free deployments is chosen; "
-         "`usage-based-routing` means v2 and `cost-based-routing` means `simple-shuffle`, each with "
-         "a warning")
+  to.add(
+        "routing_strategy", type::word,
+        "[how](#which-deployment) one of several free deployments is chosen; "
+        "`usage-based-routing` means v2 and `cost-based-routing` means `simple-shuffle`, each with "
+        "a warning")
       .one_of("simple-shuffle usage-based-routing-v2 least-busy latency-based-routing "
               "usage-based-routing cost-based-routing")
       .by_default("simple-shuffle")
