@@ -154,6 +154,12 @@ private:
   std::set<std::shared_ptr<tls_context>> tls_;
 };
 
+/// In one write: the log's thread writes to stderr too.
+int fail(const std::string& why) {
+  std::cerr << "vorrang: " + why + "\n" << std::flush;
+  return status_failed;
+}
+
 /// Names come from whoever wrote the file: without what a terminal obeys or nobody sees.
 void print_diagnostics(const config::read_result& read) {
   std::ostringstream text;
@@ -234,20 +240,16 @@ int serve(const command_line& asked, configuration& from, config::read_result re
     for (const auto& each : read.diagnostics)
       log_line(log_level::warning, config::to_text(each));
   tell.status = status_failed;
-  if (!tell.trouble().empty()) {
-    std::cerr << "vorrang: --access-log: " << tell.trouble() << std::endl;
-    return status_failed;
-  }
+  if (!tell.trouble().empty())
+    return fail("--access-log: " + tell.trouble());
 
   const bool has_keys = settings->gateway.has_keys();
   gateway_options options;
   if (!asked.tls_certificate.empty()) {
     std::string trouble;
     options.tls = tls_context_for_clients(asked.tls_certificate, asked.tls_key, trouble);
-    if (!options.tls) {
-      std::cerr << "vorrang: " << trouble << "; expected PEM files that can be read" << std::endl;
-      return status_failed;
-    }
+    if (!options.tls)
+      return fail(trouble + "; expected PEM files that can be read");
   }
   options.host = asked.host.value_or(has_keys ? "0.0.0.0" : "127.0.0.1");
   options.port = asked.port;
@@ -266,10 +268,8 @@ int serve(const command_line& asked, configuration& from, config::read_result re
 
   gateway serves(settings, options, actors_engine());
   const std::string trouble = serves.start();
-  if (!trouble.empty()) {
-    std::cerr << "vorrang: " << trouble << std::endl;
-    return status_failed;
-  }
+  if (!trouble.empty())
+    return fail(trouble);
   const signal_thread signals(serves);
   const bool is_ipv6 = options.host.find(':') != std::string::npos && options.host.front() != '[';
   std::cout << "RUNNING on " << (options.tls ? "https://" : "http://")
@@ -321,7 +321,6 @@ int main(int argc, char* argv[]) {
     raise_file_limit();
     return run(arguments);
   } catch (const std::exception& error) {
-    std::cerr << "vorrang: " << error.what() << std::endl;
-    return status_failed;
+    return fail(error.what());
   }
 }
