@@ -118,9 +118,13 @@ std::vector<std::shared_ptr<tls_context>> prepare_tls(config::read_result& read)
     std::string trouble;
     const tls_rules rules{each.ssl_verify, each.ssl_ca_file, each.ssl_certificate};
     made.push_back(tls_context_for(rules, trouble));
-    if (!made.back())
-      read.diagnostics.push_back({config::severity::error, each.where, "ssl_verify",
+    if (!made.back()) {
+      const bool is_ours = !each.ssl_certificate.empty() &&
+                           trouble.find("in " + each.ssl_certificate) != std::string::npos;
+      read.diagnostics.push_back({config::severity::error, each.where,
+                                  is_ours ? "ssl_certificate" : "ssl_verify",
                                   trouble + "; expected a PEM file that can be read"});
+    }
   }
   return made;
 }

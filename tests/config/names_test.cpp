@@ -211,6 +211,15 @@ TEST_CASE("fallbacks: a deployment of a group that is visited before") {
   CHECK(has_line(warnings(result), "config.yaml:17:7: ", {"`b1`", "visited once", "`b`"}));
 }
 
+TEST_CASE("fallbacks: each unknown name of a list is told") {
+  const auto result = read(with_mock("router_settings:\n  fallbacks: [{fake: [fakee, nobody]}]\n"));
+  const auto found = errors(result);
+  INFO(join(found));
+  CHECK(found.size() == 2);
+  CHECK(has_line(found, "config.yaml:8:16: router_settings.fallbacks[0].fake[0]: ", {"`fake`?"}));
+  CHECK(has_line(found, "config.yaml:8:16: router_settings.fallbacks[0].fake[1]: ", {"nobody"}));
+}
+
 TEST_CASE("fallbacks: unknown names") {
   const auto result = read("model_list:\n" + item("chat", "openai/1") + item("x/*", "openai/*") +
                            item("lost", "bedrock/x") +

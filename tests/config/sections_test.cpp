@@ -181,6 +181,16 @@ TEST_CASE("redis: host or URL share the queue") {
   CHECK(redis("redis_url: 'redis://h', redis_password: pw")->password.reveal() == "pw");
 }
 
+TEST_CASE("seconds: what is none says that seconds are wanted") {
+  for (const std::string value : {"10m", "-1", "0", "2592001"}) {
+    INFO(value);
+    const auto result = read(with_mock("router_settings:\n  timeout: " + value + "\n"));
+    CHECK(has_line(errors(result),
+                   "config.yaml:8:3: router_settings.timeout: expected a number of seconds above "
+                   "0, up to 2592000, found "));
+  }
+}
+
 TEST_CASE("redis: what has no effect without a host is a warning") {
   for (const std::string key : {"redis_port", "redis_password", "redis_db", "redis_username",
                                 "redis_ssl", "service_name", "sentinel_password"}) {
