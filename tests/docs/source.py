@@ -132,3 +132,14 @@ def kept_by_a_reload():
     """Settings that stay as they were until a restart."""
     text = (ROOT / "config/merge_reload.cpp").read_text(encoding="utf-8")
     return set(re.findall(r'"\w+_settings\.(\w+)"\);', text))
+
+
+def faults():
+    """What errors of the data port say in place of their own sentence: (place, error, sentence)."""
+    for path, text in sources("http"):
+        if path.endswith("error_reply.cpp"):
+            continue
+        for line, arguments in calls(text, r"[({](?=\s*our_error::\w+\s*,)"):
+            said = sentence_of(arguments[1])
+            if re.search(r"[a-z]{3}", said):
+                yield f"{path}:{line}", arguments[0].split("::")[-1].strip().replace("_", "-"), said

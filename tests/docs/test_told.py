@@ -74,6 +74,21 @@ class DataPort(unittest.TestCase):
         self.assertEqual(told, source.answer_headers())
 
 
+class Errors(unittest.TestCase):
+    """docs/operating.md has the words that clients see, also where they are not the error's own sentence."""
+
+    def test_each_wording(self):
+        rows = {codes_of(row[1])[0]: row[2] for row in rows_of(section_of("docs/operating.md", "Errors"))
+                if len(row) > 3 and codes_of(row[1])}  # fmt: skip
+        told = list(source.faults())
+        self.assertGreater(len(told), 25, "the code cannot be read any more")
+        for place, code, sentence in told:
+            own, *others = [rows[code].split("; or `")[0], *codes_of(rows[code])]
+            with self.subTest(place, code=code, sentence=sentence):
+                self.assertTrue(any(source.fits(each.lower(), sentence.lower()) for each in [own, *others])
+                                or sentence.lower().strip("…") in own.lower())  # fmt: skip
+
+
 class Reload(unittest.TestCase):
     def test_each_setting_that_stays(self):
         rows = rows_of(section_of("docs/configuration.md", "Reading it again"))
