@@ -172,7 +172,8 @@ std::optional<milliseconds> fields::seconds(std::string_view key, bool zero_is_a
     return std::nullopt;
   }
   const auto value = number_of(*entry->value);
-  if (!value || *value < 0 || *value > seconds_max || (*value == 0 && !zero_is_allowed)) {
+  const bool fits = value && *value >= 0 && *value <= seconds_max; // .nan does not
+  if (!fits || (*value == 0 && !zero_is_allowed)) {
     wrong(*entry, std::string("a number of seconds ") +
                       (zero_is_allowed ? "from 0 to " : "above 0, up to ") + show(seconds_max));
     return std::nullopt;
