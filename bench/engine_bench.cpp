@@ -7,6 +7,7 @@
 #include <benchmark/benchmark.h>
 
 #include <caf/actor_system_config.hpp>
+#include <caf/event_based_actor.hpp>
 #include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
 #include <caf/typed_event_based_actor.hpp>
@@ -183,6 +184,87 @@ BENCHMARK(grants_on_a_loop)
     ->Arg(1)
     ->Arg(8)
     ->Arg(64)
+    ->UseRealTime()
+    ->MeasureProcessCPUTime()
+    ->Unit(benchmark::kMillisecond);
+
+/// The messages of one grant one by one, in their order and with what they carry, between actors
+/// that do nothing else: what no engine of these actors can be faster than.
+struct mute_engine {
+  caf::actor requester;
+  caf::actor queue;
+  caf::actor deployment;
+  std::int64_t left = 0;
+  finish_line& done;
+};
+
+/// Spawns the three; they go when they are sent an exit.
+void spawn_mute(caf::actor_system& system, const std::shared_ptr<mute_engine>& all) {
+  all->requester = system.spawn([all](caf::event_based_actor* self) {
+    const auto ask = [=] {
+      offer_batch offers;
+      offers.tickets.resize(1);
+      self->send(all->queue, offer_atom_v, std::move(offers));
+      settle_batch settles;
+      settles.settles.resize(1);
+      self->send(all->deployment, settle_atom_v, std::move(settles));
+    };
+    return caf::behavior{[=](verdict_atom, const verdict_batch&) {
+                           if (--all->left > 0)
+                             ask();
+                           else
+                             all->done.cross();
+                         },
+                         [=](start_atom) {
+                           ask();
+                         }};
+  });
+  all->queue = system.spawn([all](caf::event_based_actor* self) {
+    return caf::behavior{[](offer_atom, offer_batch&) {},
+                         [=](room_atom, const room_report&) {
+                           take_batch takes;
+                           takes.takes.resize(1);
+                           self->send(all->deployment, take_atom_v, std::move(takes));
+                           verdict_batch verdicts;
+                           verdicts.verdicts.emplace_back(grant{});
+                           self->send(all->requester, verdict_atom_v, std::move(verdicts));
+                         }};
+  });
+  all->deployment = system.spawn([all](caf::event_based_actor* self) {
+    return caf::behavior{[](take_atom, const take_batch&) {},
+                         [=](settle_atom, const settle_batch&) {
+                           room_report report;
+                           report.results.resize(1);
+                           self->send(all->queue, room_atom_v, std::move(report));
+                         }};
+  });
+}
+
+/// Argument: 0 a worker of CAF, 1 a loop of the gateway.
+void messages_of_a_grant(benchmark::State& state) {
+  std::optional<http::loop_pool> loops;
+  caf::actor_system_config config;
+  if (state.range(0) == 1)
+    http::use_loops(config, loops.emplace(1));
+  else
+    config.set("scheduler.policy", caf::atom("sharing")).set("scheduler.max-threads", 1);
+  caf::actor_system system(config);
+  finish_line done;
+  const auto all = std::make_shared<mute_engine>(mute_engine{{}, {}, {}, 0, done});
+  spawn_mute(system, all);
+  for (auto _ : state) {
+    all->left = grants_per_iteration;
+    caf::anon_send(all->requester, start_atom_v);
+    done.await();
+  }
+  for (auto* each : {&all->requester, &all->queue, &all->deployment})
+    caf::anon_send_exit(std::exchange(*each, nullptr), caf::exit_reason::user_shutdown);
+  state.SetItemsProcessed(state.iterations() * grants_per_iteration);
+}
+BENCHMARK(messages_of_a_grant)
+    ->ArgName("on")
+    ->Arg(0)
+    ->Arg(1)
     ->UseRealTime()
     ->MeasureProcessCPUTime()
     ->Unit(benchmark::kMillisecond);

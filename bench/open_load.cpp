@@ -9,21 +9,19 @@
 // Prints a line of JSON: how many were due, failed and were answered; times in µs, by priority; how
 // late the load itself was (from the moment a request was due until it was handed to a free
 // connection).
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/connect.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http.hpp>
+#include "bench/load/latencies.hpp"
+#include "bench/load/processor_time.hpp"
+#include "bench/load/readers.hpp"
+#include "bench/load/sockets.hpp"
+
+#include <sys/prctl.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
+#include <exception>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -33,165 +31,153 @@
 
 namespace {
 
-namespace asio = boost::asio;
-namespace http = boost::beast::http;
-using asio::ip::tcp;
-using steady = std::chrono::steady_clock;
+using namespace vorrang::bench;
 
 constexpr std::array<int, 3> priorities{1, 5, 9};
-constexpr auto reconnect_pause = std::chrono::milliseconds(10);
+constexpr std::string_view good_answer = "HTTP/1.1 200 ";
+constexpr std::uint64_t answer_ns_max = 60'000'000'000;
 
 struct due_request {
-  steady::time_point at;
+  std::uint64_t at_ns = 0;
   int priority = 0;
 };
 
-double micros(steady::duration time) {
-  return std::chrono::duration<double, std::micro>(time).count();
-}
-
-double at_share(std::vector<double>& times, double share) {
-  if (times.empty())
-    return 0;
-  const auto place = static_cast<std::ptrdiff_t>(share * double(times.size() - 1));
-  std::nth_element(times.begin(), times.begin() + place, times.end());
-  return times[static_cast<std::size_t>(place)];
+double micros(std::uint64_t ns) {
+  return static_cast<double>(ns) / 1000;
 }
 
 /// Connections that take what is due, on one thread.
 class open_load {
 public:
-  open_load(unsigned short port, std::string path, std::string body, unsigned seed)
-      : to_(asio::ip::address_v4::loopback(), port), path_(std::move(path)), random_(seed) {
+  open_load(std::uint16_t port, std::string path, const std::string& body, unsigned seed)
+      : port_(port), path_(std::move(path)), random_(seed) {
     for (const auto priority : priorities)
       texts_[priority] = request_of("{\"priority\":" + std::to_string(priority) + "," +
                                     body.substr(body.find('{') + 1));
   }
 
-  void run(double rate, double seconds, int connections) {
-    for (int i = 0; i < connections; ++i)
-      asio::co_spawn(io_, carry(), asio::detached);
-    asio::co_spawn(io_, let_come(rate, seconds), asio::detached);
-    io_.run();
+  /// Until all that was due is answered. Throws when nobody accepts a connection, or an answer does
+  /// not come within a minute.
+  void run(double rate, double seconds, std::size_t connections) {
+    connections_.resize(connections);
+    for (std::size_t i = 0; i < connections; ++i)
+      open(i);
+    const auto begin = now_ns();
+    const auto end = begin + static_cast<std::uint64_t>(seconds * 1e9);
+    std::exponential_distribution<double> between(rate / 1e9);
+    std::uniform_int_distribution<std::size_t> which(0, priorities.size() - 1);
+    auto next = begin;
+    while (next < end || !due_.empty() || free_.size() < connections_.size()) {
+      for (const auto now = now_ns(); next <= now && next < end;) {
+        due_.push_back({next, priorities[which(random_)]});
+        ++due_count_;
+        next += static_cast<std::uint64_t>(between(random_));
+      }
+      while (!due_.empty() && !free_.empty())
+        send();
+      if (next >= end && now_ns() > end + answer_ns_max)
+        throw std::runtime_error("an answer did not come within a minute");
+      for (const auto& each : poller_.wait_until(next < end ? next : now_ns() + answer_ns_max))
+        read(each.data.u64);
+    }
   }
 
   void print() {
     std::printf("{\"due\": %zu, \"failed\": %zu, \"late\": {\"p50\": %.1f, \"p99\": %.1f}",
-                due_count_, failed_, at_share(late_, 0.5), at_share(late_, 0.99));
-    std::vector<double> all;
-    for (auto& [priority, times] : times_) {
-      all.insert(all.end(), times.begin(), times.end());
+                due_count_, failed_, late_.at(0.5).value_or(0), late_.at(0.99).value_or(0));
+    for (auto& [priority, times] : times_)
       print(std::to_string(priority), times);
-    }
-    print("all", all);
+    print("all", all_);
     std::printf("}\n");
   }
 
 private:
-  static void print(const std::string& name, std::vector<double>& times) {
+  struct connection {
+    descriptor socket;
+    message_reader answers;
+    due_request request;
+    bool is_good = false;
+  };
+
+  static void print(const std::string& name, latencies& times) {
     std::printf(", \"%s\": {\"answered\": %zu, \"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f}",
-                name.c_str(), times.size(), at_share(times, 0.5), at_share(times, 0.99),
-                at_share(times, 0.999));
+                name.c_str(), times.count(), times.at(0.5).value_or(0), times.at(0.99).value_or(0),
+                times.at(0.999).value_or(0));
   }
 
   std::string request_of(const std::string& body) const {
-    return "POST " + path_ + " HTTP/1.1\r\nHost: 127.0.0.1:" + std::to_string(to_.port()) +
+    return "POST " + path_ + " HTTP/1.1\r\nHost: 127.0.0.1:" + std::to_string(port_) +
            "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
            "\r\n\r\n" + body;
   }
 
-  /// Puts each request where connections find it when it is due; ends when all are answered.
-  asio::awaitable<void> let_come(double rate, double seconds) {
-    std::exponential_distribution<double> between(rate);
-    std::uniform_int_distribution<std::size_t> which(0, priorities.size() - 1);
-    const auto begin = steady::now();
-    const auto end = begin + std::chrono::duration_cast<steady::duration>(
-                                 std::chrono::duration<double>(seconds));
-    auto next = begin;
-    asio::steady_timer timer(io_);
-    while (next < end) {
-      timer.expires_at(next);
-      co_await timer.async_wait(asio::use_awaitable);
-      for (const auto now = steady::now(); next <= now && next < end;) {
-        due_.push_back({next, priorities[which(random_)]});
-        ++due_count_;
-        next += std::chrono::duration_cast<steady::duration>(
-            std::chrono::duration<double>(between(random_)));
-      }
-      wake();
-    }
-    over_ = true;
-    for (auto* each : idle_)
-      each->cancel();
+  void open(std::size_t i) {
+    connections_[i] = {};
+    connections_[i].socket = connect_to(port_, false);
+    poller_.add(connections_[i].socket, i);
+    free_.push_back(i);
   }
 
-  void wake() {
-    for (auto left = due_.size(); left > 0 && !idle_.empty(); --left) {
-      idle_.back()->cancel();
-      idle_.pop_back();
-    }
-  }
-
-  /// One connection: the oldest that is due, and again; a new one after a fault.
-  asio::awaitable<void> carry() {
-    asio::steady_timer bell(io_);
-    for (;;) {
-      try {
-        tcp::socket socket(io_);
-        co_await socket.async_connect(to_, asio::use_awaitable);
-        socket.set_option(tcp::no_delay(true));
-        boost::beast::flat_buffer buffer;
-        while (co_await find(bell))
-          co_await exchange(socket, buffer);
-        co_return;
-      } catch (const boost::system::system_error&) {
-        ++failed_;
-        if (over_)
-          co_return;
-      }
-      bell.expires_after(reconnect_pause);
-      co_await bell.async_wait(asio::use_awaitable);
-    }
-  }
-
-  /// Waits until something is due; false when no more will be.
-  asio::awaitable<bool> find(asio::steady_timer& bell) {
-    while (due_.empty()) {
-      if (over_)
-        co_return false;
-      idle_.push_back(&bell);
-      bell.expires_at(steady::time_point::max());
-      boost::system::error_code rung;
-      co_await bell.async_wait(asio::redirect_error(asio::use_awaitable, rung));
-    }
-    co_return true;
-  }
-
-  asio::awaitable<void> exchange(tcp::socket& socket, boost::beast::flat_buffer& buffer) {
-    const auto what = due_.front();
+  /// What is due for longest, over the connection that was free last.
+  void send() {
+    const auto i = free_.back();
+    free_.pop_back();
+    auto& to = connections_[i];
+    to.request = due_.front();
     due_.pop_front();
-    late_.push_back(micros(steady::now() - what.at));
-    co_await asio::async_write(socket, asio::buffer(texts_[what.priority]), asio::use_awaitable);
-    http::response<http::string_body> answer;
-    co_await http::async_read(socket, buffer, answer, asio::use_awaitable);
-    if (answer.result() != http::status::ok)
-      ++failed_;
-    else
-      times_[what.priority].push_back(micros(steady::now() - what.at));
+    late_.add(micros(now_ns() - to.request.at_ns));
+    const auto& text = texts_[to.request.priority];
+    if (write_some(to.socket, text) != static_cast<std::ptrdiff_t>(text.size()))
+      fail(i);
   }
 
-  asio::io_context io_{1};
-  tcp::endpoint to_;
+  /// A new connection takes its place.
+  void fail(std::size_t i) {
+    ++failed_;
+    open(i);
+  }
+
+  void read(std::size_t i) {
+    auto& from = connections_[i];
+    const auto count = read_some(from.socket, buffer_);
+    if (count < 0)
+      return;
+    if (count == 0) {
+      if (const auto idle = std::find(free_.begin(), free_.end(), i); idle != free_.end()) {
+        free_.erase(idle); // no request of ours was on it
+        return open(i);
+      }
+      return fail(i);
+    }
+    const std::string_view bytes(buffer_.data(), static_cast<std::size_t>(count));
+    if (!from.answers.is_within())
+      from.is_good = bytes.starts_with(good_answer);
+    if (from.answers.feed(bytes) == 0)
+      return;
+    const auto took = micros(now_ns() - from.request.at_ns);
+    if (from.is_good) {
+      times_[from.request.priority].add(took);
+      all_.add(took);
+    } else {
+      ++failed_;
+    }
+    free_.push_back(i);
+  }
+
+  std::uint16_t port_;
   std::string path_;
   std::mt19937_64 random_;
   std::map<int, std::string> texts_;
+  poller poller_;
+  std::vector<connection> connections_;
+  std::vector<std::size_t> free_; // those without a request
   std::deque<due_request> due_;
-  std::vector<asio::steady_timer*> idle_;
-  bool over_ = false;
+  std::array<char, 65536> buffer_;
   std::size_t due_count_ = 0;
   std::size_t failed_ = 0;
-  std::vector<double> late_;
-  std::map<int, std::vector<double>> times_;
+  latencies late_;
+  std::map<int, latencies> times_;
+  latencies all_;
 };
 
 } // namespace
@@ -207,8 +193,14 @@ int main(int argc, char* argv[]) {
     std::fprintf(stderr, "%s: no JSON object\n", argv[3]);
     return 2;
   }
-  open_load load(static_cast<unsigned short>(std::atoi(argv[1])), argv[2], body,
-                 static_cast<unsigned>(std::atoi(argv[7])));
-  load.run(std::atof(argv[4]), std::atof(argv[5]), std::atoi(argv[6]));
-  load.print();
+  ::prctl(PR_SET_TIMERSLACK, 1); // else the kernel wakes it up to 50 µs late
+  try {
+    open_load load(static_cast<std::uint16_t>(std::atoi(argv[1])), argv[2], body,
+                   static_cast<unsigned>(std::atoi(argv[7])));
+    load.run(std::atof(argv[4]), std::atof(argv[5]), std::strtoul(argv[6], nullptr, 10));
+    load.print();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: %s\n", argv[0], error.what());
+    return 1;
+  }
 }

@@ -1,8 +1,13 @@
 # shellcheck shell=bash
 # What `dev` and its helpers share. Sourced at the project's root.
 
+export DEV_STARTED=${DEV_STARTED:-$EPOCHSECONDS}
+
+# In CI with the seconds since the beginning: where its time goes is asked for again and again.
 step() {
-  printf '==> %s\n' "$*" >&2
+  local since=
+  [[ ${CI:-} == true ]] && since="$((EPOCHSECONDS - DEV_STARTED)) s: "
+  printf '==> %s%s\n' "$since" "$*" >&2
 }
 
 # Every clone and worktree shares what ccache has: it sees paths relative to the project's root.

@@ -26,7 +26,7 @@
 -- Grants for the caller are in the reply, and in force. Those for another instance are published to
 -- `keys[1]:to:<instance>` as offers, which it confirms within a second.
 
-local layout = "4"
+local layout = "5"
 
 -- What is looked up by name in each use is slow; and most is not there yet when a library of functions is made.
 local call_redis, pack, unpack_values, format, max, min, next, pairs, ipairs, unpack
@@ -123,15 +123,15 @@ end
 -- All of it is in the hash `base`, apart by how often it changes; values one after the other, without a table, which
 -- takes four times as long to read.
 -- state: in each call. arrival, grant, seq: the last numbers given; offers: how many are open; called: when somebody
--- called last.
+-- called last; slot, in_slot: the slot of time of the last grant, and how many were made in it.
 -- rare: epoch: names this line; overruns, inversions: counted; refreshed: when all keys' times to live were last
 -- renewed; opening, expected: until when a new line waits, and for how many; rate_from: the first slot of time.
--- rate: the last six slots of time: {slot…, grants in it…}.
+-- rate: six slots of time before that: {slot…, grants in it…}.
 -- now: a time that a test has set.
 -- @<instance>: members: the instances there are, {digest, heard, seq, suspect, ready: of a new line, that it waits no
 -- more for it}.
 local function pack_state(of)
-  return pack(of.arrival, of.grant, of.seq, of.offers, of.called)
+  return pack(of.arrival, of.grant, of.seq, of.offers, of.called, of.slot, of.in_slot)
 end
 local function pack_rare(of)
   return pack(of.epoch, of.overruns, of.inversions, of.refreshed, of.opening or false, of.expected, of.rate_from)
@@ -141,7 +141,7 @@ local function pack_member(of)
 end
 local function unpack_state(fields)
   local of = { members = {}, rate = { unpack_values(fields.rate) } }
-  of.arrival, of.grant, of.seq, of.offers, of.called = unpack_values(fields.state)
+  of.arrival, of.grant, of.seq, of.offers, of.called, of.slot, of.in_slot = unpack_values(fields.state)
   of.epoch, of.overruns, of.inversions, of.refreshed, of.opening, of.expected, of.rate_from =
     unpack_values(fields.rare)
   of.opening = of.opening or nil
@@ -992,14 +992,14 @@ end
 -- Granting -----------------------------------------------------------------------------------------------------------
 
 function line.count_rate()
-  local slot = math.floor(line.now / rate_slot)
-  local i = slot % 6 + 1
-  local rate = line.state.rate
-  if rate[i] ~= slot then
-    rate[i], rate[6 + i] = slot, 0
+  local state, slot = line.state, math.floor(line.now / rate_slot)
+  if state.slot ~= slot then
+    local i = state.slot % 6 + 1
+    state.rate[i], state.rate[6 + i] = state.slot, state.in_slot
+    line.rate_changed = true
+    state.slot, state.in_slot = slot, 0
   end
-  rate[6 + i] = rate[6 + i] + 1
-  line.rate_changed = true
+  state.in_slot = state.in_slot + 1
 end
 
 function line.make_grant(record, where, reason)
@@ -1190,10 +1190,11 @@ end
 
 -- Whole seconds until `ahead` more grants will have been made at the rate of the last minute, 1 to 60.
 function line.retry_after()
-  local slot, total = math.floor(line.now / rate_slot), 0
+  local state, slot = line.state, math.floor(line.now / rate_slot)
+  local total = state.slot > slot - 6 and state.in_slot or 0
   for i = 1, 6 do
-    if line.state.rate[i] > slot - 6 then
-      total = total + line.state.rate[6 + i]
+    if state.rate[i] > slot - 6 then
+      total = total + state.rate[6 + i]
     end
   end
   if total == 0 then
@@ -1654,7 +1655,8 @@ local function judge_line()
     call_redis("DEL", line.key.line, line.key.resting, line.key.offers, line.key.settings) -- left of a lost line
     state = { epoch = line.caller .. "-" .. line.now_text, arrival = 0, grant = line.now, seq = 0, offers = 0,
               overruns = 0, inversions = 0, refreshed = 0, opening = line.now + opening_max, expected = 1, members = {},
-              rate_from = math.floor(line.now / rate_slot), rate = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 } }
+              slot = 0, in_slot = 0, rate_from = math.floor(line.now / rate_slot),
+              rate = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 } }
     line.rare_changed, line.rate_changed = true, true
   end
   -- Nobody called for so long that it was this server that was away, or all of them stood still: every lease begins

@@ -20,7 +20,7 @@ def run(options):
     os.environ["VORRANG_BINARY"] = str(gateway)
     os.environ["VORRANG_COUNTING"] = str(gateway.parent / "tests" / "system" / "libcounting.so")
     facts = report.circumstances(gateway.parent)
-    del facts["load before"]
+    del facts["busy before"]
     report.print_circumstances("counts", facts, "./dev bench counts")
     try:
         results = {name: case() for name, case in count_cases.CASES.items()}

@@ -41,6 +41,10 @@ def rows_of_grants(gathered):
                      *([f"≥ {least:,}", report.reached(middle, least)] if least else ["", ""])])  # fmt: skip
         middle, spread = rate(gathered, on_loop)
         rows.append(["… on a loop of the gateway", f"{middle:,.0f}", f"{spread:,.0f}", processor(gathered, on_loop), "", ""])
+    for which, how in enumerate(("one by one: its five messages, and nothing done", "… on a loop of the gateway")):
+        name = f"messages_of_a_grant/on:{which}"
+        middle, spread = rate(gathered, name)
+        rows.append([how, f"{middle:,.0f}", f"{spread:,.0f}", processor(gathered, name), "", ""])
     return rows
 
 
@@ -82,7 +86,7 @@ def rows_of_others(gathered):
         what, _, count = name.partition("/")
         return what, int(count.partition("/")[0])
 
-    for name in sorted((name for name in gathered if not name.startswith(("grants", "loops_"))), key=place):
+    for name in sorted((name for name in gathered if not name.startswith(("grants", "loops_", "messages_"))), key=place):
         figures = gathered[name]
         if "bytes_per_ticket" in figures:
             bytes_, spread = report.median_and_mad(figures["bytes_per_ticket"])

@@ -12,9 +12,9 @@ from unittest import mock
 
 sys.dont_write_bytecode = True
 here = Path(__file__).resolve().parent
-sys.path.insert(0, str(here.parent))
+sys.path[0] = str(here.parent)  # not this folder, whose `shared` would hide that of tests/
 
-from harness import crowd, handover, paced, report, streams_tables, waiting_tables  # noqa: E402
+from harness import crowd, handover, paced, report, schedulers, shared, streams_tables, waiting_tables  # noqa: E402
 from harness.processes import free_ports  # noqa: E402
 
 programs = os.environ.get("VORRANG_BENCH_PROGRAMS")
@@ -229,6 +229,16 @@ class Loads(unittest.TestCase):
         self.assertTrue(0 <= found["within"] <= 1 and found["between_us"] is not None)
         row = streams_tables.paced_row("vorrang", "10", {"rounds": [found]})
         self.assertEqual(len(row), len(streams_tables.paced_head))
+
+    def test_grants_of_several_instances(self):
+        """Both benches that read what an instance of the shared queue tells."""
+        with mock.patch.object(shared, "seconds", 1):
+            found = shared.load(Path(programs) / "vorrang_bench_shared", None, 2, 1, 1, 5)
+        self.assertTrue(0 < found["p50_ms"] <= found["p99_ms"] and 0 < found["grants"] <= 400, found)
+        told = [{"grants": 100, "quantiles": [1000, 1000, 3000]}, {"grants": 300, "quantiles": [2000, 2000, 5000]}]
+        self.assertEqual([schedulers.reached(told, share) for share in (0.1, 0.5, 0.99)], [1, 2, 5])
+        told = [{"grants": 100, "p50": 1000, "p99": 3000}, {"grants": 300, "p50": 2000, "p99": 2500}]
+        self.assertEqual([schedulers.reached(told, share) for share in (0.5, 0.99)], [2, 3])
 
     def test_a_gateway_that_is_not_there_is_told(self):
         port, nobody = free_ports(2)

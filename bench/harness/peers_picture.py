@@ -64,7 +64,7 @@ def caption(document):
     absent = {name: reason for what in document["results"].values() for name, reason in what["missing"].items()}
     if absent:
         versions += "\nnot measured, or not all of it: " + ", ".join(absent)
-    return (f"./dev bench peers, commit {facts['commit']}, {facts['date']}, load before {facts['load before']}\n"
+    return (f"./dev bench peers, commit {facts['commit']}, {facts['date']}, busy before {facts['busy before']}\n"
             f"{facts['cores']} cores, {facts['processor']}; {facts['system']}\n{facts['load']}\n{versions}")  # fmt: skip
 
 

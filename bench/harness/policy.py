@@ -103,7 +103,7 @@ def judge(found):
 def run(options):
     found = play(options)
     facts = report.circumstances(options.policy_bench.parent.parent)
-    del facts["load before"]  # time is virtual
+    del facts["busy before"]  # time is virtual
     facts["seed"] = options.seed
     first = found[0]
     facts["limits"] = (f"{first['deployments']} deployments, each {first['slots_each']} slots, "

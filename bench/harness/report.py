@@ -4,10 +4,12 @@ import os
 import platform
 import statistics
 import subprocess
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent.parent
+busy_max = 0.2  # cores, that others may have while it is measured
 
 
 def output_of(*command):
@@ -28,7 +30,8 @@ def processor():
 
 
 def commit():
-    changed = "" if output_of("git", "status", "--porcelain", "-uno") == "unknown" else " with changes"
+    """The commit that is measured. Benches draw pictures into docs, which are no change of what is measured."""
+    changed = "" if output_of("git", "status", "--porcelain", "-uno", "--", ":!docs") == "unknown" else " with changes"
     return output_of("git", "rev-parse", "--short=12", "HEAD") + changed
 
 
@@ -47,6 +50,19 @@ def compiler(build):
     return " ".join(part for part in (name, kind, flags, sanitizers) if part)
 
 
+def cores_busy(seconds=1):
+    """How many cores the machine keeps busy just now, with whatever else runs. Not the load average, which for
+    minutes remembers the bench before this one."""
+
+    def worked():
+        spent = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        return sum(spent) - spent[3] - spent[4]  # without idle and iowait
+
+    before, began = worked(), time.monotonic()
+    time.sleep(seconds)
+    return (worked() - before) / os.sysconf("SC_CLK_TCK") / (time.monotonic() - began)
+
+
 def circumstances(build):
     release = dict(
         line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
@@ -58,7 +74,7 @@ def circumstances(build):
         "compiler": compiler(build),
         "commit": commit(),
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "load before": "%.2f" % os.getloadavg()[0],
+        "busy before": "%.2f cores" % cores_busy(),
     }
 
 
@@ -102,7 +118,7 @@ def print_circumstances(name, facts, command):
     print(f"\n{name}: {command}")
     for key, value in facts.items():
         print(f"  {key}: {value}")
-    if float(facts.get("load before", 0)) > 0.5:
+    if float(facts.get("busy before", "0").split()[0]) > busy_max:
         print("  NOT QUIET: something else runs on this machine; do not quote these figures")
     print()
 

@@ -1,4 +1,5 @@
 #include "bench/load/sockets.hpp"
+#include "bench/load/processor_time.hpp"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -133,6 +134,18 @@ std::span<const epoll_event> poller::wait(int timeout_ms) {
   const int count = ::epoll_wait(epoll_.get(), found_.data(), int(found_.size()), timeout_ms);
   if (count < 0 && errno != EINTR)
     checked(count, "epoll_wait");
+  return {found_.data(), static_cast<std::size_t>(count < 0 ? 0 : count)};
+}
+
+std::span<const epoll_event> poller::wait_until(std::uint64_t at_ns) {
+  const auto now = now_ns();
+  const auto left = at_ns > now ? at_ns - now : 0;
+  const timespec timeout{static_cast<time_t>(left / 1'000'000'000),
+                         static_cast<long>(left % 1'000'000'000)};
+  const int count =
+      ::epoll_pwait2(epoll_.get(), found_.data(), int(found_.size()), &timeout, nullptr);
+  if (count < 0 && errno != EINTR)
+    checked(count, "epoll_pwait2");
   return {found_.data(), static_cast<std::size_t>(count < 0 ? 0 : count)};
 }
 

@@ -53,6 +53,8 @@ public:
   void add(int socket, std::uint64_t number);
   /// Waits for at most so long; −1: for ever. Valid until the next call.
   std::span<const epoll_event> wait(int timeout_ms);
+  /// Waits until this moment of the steady clock at most, to the microsecond or so.
+  std::span<const epoll_event> wait_until(std::uint64_t at_ns);
 
 private:
   descriptor epoll_;
