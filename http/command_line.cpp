@@ -73,6 +73,7 @@ command_line read_command_line(std::vector<std::string> arguments,
   std::string host, level, format;
   double request_timeout = 0;
   bool debug = false;
+  const bool begins_with_word = !arguments.empty() && arguments.front().rfind('-', 0) != 0;
   app.add_option("-c,--config", result.config_file, "LiteLLM's config.yaml")->type_name("FILE");
   app.add_option("--host", host,
                  "address to listen on (0.0.0.0 when a key is configured, else 127.0.0.1)");
@@ -147,13 +148,23 @@ command_line read_command_line(std::vector<std::string> arguments,
                   "SSL_CERTFILE_PATH and SSL_KEYFILE_PATH) belong together: give both\n";
     return result;
   }
-  if (result.config_file.empty()) {
+  // A word behind an option that is not known may be that one's value; any other is a mistake, and
+  // no reason to start a gateway.
+  const auto rest = app.remaining();
+  const auto is_word = [](const std::string& each) {
+    return each.empty() || each.front() != '-';
+  };
+  if (!rest.empty() && is_word(rest.front())) {
     result.exit_status = 2;
-    const auto rest = app.remaining();
-    if (!rest.empty() && !rest.front().empty() && rest.front().front() != '-')
-      result.text = "vorrang: there is no command " + rest.front() + ": see vorrang --help\n";
-    else
-      result.text = "vorrang: no configuration: give one with --config FILE\n";
+    result.text = begins_with_word
+                      ? "vorrang: there is no command " + rest.front() + ": see vorrang --help\n"
+                      : "vorrang: what is " + rest.front() +
+                            "? A command comes first, before its options: see vorrang --help\n";
+  } else if (result.config_file.empty()) {
+    result.exit_status = 2;
+    result.text = "vorrang: no configuration: give one with --config FILE\n";
+    if (std::any_of(rest.begin(), rest.end(), is_word))
+      result.text += "A command comes first, before its options: see vorrang --help\n";
   }
   return result;
 }

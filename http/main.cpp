@@ -290,11 +290,14 @@ int run(const std::vector<std::string>& arguments) {
   const auto variables = config::process_environment();
   const command_line asked = read_command_line(arguments, variables);
   if (asked.exit_status) {
-    (*asked.exit_status == 0 ? std::cout : std::cerr) << asked.text;
+    (*asked.exit_status == 0 ? std::cout : std::cerr) << terminal::printable_lines(asked.text);
     return terminal::when_written(*asked.exit_status, std::cout, std::cerr);
   }
   configuration from(asked);
   auto read = from.read();
+  if (asked.check_config || read.has_errors()) // else they are logged
+    for (const std::string& each : asked.warnings)
+      std::cerr << "warning: " << terminal::printable_lines(each) << "\n";
   if (asked.check_config)
     return terminal::when_written(check(read), std::cout, std::cerr);
   if (read.has_errors()) {
@@ -304,12 +307,9 @@ int run(const std::vector<std::string>& arguments) {
   return serve(asked, from, std::move(read));
 }
 
-/// `vorrang check`: as --check-config. An empty name: that of the variable.
+/// `vorrang check`: as --check-config.
 int check_file(const std::string& file) {
-  std::vector<std::string> arguments = {"--check-config"};
-  if (!file.empty())
-    arguments.insert(arguments.end(), {"--config", file});
-  return run(arguments);
+  return run({"--check-config", "--config=" + file});
 }
 
 } // namespace

@@ -384,8 +384,10 @@ awaitable<judgement> relay::relay_stream(exchange& from, const upstream_request&
     const time_point until = stream_begun_ ? steady::now() + request.between_chunks : request.until;
     const bool came = co_await from.read(piece, until);
     if (!came) {
+      if (through.complete()) // once all is said, nobody misses the end
+        break;
       is_cut_ = from.was_unwanted();
-      if (!is_cut_ && !through.complete()) { // once all is said, nobody misses the end
+      if (!is_cut_) {
         broken_ = named(from.error(), !stream_begun_ && request.until_is_the_deadline);
         what_came = from.what_came();
       }
@@ -397,7 +399,7 @@ awaitable<judgement> relay::relay_stream(exchange& from, const upstream_request&
       co_await free_slot();
     const bool taken = co_await pass_on(text, &from.head());
     if (!taken) {
-      is_cut_ = true;
+      is_cut_ = !through.complete();
       break;
     }
     if (!through.fault().empty()) {
@@ -452,7 +454,7 @@ awaitable<judgement> relay::play_stream(mock_attempt planned) {
   }
   if (taken)
     taken = co_await pass_on(through.finish(), nullptr);
-  is_cut_ = !taken;
+  is_cut_ = !taken && !through.complete();
   co_return call_.judge_stream(std::nullopt, is_cut_);
 }
 

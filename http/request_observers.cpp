@@ -40,9 +40,10 @@ void request_observers::waits_again() {
 
 void request_observers::falls_back(group_index to) {
   meter_.falls_back(to);
-  story_.falls_back(to);
+  const auto now = steady::now();
+  story_.falls_back(to, now);
   if (journal_ != nullptr)
-    journal_->waits(steady::now());
+    journal_->waits(now);
 }
 
 void request_observers::ended(const ending& how) {
@@ -124,7 +125,7 @@ void request_observers::stream_ends(bool is_broken, std::optional<end_code> give
     meter_.answered_well();
   }
   constexpr unsigned ok = 200;
-  story_.over(ok, now);
+  story_.over(ok, now, is_broken || given_up.has_value());
 }
 
 void request_observers::fails(our_error why) {

@@ -10,8 +10,8 @@
 
 namespace vorrang::http {
 
-/// Belongs to the loop whose ring it writes to. It reads no clock: what is told without a time
-/// happened no earlier than what was told before. A request without a ticket has no story.
+/// Belongs to the loop whose ring it writes to. It reads no clock. A request without a ticket has
+/// no story.
 class request_story {
 public:
   /// `ring` outlives it.
@@ -59,7 +59,8 @@ public:
     last_.status = 0;
   }
 
-  void falls_back(group_index to) noexcept {
+  void falls_back(group_index to, time_point now) noexcept {
+    last_.at = now.time_since_epoch().count();
     last_.group = to;
     last_.deployment = no_index;
     write(story_step::fallback);
@@ -70,11 +71,13 @@ public:
   /// … or the deadline in the middle of a call.
   void timed_out_calling() noexcept { end_ = static_cast<std::uint8_t>(timed_out_calling_place); }
 
-  /// Its client was told (0: nothing), and nothing more will happen.
-  void over(unsigned status, time_point now) noexcept {
+  /// Its client was told (0: nothing), and nothing more will happen. `is_cut`: what it was told
+  /// broke off.
+  void over(unsigned status, time_point now, bool is_cut = false) noexcept {
     last_.at = now.time_since_epoch().count();
     last_.detail = end_;
     last_.status = static_cast<std::uint16_t>(status);
+    last_.is_cut = is_cut;
     write(story_step::over);
     last_.ticket = 0;
   }

@@ -69,10 +69,16 @@ public:
       json page = step("over", event.when());
       page["how"] = event.detail < end_labels.size() ? end_labels[event.detail] : "unknown";
       page["status"] = event.status != 0 ? json(event.status) : json(nullptr);
+      page["is_cut"] = event.is_cut;
       return page;
     }
     }
     return step("unknown", event.when());
+  }
+
+  /// Since the last grant.
+  json running_ms() const {
+    return granted_at_ ? json(milliseconds_of(at_ - *granted_at_)) : json(nullptr);
   }
 
 private:
@@ -183,6 +189,7 @@ std::string story_page(const std::string& id, const found_story& story,
                {"state", story.is_over() ? "over"
                          : is_granted    ? "granted"
                                          : "waiting"},
+               {"running_ms", is_granted ? tells.running_ms() : json(nullptr)},
                {"is_complete", is_complete},
                {"kept_since",
                 findings.kept_since ? json(tells.time_of(*findings.kept_since)) : json(nullptr)},

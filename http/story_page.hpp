@@ -46,9 +46,9 @@ struct found_story {
 /// and none may hide a ticket by its number. Else that of the request that came last.
 found_story latest_story(std::vector<story_event> events, ticket_id asked_for);
 
-/// `{"id","ticket","state","is_complete","kept_since","others","events":[{"at","after_ms","what",…}],
-/// "waits"}`, as docs/terminal.md has it. `waits`: null unless `view` says that it waits. `at`,
-/// `wall`: the same moment by both clocks.
+/// `{"id","ticket","state","running_ms","is_complete","kept_since","others","events":[{"at",
+/// "after_ms","what",…}],"waits"}`, as docs/terminal.md has it. `waits`: null unless `view` says
+/// that it waits. `at`, `wall`: the same moment by both clocks.
 std::string story_page(const std::string& id, const found_story& story,
                        const story_findings& findings, const std::vector<operator_note>& notes,
                        const ticket_view& view, time_point at,

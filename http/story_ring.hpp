@@ -39,6 +39,8 @@ struct story_event {
   std::uint8_t error;
   /// For `granted`: it was a probe.
   bool is_probe;
+  /// For `over`: the answer had begun, and its client did not get all of it.
+  bool is_cut;
 
   time_point when() const noexcept { return time_point(duration(at)); }
 };

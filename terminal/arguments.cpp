@@ -136,9 +136,9 @@ arguments read_arguments(std::vector<std::string> line, const config::environmen
                   : ""));
   std::string url;
   const auto takes_model = [&](bool is_required) {
-    auto* option = app.add_option("MODEL", result.model, "a model group, or an alias of one");
-    if (is_required)
-      option->required()->check(not_empty);
+    app.add_option("MODEL", result.model, "a model group, or an alias of one")
+        ->required(is_required)
+        ->check(not_empty);
   };
   const auto takes_id = [&] {
     app.add_option("ID", result.id, "a ticket, or a request's id")->required()->check(not_empty);
@@ -169,21 +169,27 @@ arguments read_arguments(std::vector<std::string> line, const config::environmen
   case verb::reload:
     break;
   case verb::check:
-    app.add_option("FILE", result.file, "LiteLLM's config.yaml (default: CONFIG_FILE_PATH)");
+    app.add_option("FILE", result.file, "LiteLLM's config.yaml (default: CONFIG_FILE_PATH)")
+        ->check(not_empty);
     break;
   case verb::init:
     result.file = "config.yaml";
-    app.add_option("FILE", result.file, "where to write it (config.yaml)");
+    app.add_option("FILE", result.file, "where to write it (config.yaml)")->check(not_empty);
     app.add_flag("--force", result.force, "replace a file that is there");
     break;
   }
   if (asks_the_admin_port(about.asked))
-    app.add_option("--url", url, std::string("the admin port (") + default_url + ")");
+    app.add_option("--url", url, std::string("the admin port (") + default_url + ")")
+        ->check(not_empty);
   try {
     std::reverse(line.begin(), line.end()); // as CLI11 wants them
     app.parse(line);
     if (asks_the_admin_port(about.asked))
       find_address(url, variables, result);
+    if (about.asked == verb::check && result.file.empty())
+      result.file = in_code(variables("CONFIG_FILE_PATH"));
+    if (about.asked == verb::check && result.file.empty())
+      throw CLI::RequiredError("FILE (or the variable CONFIG_FILE_PATH)");
   } catch (const CLI::CallForHelp&) {
     result.exit_status = 0;
     result.text = app.help();

@@ -125,11 +125,22 @@ private:
         return answer;
     }
     const auto story = client_.get(story_path(asked_.id));
-    const auto found = text_of(json::parse(story.body, nullptr, false), "ticket");
-    if (!story.is_good() || found.empty() || found == ticket_)
+    const auto told = json::parse(story.body, nullptr, false);
+    const auto found = text_of(told, "ticket");
+    if (!story.is_good() || found.empty())
       return is_number ? answer : story;
-    ticket_ = printable(found);
-    return act(ticket_);
+    if (!is_number || found != ticket_) {
+      ticket_ = printable(found);
+      answer = act(ticket_);
+    }
+    const auto state = text_of(told, "state");
+    if (answer.status == not_found && state == "granted")
+      answer.trouble = trouble_of(answer, client_.where()) +
+                       ". Its request is being answered, and neither moves nor ends";
+    else if (answer.status == not_found && state == "over")
+      answer.trouble =
+          trouble_of(answer, client_.where()) + ". Its request is over: `vorrang why` tells how";
+    return answer;
   }
 
   int fail(const admin_answer& answer) {
@@ -172,7 +183,7 @@ int init(const arguments& asked, const command_context& context) {
 
 int run(const arguments& asked, const command_context& context) {
   if (asked.exit_status) {
-    (*asked.exit_status == 0 ? context.out : context.errors) << asked.text;
+    (*asked.exit_status == 0 ? context.out : context.errors) << printable_lines(asked.text);
     return *asked.exit_status;
   }
   switch (asked.asked) {

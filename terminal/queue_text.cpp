@@ -30,6 +30,15 @@ std::string window_text(const json& window) {
   return use_text(number_of(window, "used").value_or(0), number_of(window, "limit"));
 }
 
+/// The reason in words, below a heading that says that it waits.
+std::string why_text(const json& ticket) {
+  constexpr std::string_view waits = "waits ";
+  auto reason = text_of(ticket, "reason");
+  if (reason.rfind(waits, 0) == 0)
+    reason.erase(0, waits.size());
+  return or_dash(reason.empty() ? text_of(ticket, "why") : reason);
+}
+
 } // namespace
 
 std::string use_text(std::int64_t used, const std::optional<std::int64_t>& limit) {
@@ -69,7 +78,7 @@ text_table tickets_table(const json& group) {
       cells[4] = "in " + cells[4];
     if (is_shared)
       cells.push_back(or_dash(text_of(ticket, "instance")));
-    cells.push_back(or_dash(text_of(ticket, "why")));
+    cells.push_back(why_text(ticket));
     table.add(std::move(cells));
   }
   return table;

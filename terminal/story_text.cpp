@@ -62,6 +62,11 @@ constexpr sentence errors[] = {{"not-connected", "no connection"},
                                {"timed-out", "the attempt took too long"},
                                {"deadline", "the deadline passed"}};
 
+/// Of a stream whose first events its client has.
+constexpr sentence breaks[] = {{"broken", "the stream broke off"},
+                               {"not-http", "what followed was no event that can be used"},
+                               {"timed-out", "the stream was silent for too long"}};
+
 constexpr sentence reasons[] = {
     {"behind-others", "a better ticket waits for each deployment that it could go to"},
     {"all-full", "it is next, and every deployment that it could go to is full"},
@@ -76,7 +81,10 @@ std::string attempt_text(const json& event) {
     text += std::to_string(*status);
   else
     text += error.empty() ? look_up(results, text_of(event, "result")) : look_up(errors, error);
-  if (number_of(event, "status") && text_of(event, "result") != "success")
+  const bool is_good = text_of(event, "result") == "success";
+  if (number_of(event, "status") && is_good && !error.empty())
+    text += ", then " + look_up(breaks, error);
+  else if (number_of(event, "status") && !is_good)
     text += ", " +
             (error.empty() ? look_up(results, text_of(event, "result")) : look_up(errors, error));
   if (number_of(event, "retry_after_ms"))
@@ -156,10 +164,13 @@ std::string event_text(const json& event) {
   if (what == "fallback")
     return "fell back into the line of " + word(event, "model");
   if (what == "over") {
+    const bool is_answered = text_of(event, "how") == "answered";
     auto text = look_up(ends, text_of(event, "how"));
     if (const auto status = number_of(event, "status"))
-      text += (text_of(event, "how") == "answered" ? " with " : ": its client got ") +
-              std::to_string(*status);
+      text += (is_answered ? " with " : ": its client got ") + std::to_string(*status);
+    if (flag_of(event, "is_cut"))
+      text += is_answered ? ", but not to the end: its client was told so in the stream"
+                          : " and a part of the answer";
     return text;
   }
   return printable(what);
@@ -209,6 +220,8 @@ std::string story_text(const json& story, bool bold) {
     text += "  " + clock_of(word(event, "at")) + "  " + std::string(width - after.size(), ' ') +
             after + "  " + event_text(event) + "\n";
   }
+  if (number_of(story, "running_ms"))
+    text += "The attempt has run for " + time_in(story, "running_ms") + ".\n";
   if (part_of(story, "waits").is_object())
     text += waits_text(part_of(story, "waits"), bold);
   return text;

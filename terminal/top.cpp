@@ -14,6 +14,7 @@
 #include <condition_variable>
 #include <csignal>
 #include <ctime>
+#include <deque>
 #include <mutex>
 #include <ostream>
 #include <thread>
@@ -179,15 +180,7 @@ public:
     thread_ = std::thread([this] { run(); });
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
-  ~watcher() {
-    {
-      const std::lock_guard lock(mutex_);
-      ended_ = true;
-    }
-    changed_.notify_all();
-    client_.stop();
-    thread_.join();
-  }
+  ~watcher() { finish(); }
   watcher(const watcher&) = delete;
   watcher& operator=(const watcher&) = delete;
 
@@ -205,9 +198,22 @@ public:
   void act(top_action wanted) {
     {
       const std::lock_guard lock(mutex_);
-      action_ = std::move(wanted);
+      actions_.push_back(std::move(wanted));
     }
     changed_.notify_all();
+  }
+  /// Ends it, when all that was decided is done. What came of that, if nobody has heard it yet.
+  std::optional<std::string> finish() {
+    {
+      const std::lock_guard lock(mutex_);
+      ended_ = true;
+      if (!acts_) // it looks, or waits: nobody will see what comes of it
+        client_.stop();
+    }
+    changed_.notify_all();
+    if (thread_.joinable())
+      thread_.join();
+    return take_told();
   }
   std::optional<top_view> take_view() {
     const std::lock_guard lock(mutex_);
@@ -221,23 +227,32 @@ public:
 private:
   void run() {
     std::unique_lock lock(mutex_);
-    while (!ended_) {
+    for (;;) {
       const auto next = std::chrono::steady_clock::now() + period;
       hurries_ = false;
-      if (const auto wanted = std::exchange(action_, std::nullopt)) {
-        lock.unlock();
-        auto told = carry_out(*wanted);
-        lock.lock();
-        told_ = std::move(told);
-      }
+      while (!actions_.empty())
+        act_next(lock);
+      if (ended_)
+        return;
       const std::string model = model_;
       lock.unlock();
       auto view = look(model);
       lock.lock();
       view_ = std::move(view);
       wake_pipe::ring();
-      changed_.wait_until(lock, next, [this] { return ended_ || hurries_ || action_; });
+      changed_.wait_until(lock, next, [this] { return ended_ || hurries_ || !actions_.empty(); });
     }
+  }
+
+  void act_next(std::unique_lock<std::mutex>& lock) {
+    const auto wanted = std::move(actions_.front());
+    actions_.pop_front();
+    acts_ = true;
+    lock.unlock();
+    auto told = carry_out(wanted);
+    lock.lock();
+    acts_ = false;
+    told_ = told_ ? *told_ + "; " + told : std::move(told);
   }
 
   std::string carry_out(const top_action& wanted) {
@@ -270,10 +285,11 @@ private:
       return view;
     const auto one = client_.get("/queue/" + encode_segment(wanted) +
                                  "?limit=" + std::to_string(top_screen::tickets_max));
+    constexpr int not_found = 404; // a reload has removed it meanwhile
     if (one.is_good())
       view.group = json::parse(one.body, nullptr, false);
-    else if (one.status == 0)
-      view.trouble = one.trouble;
+    else if (one.status != not_found)
+      view.trouble = trouble_of(one, client_.where());
     return view;
   }
 
@@ -281,9 +297,10 @@ private:
   std::mutex mutex_; // guards what follows
   std::condition_variable changed_;
   std::string model_;
-  std::optional<top_action> action_;
+  std::deque<top_action> actions_;
   std::optional<top_view> view_;
-  std::optional<std::string> told_;
+  std::optional<std::string> told_; ///< of all actions that nobody has heard of
+  bool acts_ = false;
   bool hurries_ = false;
   bool ended_ = false;
   std::thread thread_;
@@ -341,14 +358,15 @@ int watch(screen& shown, top_screen& what, watcher& asks, const wake_pipe& wakes
       return signal_that_came;
     if ((waits[0].revents & (POLLHUP | POLLERR | POLLNVAL)) != 0)
       return SIGHUP;
-    for (int code = getch(); code != ERR; code = ::getch())
+    for (int code = getch(); code != ERR; code = ::getch()) {
       press(what, code);
+      if (auto wanted = what.take_action())
+        asks.act(std::move(*wanted));
+    }
     if (auto heard = asks.take_view())
       what.show(std::move(*heard));
     if (auto told = asks.take_told())
       what.tell(std::move(*told));
-    if (auto wanted = what.take_action())
-      asks.act(std::move(*wanted));
     asks.look_at(what.model());
   }
   return 0;
@@ -374,6 +392,7 @@ int run_top(const admin_address& where, const std::optional<admin_key>& master_k
     return status_failed;
   }
   int came = 0;
+  std::optional<std::string> told;
   {
     const wake_pipe wakes;
     top_screen what(where.text);
@@ -381,7 +400,10 @@ int run_top(const admin_address& where, const std::optional<admin_key>& master_k
     screen shown(context.is_coloured);
     watcher asks(where, master_key);
     came = watch(shown, what, asks, wakes);
+    told = asks.finish();
   }
+  if (told)
+    context.out << printable(*told) << "\n" << std::flush;
   if (came == SIGTERM || came == SIGHUP || came == SIGQUIT) {
     ::signal(came, SIG_DFL);
     ::raise(came);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <sstream>
 
 namespace vorrang::terminal {
 
@@ -12,6 +13,8 @@ namespace {
 
 constexpr std::size_t rows_min = 10;
 constexpr std::size_t columns_min = 40;
+/// Fewer have no blank lines between tables.
+constexpr std::size_t rows_for_blanks = 20;
 /// `-2147483648`.
 constexpr std::size_t priority_digits_max = 11;
 
@@ -27,6 +30,21 @@ std::optional<std::size_t> place_in(const json& list, const char* name, const st
     if (text_of(list[i], name) == wanted)
       return i;
   return std::nullopt;
+}
+
+/// `text` in lines of at most `columns`, broken at blanks; at most `most` of them, the rest is left
+/// out.
+std::vector<std::string> wrapped(const std::string& text, std::size_t columns, std::size_t most) {
+  std::vector<std::string> lines(1);
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    const auto& last = lines.back();
+    if (last.empty() || lines.size() == most || columns_of(last) + 1 + columns_of(word) <= columns)
+      lines.back() += (last.empty() ? "" : " ") + word;
+    else
+      lines.push_back(word);
+  }
+  return lines;
 }
 
 /// The look of a deployment's line.
@@ -234,19 +252,28 @@ std::vector<screen_line> top_screen::help() const {
         "  b                    give the ticket another priority (asks)",
         "  c                    cancel the ticket: its client gets 503 (asks)",
         "  q, Ctrl-C            quit", "",
-        "  A line is red where a deployment cools down after failures, yellow where it is full."})
+        "  Red: a deployment cools down after failures. Yellow: it is full."})
     lines.push_back({each, look::plain});
   return lines;
 }
 
 std::vector<screen_line> top_screen::draw(std::size_t rows, std::size_t columns) const {
   std::vector<screen_line> lines;
+  const bool is_low = rows < rows_for_blanks;
+  // A question and what came of it are shown whole, of the hint what fits.
+  const bool is_hint = mode_ == mode::watching && told_.empty();
+  auto foot = is_hint ? std::vector<std::string>{footer()} : wrapped(footer(), columns, 3);
+  foot.resize(std::min(foot.size(), rows));
   if (rows < rows_min || columns < columns_min) {
     lines.push_back({"Too small: 40x10 at least", look::bad});
   } else {
     lines.push_back({title(columns), look::title});
+    const bool has_nothing = view_.groups.is_null();
+    const auto trouble = (has_nothing ? "" : "OLD: ") + printable(view_.trouble);
+    const auto room = has_nothing ? rows / 2 : is_low ? 1 : rows / 8;
     if (!view_.trouble.empty())
-      lines.push_back({"OLD: " + printable(view_.trouble), look::bad});
+      for (auto& each : wrapped(trouble, columns, room))
+        lines.push_back({std::move(each), look::bad});
   }
   // How much there is room for: a quarter for models, a third for deployments, tickets the rest.
   const auto put = [&](const text_table& table, std::size_t room, std::optional<std::size_t> chosen,
@@ -267,25 +294,33 @@ std::vector<screen_line> top_screen::draw(std::size_t rows, std::size_t columns)
     const auto text = help();
     lines.insert(lines.end(), text.begin(), text.end());
   } else {
-    put(groups_table(), std::max<std::size_t>(2, rows / 4 - 1), place_of_group(), plain);
+    const auto put_blank = [&] {
+      if (!is_low)
+        lines.push_back({});
+    };
+    const auto put_more = [&](std::size_t count) {
+      if (count > 0)
+        lines.push_back({"  and " + std::to_string(count) + " more", look::faint});
+    };
+    put(groups_table(), rows / 4 - 1, place_of_group(), plain);
     const auto& deployments = list_of(view_.group, "deployments");
     if (part_of(view_.group, "tickets").is_array()) {
-      lines.push_back({});
-      put(deployments_table(view_.group), std::max<std::size_t>(2, rows / 3 - 2), std::nullopt,
-          [&](std::size_t i) { return look_of(deployments[i]); });
-      lines.push_back({});
-      const auto room = rows - std::min(rows, lines.size() + 3);
+      put_blank();
+      const auto left_out = put(deployments_table(view_.group), rows / 3 - 2, std::nullopt,
+                                [&](std::size_t i) { return look_of(deployments[i]); });
+      if (!is_low)
+        put_more(left_out);
+      put_blank();
+      const auto room = rows - std::min(rows, lines.size() + 2 + foot.size());
       const auto hidden = put(tickets_table(view_.group), room, place_of_ticket(), plain);
-      const auto more = number_of(view_.group, "waiting").value_or(0) -
-                        static_cast<std::int64_t>(list_of(view_.group, "tickets").size()) +
-                        static_cast<std::int64_t>(hidden);
-      if (more > 0)
-        lines.push_back({"  and " + std::to_string(more) + " more", look::faint});
+      const auto shown = list_of(view_.group, "tickets").size() - hidden;
+      const auto waiting = std::max<std::int64_t>(0, number_of(view_.group, "waiting").value_or(0));
+      put_more(std::max(static_cast<std::size_t>(waiting), shown) - shown);
     }
   }
-  lines.resize(rows > 0 ? rows - 1 : 0);
-  if (rows > 0)
-    lines.push_back({footer(), mode_ == mode::watching ? look::faint : look::warning});
+  lines.resize(rows - foot.size());
+  for (auto& each : foot)
+    lines.push_back({std::move(each), mode_ == mode::watching ? look::faint : look::warning});
   for (auto& line : lines)
     line.text = line.how == look::chosen || line.how == look::title ? fit_to(line.text, columns)
                                                                     : cut_to(line.text, columns);

@@ -1,11 +1,18 @@
 # bash completion for vorrang
+
+# Only these are names of files: a folder `queue` makes no `queue/` of a command.
+_vorrang_files() {
+  compopt -o filenames 2>/dev/null
+  mapfile -t COMPREPLY < <(compgen -f -- "$current")
+}
+
 _vorrang() {
   local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
   local command=${COMP_WORDS[1]-} words=
   COMPREPLY=()
   case $before in
   -c | --config | --access-log | --ssl_certfile_path | --ssl_keyfile_path)
-    mapfile -t COMPREPLY < <(compgen -f -- "$current")
+    _vorrang_files
     return
     ;;
   --log-level)
@@ -35,7 +42,7 @@ _vorrang() {
     ;;
   esac
   if [[ $COMP_CWORD -gt 1 && ($command == check || $command == init) && $current != -* ]]; then
-    mapfile -t COMPREPLY < <(compgen -f -- "$current")
+    _vorrang_files
     return
   fi
   # A model: what the gateway has, if it answers at once.
@@ -45,4 +52,4 @@ _vorrang() {
   fi
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
 }
-complete -o filenames -F _vorrang vorrang
+complete -F _vorrang vorrang

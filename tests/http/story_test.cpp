@@ -67,7 +67,7 @@ TEST_CASE("story: from the ticket to the answer, with a 429 and a fallback on th
   auto limited = result(outcome_kind::rate_limited, 429);
   limited.retry_after = 1500ms;
   story.tried(limited, began + 2s);
-  story.falls_back(1);
+  story.falls_back(1, began + 3s);
   auto second = granted(42, began + 4s, 2);
   second.group = 1;
   second.deployment = 0;
@@ -95,10 +95,11 @@ TEST_CASE("story: from the ticket to the answer, with a 429 and a fallback on th
           "what": "attempt", "model": "m", "deployment": "two", "result": "rate-limited",
           "status": 429, "error": null, "retry_after_ms": 1500, "took_ms": 1000})"));
   CHECK((events[4]["what"] == "fallback" && events[4]["model"] == "n"));
+  CHECK(events[4]["after_ms"] == 3000);
   CHECK((events[5]["by"] == "head-of-line" && events[5]["deployment"] == "three"));
   CHECK((events[6]["result"] == "success" && events[6]["retry_after_ms"].is_null()));
   CHECK((events[7]["what"] == "over" && events[7]["how"] == "answered" &&
-         events[7]["status"] == 200));
+         events[7]["status"] == 200 && events[7]["is_cut"] == false));
   // By its ticket it is the same.
   CHECK(page_of(ring, "42", 42)["events"].size() == 7);
 }
@@ -110,9 +111,9 @@ TEST_CASE("story: how a connection failed, and that the next attempt knows nothi
   story.granted(granted(1, began));
   story.upstream_failed(transport_error::not_connected);
   story.tried(result(outcome_kind::failed, 0), began);
-  CHECK(page_of(ring, "a")["state"] == "waiting");
-  story.granted(granted(1, began, 2));
-  CHECK(page_of(ring, "a")["state"] == "granted");
+  CHECK((page_of(ring, "a")["state"] == "waiting" && page_of(ring, "a")["running_ms"].is_null()));
+  story.granted(granted(1, began + 3s, 2));
+  CHECK((page_of(ring, "a")["state"] == "granted" && page_of(ring, "a")["running_ms"] == 7000));
   story.tried(result(outcome_kind::failed, 500), began);
   story.ended(end_code::attempts_exhausted);
   story.over(500, began);
@@ -122,6 +123,20 @@ TEST_CASE("story: how a connection failed, and that the next attempt knows nothi
   CHECK(events[2]["status"].is_null());
   CHECK(events[4]["error"].is_null());
   CHECK(events[5]["how"] == "attempts-exhausted");
+}
+
+TEST_CASE("story: a stream that broke off is good for its deployment, and not for its client") {
+  story_ring ring;
+  request_story story(ring);
+  story.opened("a", 1, wanted(0), began);
+  story.granted(granted(1, began));
+  story.upstream_failed(transport_error::broken);
+  story.tried(result(outcome_kind::success, 200), began);
+  story.over(200, began, true);
+  const auto events = page_of(ring, "a")["events"];
+  REQUIRE(events.size() == 4);
+  CHECK((events[2]["result"] == "success" && events[2]["error"] == "broken"));
+  CHECK((events[3]["how"] == "answered" && events[3]["is_cut"] == true));
 }
 
 TEST_CASE("story: a ring forgets the oldest, and says so") {

@@ -21,6 +21,12 @@ general_settings:
   master_key: sk-very-secret-master
 """
 
+BARE = """
+model_list:
+  - model_name: m
+    litellm_params: {model: openai/x, mock_response: hi}
+"""
+
 BAD = """model_list:
   - model_name: m
     litellm_params:
@@ -65,6 +71,26 @@ class CommandLine(unittest.TestCase):
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         return path
+
+    def test_a_stray_word_starts_no_gateway(self):
+        path = self.file(GOOD + "vorrang_settings: {admin_port: 0}\n")
+        said = "first, before its options: see vorrang --help"
+        for arguments, environment, words in (
+            (["queu"], {"CONFIG_FILE_PATH": path}, "there is no command queu: see vorrang --help"),
+            (["--config", path, "queue"], {}, said),
+            (["--config", path, ""], {}, said),
+            (["--url", "http://127.0.0.1:1", "queue"], {}, said),
+            (["a\033[2Jb"], {}, "there is no command a?[2Jb"),
+        ):
+            with self.subTest(arguments):
+                status, out, err = run_binary(*arguments, "--port", str(free_port()), environment=environment)
+                self.assertEqual((status, out), (2, ""))
+                self.assertIn(words, err)
+
+    def test_flags_that_mean_nothing_are_named_by_a_check(self):
+        status, out, err = run_binary("--config", self.file(GOOD), "--check-config", "--prot", "80")
+        self.assertEqual(status, 0, out + err)
+        self.assertIn("--prot is ignored: it means nothing here", err)
 
     def test_version(self):
         status, out, err = run_binary("--version")
@@ -167,6 +193,27 @@ class CommandLine(unittest.TestCase):
                     if process.poll() is None:
                         process.kill()
                         process.wait()
+
+    def test_request_timeout(self):
+        """The deadline; where the router has one of its own, that of an attempt."""
+        with Gateway(BARE.replace("hi}", "hi, rpm: 0}"), ["--request_timeout", "0.2"]) as gateway:
+            self.assertEqual(gateway.chat().status, 408)
+        text = BARE.replace("hi}", "hi, mock_delay: 30}") + "router_settings: {timeout: 60, num_retries: 0}\n"
+        with Gateway(text, ["--request_timeout", "0.2"]) as gateway:
+            self.assertEqual(gateway.chat().status, 504)
+
+    def test_log_level(self):
+        for arguments, environment, is_debug in (
+            ([], {}, False),
+            (["--debug"], {}, True),
+            (["--log-level", "DEBUG"], {}, True),
+            ([], {"LITELLM_LOG": "DEBUG"}, True),
+            (["--log-level", "warning"], {"LITELLM_LOG": "DEBUG"}, False),
+        ):
+            with self.subTest(arguments, **environment):
+                with Gateway(BARE, arguments, environment) as gateway:
+                    self.assertEqual(gateway.chat().status, 200)
+                self.assertEqual("attempt over" in gateway.output, is_debug)
 
     @staticmethod
     def answers(port):

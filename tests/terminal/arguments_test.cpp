@@ -36,6 +36,7 @@ TEST_CASE("arguments: each command takes what it needs") {
 
   CHECK(read({"why", "9f86"}).id == "9f86");
   CHECK(read({"check", "a.yaml"}).file == "a.yaml");
+  CHECK(read({"check"}, {{"CONFIG_FILE_PATH", "b.yaml"}}).file == "b.yaml");
   CHECK(read({"init"}).file == "config.yaml");
   CHECK(read({"init", "x", "--force"}).force);
 }
@@ -63,12 +64,18 @@ TEST_CASE("arguments: wrong usage has status 2 and says what is wrong") {
                                              {"queue", "a", "b"},
                                              {"queue", "--colour"},
                                              {"reload", "now"},
-                                             {"top", "--url", "ftp://x"}}) {
+                                             {"top", "--url", "ftp://x"},
+                                             {"cancel", "m", "1", "--url", ""},
+                                             {"queue", ""},
+                                             {"check"},
+                                             {"check", ""},
+                                             {"init", ""}}) {
     const auto result = read(line);
     INFO(line.front() << " " << line.back() << ": " << result.text);
     CHECK(result.exit_status == 2);
     CHECK(result.text.rfind("vorrang " + line.front() + ": ", 0) == 0);
   }
+  CHECK(read({"check"}).text.find("CONFIG_FILE_PATH") != std::string::npos);
   for (const auto& name : command_names()) {
     const auto help = read({name, "--help"});
     CHECK(help.exit_status == 0);

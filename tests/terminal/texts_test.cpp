@@ -13,7 +13,7 @@ const char* const group = R"({"model": "m", "waiting": 3, "offset": 0, "next_off
   "tickets": [
     {"id": "281474993487874", "priority": 0, "position": 1, "waited_ms": 750,
      "deadline": "2026-01-31T12:00:00.125Z", "deadline_in_ms": 119250, "instance": null,
-     "why": "all-full", "attempts": 0, "bytes": 90},
+     "why": "all-full", "reason": "waits for rpm: next unit in 12.4 s", "attempts": 0, "bytes": 90},
     {"id": "281474993487873", "priority": -7, "position": 2, "waited_ms": 12400,
      "deadline": null, "deadline_in_ms": null, "instance": null, "why": "behind-others",
      "attempts": 2, "bytes": 90}],
@@ -28,16 +28,17 @@ const char* const group = R"({"model": "m", "waiting": 3, "offset": 0, "next_off
 } // namespace
 
 TEST_CASE("queue text: a group, its deployments, who waits, and how to see more") {
-  CHECK(queue_text(json::parse(group), false) ==
-        "m: 3 wait, the longest for 12.4 s\n"
-        "DEPLOYMENT  STATE              IN FLIGHT      RPM       TPM  LAST FAILURE\n"
-        "one         full                  2 of 2  7 of 10         0             -\n"
-        "two         cooling for 3.2 s          0        0  5 of 100           429\n"
-        "\n"
-        "POS  PRIORITY               ID  WAITED       DEADLINE  TRIED  WHY\n"
-        "  1         0  281474993487874  750 ms  in 1 min 59 s      0  all-full\n"
-        "  2        -7  281474993487873  12.4 s              -      2  behind-others\n"
-        "… 1 more: --offset 2\n");
+  CHECK(
+      queue_text(json::parse(group), false) ==
+      "m: 3 wait, the longest for 12.4 s\n"
+      "DEPLOYMENT  STATE              IN FLIGHT      RPM       TPM  LAST FAILURE\n"
+      "one         full                  2 of 2  7 of 10         0             -\n"
+      "two         cooling for 3.2 s          0        0  5 of 100           429\n"
+      "\n"
+      "POS  PRIORITY               ID  WAITED       DEADLINE  TRIED  WHY\n"
+      "  1         0  281474993487874  750 ms  in 1 min 59 s      0  for rpm: next unit in 12.4 s\n"
+      "  2        -7  281474993487873  12.4 s              -      2  behind-others\n"
+      "… 1 more: --offset 2\n");
 }
 
 TEST_CASE("queue text: all groups, nobody, an instance, and names that would be obeyed") {
@@ -79,8 +80,18 @@ TEST_CASE("story: each step is a sentence") {
                  "took_ms": 1500})") == "attempt at one: 200, after 1.5 s");
   CHECK(text(R"({"what": "attempt", "deployment": "one", "result": "failed", "status": null,
                  "error": "not-connected"})") == "attempt at one: no connection");
+  CHECK(text(R"({"what": "attempt", "deployment": "one", "result": "success", "status": 200,
+                 "error": "broken", "took_ms": 1500})") ==
+        "attempt at one: 200, then the stream broke off, after 1.5 s");
+  CHECK(text(R"({"what": "attempt", "deployment": "one", "result": "success", "status": 200,
+                 "error": "timed-out", "took_ms": 1500})") ==
+        "attempt at one: 200, then the stream was silent for too long, after 1.5 s");
   CHECK(text(R"({"what": "fallback", "model": "n"})") == "fell back into the line of n");
   CHECK(text(R"({"what": "over", "how": "answered", "status": 200})") == "answered with 200");
+  CHECK(text(R"({"what": "over", "how": "answered", "status": 200, "is_cut": true})") ==
+        "answered with 200, but not to the end: its client was told so in the stream");
+  CHECK(text(R"({"what": "over", "how": "hung-up", "status": 200, "is_cut": true})") ==
+        "its client hung up: its client got 200 and a part of the answer");
   CHECK(text(R"({"what": "over", "how": "queue-full", "status": 429})") ==
         "the queue was full, and it was the one to leave: its client got 429");
   CHECK(text(R"({"what": "over", "how": "hung-up", "status": null})") == "its client hung up");
@@ -121,4 +132,15 @@ TEST_CASE("story: one that waits, whose beginning is gone, and whose id was ther
         "Why: a better ticket waits for each deployment that it could go to.\n"
         "DEPLOYMENT  WHAT IT LACKS\n"
         "one         1 of 1 parallel requests are running\n");
+}
+
+TEST_CASE("story: one that is being answered, and for how long already") {
+  const auto story = json::parse(R"({"id": "a", "ticket": "7", "state": "granted",
+    "running_ms": 12400, "is_complete": true, "kept_since": null, "others": 0, "waits": null,
+    "events": [{"at": "2026-01-31T12:00:01.000Z", "after_ms": 0, "what": "granted",
+                "deployment": "one", "by": "healthy-deployment", "attempt": 1, "priority": 0}]})");
+  CHECK(story_text(story, false) ==
+        "Request a, ticket 7: is being answered\n"
+        "  12:00:01.000  +0.000 s  granted attempt 1 at one, which had room, with priority 0\n"
+        "The attempt has run for 12.4 s.\n");
 }

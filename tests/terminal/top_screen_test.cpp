@@ -177,6 +177,74 @@ TEST_CASE("top: a look that failed leaves what was there") {
   CHECK_FALSE(find(screen.draw(24, 80), "OLD"));
 }
 
+TEST_CASE("top: the smallest screen shows the chosen ticket, also under a trouble") {
+  top_screen screen("u");
+  screen.show(view({group("m", {"11", "12", "13"}), group("n", {})}));
+  type(screen, "jj");
+  const auto lines = screen.draw(10, 40);
+  REQUIRE(find(lines, "  13  "));
+  CHECK(find(lines, "  13  ")->how == look::chosen);
+  CHECK(find(lines, "m-one"));
+  CHECK(find(lines, "more"));
+  top_view none;
+  none.trouble = "no answer from http://127.0.0.1:4001: it may be busy; try again";
+  screen.show(none);
+  CHECK(find(screen.draw(10, 40), "  13  "));
+}
+
+TEST_CASE("top: a question is shown whole on a narrow screen, and what came of it") {
+  top_screen screen("u");
+  screen.show(view({group("m", {"562949970198529", "562949970198530"})}));
+  type(screen, "c");
+  auto lines = screen.draw(10, 40);
+  REQUIRE(lines.size() == 10);
+  CHECK(lines[8].text == "Cancel ticket 562949970198529? Its");
+  CHECK(lines[9].text == "client gets 503. y/n");
+  CHECK(find(lines, "  562949970198529  ")->how == look::chosen);
+  type(screen, "n");
+  screen.tell(
+      "cannot reach http://127.0.0.1:4001: is the gateway running, and this its admin port?");
+  CHECK(find(screen.draw(10, 40), "port?"));
+}
+
+TEST_CASE("top: with a trouble and many deployments the chosen ticket is there in every size") {
+  auto made = group("m", {"11", "12", "13", "14", "15", "16", "17", "18"});
+  for (int i = 0; i < 40; ++i)
+    made["deployments"].push_back(deployment("d" + std::to_string(i), false));
+  top_screen screen("u");
+  screen.show(view({made, made, made, made, made, made, made, made, made, made}));
+  screen.press(key::end);
+  top_view none;
+  for (int i = 0; i < 40; ++i)
+    none.trouble += " again and again";
+  screen.show(none);
+  for (std::size_t rows = 10; rows < 60; ++rows) {
+    INFO(rows);
+    const auto lines = screen.draw(rows, 80);
+    REQUIRE(find(lines, "  18  "));
+    CHECK(find(lines, "  18  ")->how == look::chosen);
+    CHECK(find(lines, "OLD"));
+  }
+  CHECK(find(screen.draw(30, 80), "  and 34 more")); // 8 of 42
+}
+
+TEST_CASE(
+    "top: what to do about a trouble is not cut off, and nothing is old before the first look") {
+  top_screen screen("u");
+  top_view none;
+  none.trouble = "cannot reach http://127.0.0.1:4001: is the gateway running, and this its admin "
+                 "port? Another one is named by --url or VORRANG_ADMIN_URL";
+  screen.show(none);
+  const auto lines = screen.draw(24, 80);
+  CHECK(lines[1].text.rfind("cannot reach http://127.0.0.1:4001: ", 0) == 0);
+  CHECK(lines[2].text.find("VORRANG_ADMIN_URL") != std::string::npos);
+  CHECK_FALSE(find(lines, "OLD"));
+  CHECK(find(screen.draw(24, 40), "VORRANG_ADMIN_URL"));
+  screen.show(view({group("m", {"11"})}));
+  screen.show(none);
+  CHECK(screen.draw(24, 80)[1].text.rfind("OLD: cannot reach", 0) == 0);
+}
+
 TEST_CASE("top: every size gets as many lines as it has, and none is too wide") {
   std::vector<std::string> ids;
   for (int i = 0; i < 200; ++i)
