@@ -13,7 +13,7 @@ bool goes_before(const ticket_report& a, const ticket_report& b) noexcept {
 
 } // namespace
 
-piece_request line_copy::next() const noexcept {
+piece_request line_copy::next() const {
   piece_request wanted;
   wanted.slot = slot_;
   wanted.place = offset_ + view_.tickets.size();
@@ -21,6 +21,8 @@ piece_request line_copy::next() const noexcept {
                     std::min({view_.tickets.size(), limit_, shared_tickets_max});
   wanted.limit = places_over_ ? 0 : std::min(left, shared_piece_tickets_max);
   wanted.wants_tickets = limit_ > 0;
+  wanted.wants_line = wants_line_;
+  wanted.classes = classes_;
   return wanted;
 }
 
@@ -49,6 +51,9 @@ bool line_copy::add(queue_piece&& piece) {
   if (piece.has_count)
     view_.waiting = piece.view.waiting;
   view_.oldest_wait = std::max(view_.oldest_wait, piece.view.oldest_wait);
+  view_.oldest_waits.resize(std::max(view_.oldest_waits.size(), piece.view.oldest_waits.size()));
+  for (std::size_t i = 0; i < piece.view.oldest_waits.size(); ++i)
+    view_.oldest_waits[i] = std::max(view_.oldest_waits[i], piece.view.oldest_waits[i]);
   for (auto& each : piece.view.tickets) {
     // In order, one that has moved back since may come twice: the line is read from its head.
     const auto is_same = [&](const ticket_report& other) {

@@ -7,6 +7,9 @@
 #include "actors/snapshot.hpp"
 
 #include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
 
 namespace vorrang {
 
@@ -28,8 +31,12 @@ struct piece_request {
   /// A shared line is copied in order, from this place on (0: the head), so many at most.
   std::size_t place = 0;
   std::size_t limit = 0;
-  /// False: only the figures, and the longest wait.
+  /// False: only the figures, and the longest waits.
   bool wants_tickets = false;
+  /// False: a shared line is asked nothing at all, and who waits is counted of this instance alone.
+  bool wants_line = true;
+  /// Where classes of priorities begin, rising, for queue_view::oldest_waits.
+  std::vector<std::int32_t> classes;
 };
 
 /// A piece. The first one (slot 0) has the deployments.
@@ -55,10 +62,18 @@ struct queue_piece {
 /// of the last.
 class line_copy {
 public:
-  /// Tickets at `offset` … `offset + limit − 1`.
-  line_copy(std::uint64_t offset, std::size_t limit) : offset_(offset), limit_(limit) {}
+  /// Tickets at `offset` … `offset + limit − 1`. `classes` as in piece_request.
+  line_copy(std::uint64_t offset, std::size_t limit, std::vector<std::int32_t> classes = {})
+      : offset_(offset), limit_(limit), classes_(std::move(classes)) {}
 
-  piece_request next() const noexcept;
+  /// Figures alone, from what this instance knows by itself.
+  static line_copy of_figures(std::vector<std::int32_t> classes) {
+    line_copy made(0, 0, std::move(classes));
+    made.wants_line_ = false;
+    return made;
+  }
+
+  piece_request next() const;
   /// False: it was the last.
   bool add(queue_piece&& piece);
   /// The page; nothing is left here.
@@ -70,8 +85,10 @@ private:
 
   std::uint64_t offset_;
   std::size_t limit_;
+  std::vector<std::int32_t> classes_;
   queue_view view_;
   std::size_t slot_ = 0;
+  bool wants_line_ = true;
   bool has_begun_ = false;
   bool in_order_ = false;
   bool began_again_ = false;

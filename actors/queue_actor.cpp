@@ -138,6 +138,8 @@ void put_line(const queue_state& state, queue_view& view) {
     // Also while this instance is alone: a count that falls would be one that began anew.
     view.inversions += session->line().inversions();
     view.overruns = session->line().overruns();
+    view.limits_differ = session->line().settings_differ();
+    view.outages = session->outages();
   }
 }
 
@@ -176,7 +178,7 @@ void show(pointer self, piece_request wanted, caf::typed_response_promise<queue_
   auto piece = copy_piece(*state.line, now, wanted);
   put_line(state, piece.view);
   piece.in_order = shared;
-  piece.has_count = !shared || wanted.slot == 0 || wanted.limit > 0;
+  piece.has_count = !shared || (wanted.wants_line && (wanted.slot == 0 || wanted.limit > 0));
   if (!shared || !piece.has_count) {
     to.deliver(std::move(piece));
     return;

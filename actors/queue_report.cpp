@@ -1,5 +1,7 @@
 #include "actors/queue_report.hpp"
 
+#include "actors/priority_class.hpp"
+
 #include <algorithm>
 
 namespace vorrang {
@@ -161,6 +163,7 @@ queue_piece copy_piece(const group_queue& queue, time_point now, const piece_req
   const auto last = std::min(end, wanted.slot + piece_slots_max);
   // The wait alone is read as quickly as a place is looked at.
   const auto copied_max = wanted.wants_tickets ? piece_tickets_max : piece_slots_max;
+  view.oldest_waits.resize(wanted.classes.size() + 1);
   std::size_t copied = 0;
   auto slot = wanted.slot;
   for (; slot < last && copied < copied_max; ++slot) {
@@ -168,7 +171,10 @@ queue_piece copy_piece(const group_queue& queue, time_point now, const piece_req
     if (!line.waiting(each))
       continue;
     ++copied;
-    view.oldest_wait = std::max(view.oldest_wait, now - queue.since(each));
+    const auto waited = now - queue.since(each);
+    view.oldest_wait = std::max(view.oldest_wait, waited);
+    auto& of_class = view.oldest_waits[priority_class(wanted.classes, line.priority(each))];
+    of_class = std::max(of_class, waited);
     if (wanted.wants_tickets)
       view.tickets.push_back(report_waiting(queue, now, each));
   }

@@ -196,11 +196,18 @@ struct queue_view {
   std::vector<deployment_report> deployments;
   /// Longest wait among all who wait; zero if nobody does.
   duration oldest_wait{};
+  /// The same of this instance's own tickets, for each class of priorities that was asked for (see
+  /// piece_request::classes).
+  std::vector<duration> oldest_waits;
   /// Grants made while a better ticket eligible for that deployment waited; always 0.
   std::uint64_t inversions = 0;
   /// Grants beyond a limit of the shared line: an instance it had given up for lost went on.
   std::uint64_t overruns = 0;
   line_state state = line_state::alone;
+  /// Instances have different settings for this group's deployments: the lowest limits hold.
+  bool limits_differ = false;
+  /// How often the shared line was given up for away since the start: `local` or `held` then began.
+  std::uint64_t outages = 0;
   /// When this was true.
   time_point at{};
 };

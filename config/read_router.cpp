@@ -110,6 +110,11 @@ void read_redis(fields& from, reading& to) {
       from.error("redis_host", "expected a host, found a URL: that is `redis_url`");
       return;
     }
+    if (host->find('@') != std::string::npos) { // before it may stand a password
+      from.error("redis_host", "expected a host alone, found an `@`; user and password stand under "
+                               "`redis_username` and `redis_password`");
+      return;
+    }
     if (!is_ipv6 && host->find_first_of(": /") != std::string::npos) {
       from.error("redis_host", "expected a host alone, found \"" + excerpt(*host) +
                                    "\"; the port stands under `redis_port`");

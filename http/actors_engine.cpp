@@ -137,7 +137,8 @@ engine_factory actors_engine() {
         spawn_engine(system, std::move(engine), nullptr, [](bool well, const std::string& what) {
           log_line(well ? log_level::info : log_level::warning, what);
         }));
-    auto desk = std::make_shared<front_desk>(system, *directory);
+    auto desk =
+        std::make_shared<front_desk>(system, *directory, settings.gateway.metrics_priority_classes);
     auto watch = std::make_shared<queue_watch>(desk);
     gateway_engine made;
     made.desk = desk;

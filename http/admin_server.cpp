@@ -464,8 +464,15 @@ std::vector<queue_view> admin_server::state::all_views() {
 }
 
 void admin_server::state::metrics(httplib::Response& answer) {
+  const auto until = patience();
+  std::vector<queue_view> views;
+  for (const auto& name : desk.groups()) {
+    auto view = desk.figures(name, until);
+    if (view && view->group != no_index && !is_gone(*view))
+      views.push_back(std::move(*view));
+  }
   answer.status = 200;
-  answer.set_content(options.metrics(all_views()), metrics_content_type);
+  answer.set_content(options.metrics(std::move(views)), metrics_content_type);
 }
 
 void admin_server::state::readiness(httplib::Response& answer) {

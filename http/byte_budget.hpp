@@ -20,6 +20,7 @@ public:
   }
   void give(std::uint64_t bytes) noexcept { used_.fetch_sub(bytes, std::memory_order_relaxed); }
 
+  std::uint64_t bytes_max() const noexcept { return bytes_max_; }
   std::uint64_t used() const noexcept { return used_.load(std::memory_order_relaxed); }
   /// Whether `bytes` would fit now; no promise.
   bool has_room_for(std::uint64_t bytes) const noexcept {
@@ -28,7 +29,7 @@ public:
   }
 
 private:
-  std::uint64_t bytes_max_;
+  const std::uint64_t bytes_max_;
   std::atomic<std::uint64_t> used_ = 0;
 };
 

@@ -34,7 +34,7 @@ std::vector<deployment_event> deployment_watch::look(const std::vector<queue_vie
                           each.last_failure_status});
       before = {each.cooling, each.cooldowns};
     }
-    bool& was_all = groups_[view.name];
+    auto& [was_all, differed] = groups_[view.name];
     const bool is_all = cooling > 0 && open == 0;
     if (is_all && !was_all)
       events.push_back({log_level::warning, view.name, "",
@@ -42,6 +42,12 @@ std::vector<deployment_event> deployment_watch::look(const std::vector<queue_vie
     else if (!is_all && was_all)
       events.push_back({log_level::info, view.name, "", "the group has a deployment again"});
     was_all = is_all;
+    if (view.limits_differ && !differed)
+      events.push_back({log_level::warning, view.name, "",
+                        "instances have different limits for the group: the lowest hold"});
+    else if (!view.limits_differ && differed)
+      events.push_back({log_level::info, view.name, "", "instances have the same limits again"});
+    differed = view.limits_differ;
   }
   return events;
 }

@@ -1,4 +1,5 @@
-// What an operator is told of deployments: that one cools down, and that it is back.
+// What an operator is told of deployments: that one cools down, that it is back, and that instances
+// have different limits for them.
 #pragma once
 
 #include "actors/snapshot.hpp"
@@ -32,7 +33,11 @@ private:
     std::uint64_t cooldowns = 0;
   };
   std::map<std::pair<std::string, std::string>, seen> deployments_;
-  std::map<std::string, bool> groups_; ///< whether all of it cooled
+  struct seen_group {
+    bool all_cooling = false;
+    bool limits_differ = false;
+  };
+  std::map<std::string, seen_group> groups_;
 };
 
 } // namespace vorrang::http

@@ -155,8 +155,9 @@ awaitable<bool> exchange::open_socket(const wire::tcp::endpoint& to, time_point 
       co_return true;
     wire_.reset();
     log_bounded(log_cause::file_limit, "connect",
-                "no descriptor left for a connection to " + name_of(*request_->address) +
-                    ": raise the limit (ulimit -n)");
+                "no file descriptor left for a connection to " + name_of(*request_->address) +
+                    ": raise the limit (ulimit -n)",
+                {{"request_id", request_->request_id}}, log_level::error);
     if (pool_.close_one())
       continue;
     by_.wake_at(std::min(give_up, steady::now() + descriptor_pause));
@@ -257,12 +258,12 @@ awaitable<bool> exchange::read(std::string_view& piece, time_point until) {
       continue;
     }
     if (wire_->input_ended()) {
-      if (wire_->is_broken())
-        co_return failed(transport_error::broken, broke_off);
-      framer_.finish();
-      if (framer_.state() != read_state::done)
-        co_return failed(transport_error::broken, broke_off);
-      break;
+      if (!wire_->is_broken())
+        framer_.finish();
+      if (framer_.state() == read_state::done)
+        break;
+      log_failure(name_of(*request_->address) + " broke off its answer");
+      co_return failed(transport_error::broken, broke_off);
     }
     if (!std::exchange(timed, true))
       by_.wake_at(until);
@@ -271,10 +272,13 @@ awaitable<bool> exchange::read(std::string_view& piece, time_point until) {
     wire_->keep_reading(read_bytes);
     co_await by_.changed();
   }
-  if (framer_.state() == read_state::failed)
-    co_return failed(transport_error::not_http, framer_.error() == our_error::body_too_large
-                                                    ? "the upstream's answer is over 256 MiB"
-                                                    : "the upstream's chunks are malformed");
+  if (framer_.state() == read_state::failed) {
+    const char* const fault = framer_.error() == our_error::body_too_large
+                                  ? "the upstream's answer is over 256 MiB"
+                                  : "the upstream's chunks are malformed";
+    log_failure(name_of(*request_->address) + ": " + fault);
+    co_return failed(transport_error::not_http, fault);
+  }
   release();
   co_return true;
 }

@@ -125,12 +125,28 @@ struct front_desk::parts {
     }
   }
 
+  std::optional<queue_view> copy(const std::string& group, line_copy copied, time_point deadline) {
+    const auto found = find(group);
+    if (!found)
+      return std::nullopt;
+    for (;;) {
+      auto piece = ask<queue_piece>(show_atom_v, found, copied.next(), deadline);
+      if (!piece)
+        return queue_view{};
+      if (!copied.add(std::move(*piece)))
+        return copied.take();
+    }
+  }
+
   std::shared_ptr<known_engine> engine;
   front_actor self;
+  std::vector<std::int32_t> classes;
 };
 
-front_desk::front_desk(caf::actor_system& system, std::shared_ptr<engine_directory> engine)
+front_desk::front_desk(caf::actor_system& system, std::shared_ptr<engine_directory> engine,
+                       std::vector<std::int32_t> classes)
     : parts_(std::make_unique<parts>()) {
+  parts_->classes = std::move(classes);
   parts_->engine = std::make_shared<known_engine>(std::move(engine));
   parts_->self = system.spawn(front_keeper, parts_->engine);
 }
@@ -149,17 +165,11 @@ std::vector<std::string> front_desk::groups() {
 
 std::optional<queue_view> front_desk::snapshot(const std::string& group, std::uint64_t offset,
                                                std::uint32_t limit, time_point deadline) {
-  const auto found = parts_->find(group);
-  if (!found)
-    return std::nullopt;
-  line_copy copy(offset, limit);
-  for (;;) {
-    auto piece = parts_->ask<queue_piece>(show_atom_v, found, copy.next(), deadline);
-    if (!piece)
-      return queue_view{};
-    if (!copy.add(std::move(*piece)))
-      return copy.take();
-  }
+  return parts_->copy(group, line_copy(offset, limit), deadline);
+}
+
+std::optional<queue_view> front_desk::figures(const std::string& group, time_point deadline) {
+  return parts_->copy(group, line_copy::of_figures(parts_->classes), deadline);
 }
 
 std::optional<ticket_view> front_desk::look_at(const std::string& group, ticket_id ticket,

@@ -4,7 +4,9 @@
 #include "http/operator_desk.hpp"
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
+#include <vector>
 
 namespace caf {
 class actor_system;
@@ -21,13 +23,16 @@ namespace vorrang::http {
 /// up is missed by nobody. Calls may come from any number of threads, but never from a loop.
 class front_desk final : public operator_desk {
 public:
-  front_desk(caf::actor_system& system, std::shared_ptr<engine_directory> engine);
+  /// `classes`: where those of priorities begin, for queue_view::oldest_waits.
+  front_desk(caf::actor_system& system, std::shared_ptr<engine_directory> engine,
+             std::vector<std::int32_t> classes = {});
   /// Sends the actor home; answers that are still awaited fail at once.
   ~front_desk() override;
 
   std::vector<std::string> groups() override;
   std::optional<queue_view> snapshot(const std::string& group, std::uint64_t offset,
                                      std::uint32_t limit, time_point deadline) override;
+  std::optional<queue_view> figures(const std::string& group, time_point deadline) override;
   std::optional<ticket_view> look_at(const std::string& group, ticket_id ticket,
                                      time_point deadline) override;
   std::optional<change_result> cancel(const std::string& group, ticket_id ticket,

@@ -196,7 +196,8 @@ struct gateway::parts {
     return findings;
   }
 
-  /// From the admin port's threads.
+  /// From the admin port's threads. Waits for nothing, no reload either: one that a loop holds up
+  /// is when somebody looks.
   std::string metrics(std::vector<queue_view> views) {
     metrics_facts facts;
     facts.plan = port.metrics.plan();
@@ -207,10 +208,7 @@ struct gateway::parts {
     facts.is_draining = is_draining;
     facts.requests_in_flight = port.requests_in_flight;
     facts.body_bytes = port.bytes.used();
-    {
-      const std::lock_guard guard(reloading);
-      facts.body_bytes_max = settings->gateway.max_queue_bytes;
-    }
+    facts.body_bytes_max = port.bytes.bytes_max();
     facts.connections = port.connections;
     facts.connections_max = door->connections_max();
     facts.connections_refused = door->refused_count();
@@ -289,7 +287,7 @@ reload_report gateway::parts::apply(config::read_result read) {
     return report;
   // Whoever may hear of something new knows it before anybody speaks of it: first the desks, which
   // settle grants, and what attempts look at; then the engine; last what requests ask for.
-  const bool has_more_to_count = port.metrics.follow(*fresh);
+  const bool has_more_to_count = port.metrics.follow(*fresh, std::chrono::steady_clock::now());
   on_each_loop([&](std::size_t index) {
     if (has_more_to_count)
       data_loops[index]->metrics().follow(port.metrics.plan());

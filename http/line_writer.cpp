@@ -104,6 +104,8 @@ public:
 
 private:
   void sink_it_(const spdlog::details::log_msg& message) override {
+    if (std::exchange(is_torn_, false))
+      gathered_.push_back('\n'); // what stands there of a line is none
     formatter_->format(message, gathered_);
     ++gathered_lines_;
     if (gathered_.size() >= gathered_bytes_max || !more_waits || !more_waits())
@@ -123,6 +125,8 @@ private:
       if (take_next()) { // a line that was begun is written to it as a whole
         while (at > 0 && gathered_.data()[at - 1] != '\n')
           --at;
+        if (at == 0 && gathered_.size() > 0 && gathered_.data()[0] == '\n')
+          at = 1; // meant for the other file
       }
       if (at == gathered_.size())
         break;
@@ -134,6 +138,7 @@ private:
         ::poll(&ready, 1, look_again_ms);
       } else if (errno != EINTR) {
         lost_ += gathered_lines_;
+        is_torn_ = at > 0 ? gathered_.data()[at - 1] != '\n' : gathered_.data()[0] == '\n';
         break;
       }
     }
@@ -147,6 +152,7 @@ private:
     if (fresh < 0)
       return false;
     ::close(std::exchange(descriptor_, fresh));
+    is_torn_ = false;
     return true;
   }
 
@@ -155,6 +161,7 @@ private:
   std::atomic<int> next_ = -1; ///< to be turned to; negative: none
   spdlog::memory_buf_t gathered_;
   std::uint64_t gathered_lines_ = 0;
+  bool is_torn_ = false; ///< the last write ended in the middle of a line
   std::atomic<std::uint64_t> lost_ = 0;
   std::atomic<std::uint64_t> handled_ = 0;
   std::mutex flushed_mutex_;

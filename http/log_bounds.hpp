@@ -27,6 +27,7 @@ enum class log_cause : std::uint8_t {
   credentials = 8,       ///< an upstream refuses the gateway's key
   traces = 9,            ///< the collector of traces
   lines_lost = 10,       ///< lines of a log that were left out
+  upstream_late = 11,    ///< an upstream did not answer or go on in time
 };
 
 /// Of each cause and subject one message in a period; what is left out is counted, and told with

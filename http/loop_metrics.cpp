@@ -54,13 +54,26 @@ std::vector<std::string> names_of_classes(const std::vector<std::int32_t>& bound
   return names;
 }
 
-metrics_plan::metrics_plan(const config::settings& settings)
+metrics_plan::metrics_plan(const config::settings& settings, const metrics_plan& before,
+                           time_point now)
     : boundaries(settings.gateway.metrics_priority_classes), classes(names_of_classes(boundaries)) {
+  const auto gone = [now](bool retired, const std::optional<time_point>& since) {
+    return retired ? std::optional(since.value_or(now)) : std::nullopt;
+  };
   for (const auto& each : settings.groups) {
+    const group known =
+        groups.size() < before.groups.size() ? before.groups[groups.size()] : group();
     auto& made = groups.emplace_back();
     made.name = each.name;
-    for (const auto place : each.deployments)
-      made.deployments.push_back(settings.deployments[place].id);
+    made.gone = gone(each.retired, known.gone);
+    for (const auto place : each.deployments) {
+      const auto& told = settings.deployments[place];
+      const auto at = made.deployments.size();
+      made.deployments.push_back(told.id);
+      made.deployments_gone.push_back(gone(told.retired, at < known.deployments_gone.size()
+                                                             ? known.deployments_gone[at]
+                                                             : std::nullopt));
+    }
     made.places = each.deployments;
   }
   deployments_count = settings.deployments.size();
@@ -79,11 +92,11 @@ void loop_metrics::follow(std::shared_ptr<const metrics_plan> plan) {
 }
 
 metrics_board::metrics_board(const config::settings& settings)
-    : plan_(std::make_shared<metrics_plan>(settings)) {}
+    : plan_(std::make_shared<metrics_plan>(settings, metrics_plan(), time_point())) {}
 
-bool metrics_board::follow(const config::settings& settings) {
-  auto grown = std::make_shared<metrics_plan>(settings);
+bool metrics_board::follow(const config::settings& settings, time_point now) {
   const std::lock_guard guard(mutex_);
+  auto grown = std::make_shared<metrics_plan>(settings, *plan_, now);
   // A series means the same for as long as the process lives.
   grown->boundaries = plan_->boundaries;
   grown->classes = plan_->classes;

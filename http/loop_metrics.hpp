@@ -1,6 +1,7 @@
 // What is counted for metrics: arrays of one loop, and the index spaces that they have.
 #pragma once
 
+#include "actors/priority_class.hpp"
 #include "actors/tally.hpp"
 #include "http/attempt.hpp"
 #include "http/growing_array.hpp"
@@ -9,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -80,17 +82,18 @@ struct metrics_plan {
     std::string name;
     std::vector<std::string> deployments; ///< their ids
     std::vector<std::size_t> places;      ///< theirs in the settings, which are for good
+    /// When a reload has removed it, or one of them.
+    std::optional<time_point> gone;
+    std::vector<std::optional<time_point>> deployments_gone;
     bool operator==(const group&) const = default;
   };
 
   metrics_plan() = default;
-  explicit metrics_plan(const config::settings& settings);
+  /// What the settings have no more is gone since it was so in `before`, or since `now`.
+  metrics_plan(const config::settings& settings, const metrics_plan& before, time_point now);
 
   std::size_t class_of(std::int32_t priority) const noexcept {
-    std::size_t place = 0;
-    while (place < boundaries.size() && priority >= boundaries[place])
-      ++place;
-    return place;
+    return priority_class(boundaries, priority);
   }
 
   std::vector<group> groups;
@@ -201,9 +204,10 @@ class metrics_board {
 public:
   explicit metrics_board(const config::settings& settings);
 
-  /// The configuration has grown at the end of its lists: sets that are made from now on have it,
-  /// and the others follow plan(), each on its own thread. False: there is nothing new.
-  bool follow(const config::settings& settings);
+  /// The configuration has grown at the end of its lists, or something is gone or has come back:
+  /// sets that are made from now on have it, and the others follow plan(), each on its own thread.
+  /// False: there is nothing new.
+  bool follow(const config::settings& settings, time_point now);
   std::shared_ptr<loop_metrics> make_set(std::size_t loop);
 
   std::shared_ptr<const metrics_plan> plan() const;

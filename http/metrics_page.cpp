@@ -71,6 +71,18 @@ void add_states(families& all, const metrics_facts& facts) {
   all.push_back(made.take());
 }
 
+void add_oldest_waits(families& all, const metrics_facts& facts) {
+  metric_family made("vorrang_oldest_wait_seconds", MetricType::Gauge,
+                     "The longest wait of the requests of this instance that wait in the group's "
+                     "line; 0 if none does.");
+  const auto& classes = facts.plan->classes;
+  for (const auto& view : facts.views)
+    for (std::size_t i = 0; i < classes.size(); ++i)
+      made.add({{"group", view.name}, {"priority_class", classes[i]}},
+               i < view.oldest_waits.size() ? seconds_of(view.oldest_waits[i]) : 0.0);
+  all.push_back(made.take());
+}
+
 void add_limits(families& all, const metrics_facts& facts) {
   using report = deployment_report;
   const auto gauge = [&](std::string_view name, std::string_view help, auto get) {
@@ -201,16 +213,22 @@ void add_process(families& all, const process_figures& of) {
 } // namespace
 
 void add_queue_families(families& all, const metrics_facts& facts) {
-  add_by_view(all, facts, "vorrang_oldest_wait_seconds", MetricType::Gauge,
-              "The longest wait of those that wait in the group's line.",
-              [](const queue_view& view) { return seconds_of(view.oldest_wait); });
+  add_oldest_waits(all, facts);
   add_by_view(all, facts, "vorrang_inversions_total", MetricType::Counter,
               "Grants made while a better request waited that could have had them; always 0.",
               [](const queue_view& view) { return view.inversions; });
-  add_by_view(all, facts, "vorrang_overruns_total", MetricType::Counter,
+  add_by_view(all, facts, "vorrang_limit_overruns_total", MetricType::Counter,
               "Grants beyond a limit that instances share: one was given up for lost and went on.",
               [](const queue_view& view) { return view.overruns; });
+  add_by_view(all, facts, "vorrang_limits_differ", MetricType::Gauge,
+              "1 while instances that share the group's line have different limits for it; the "
+              "lowest hold.",
+              [](const queue_view& view) { return view.limits_differ ? 1.0 : 0.0; });
   add_states(all, facts);
+  add_by_view(all, facts, "vorrang_queue_outages_total", MetricType::Counter,
+              "Times that this instance has given the group's shared line up for away, and was "
+              "local or held from then on.",
+              [](const queue_view& view) { return view.outages; });
   add_by_report(all, facts, "vorrang_deployment_cooling", MetricType::Gauge,
                 "1 while the deployment cools down.",
                 [](const deployment_report& of) -> std::optional<double> { return of.cooling; });

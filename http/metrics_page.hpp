@@ -16,6 +16,10 @@ struct link_counts;
 
 namespace vorrang::http {
 
+/// What a reload has removed is told of for so long: the last of its requests end meanwhile, and
+/// are scraped. What is told of for ever would be one series more for each key that is changed.
+inline constexpr std::chrono::hours removed_told_for{1};
+
 /// All that one scrape tells of.
 struct metrics_facts {
   std::shared_ptr<const metrics_plan> plan;
@@ -43,7 +47,8 @@ struct metrics_facts {
 };
 
 /// In Prometheus' text format 0.0.4. Each series that can be there is there from the beginning,
-/// with 0: rates need that. docs/metrics.md tells what each means.
+/// with 0: rates need that; those of what was removed go after removed_told_for. docs/metrics.md
+/// tells what each means.
 std::string metrics_text(const metrics_facts& facts);
 
 inline constexpr const char* metrics_content_type = "text/plain; version=0.0.4; charset=utf-8";

@@ -25,6 +25,12 @@ public:
   virtual std::optional<queue_view> snapshot(const std::string& group, std::uint64_t offset,
                                              std::uint32_t limit, time_point deadline) = 0;
 
+  /// A group's figures alone, without who waits: from what this instance knows by itself, so that
+  /// an answer comes whatever Redis does. Nothing, and no answer in time, as above.
+  virtual std::optional<queue_view> figures(const std::string& group, time_point deadline) {
+    return snapshot(group, 0, 0, deadline);
+  }
+
   /// One ticket of this instance, if it waits there, and what it waits for. Absent: no answer in
   /// time.
   virtual std::optional<ticket_view> look_at(const std::string&, ticket_id, time_point) {

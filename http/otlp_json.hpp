@@ -36,7 +36,7 @@ struct span_record {
 /// The spans of one request.
 struct request_trace {
   trace_id id;
-  std::string state; ///< `tracestate`, as it came; several as one list
+  std::string state; ///< `tracestate`, as it came; several as one list; empty beyond 4 KiB
   /// Of the steady clock's zero, in Unix time: all spans of a request are placed by one reading of
   /// the time of day, so that they nest whatever is done to that.
   std::chrono::nanoseconds zero{};

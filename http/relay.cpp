@@ -25,7 +25,8 @@ void log_queue_full(const call& refused) {
   const auto group = refused.facts().group;
   log_bounded(log_cause::queue_full, group,
               "the line of group " + std::string(group) +
-                  " is full: requests are refused with 429 (max_queue_size)");
+                  " is full: requests are refused with 429 (max_queue_size)",
+              {{"request_id", refused.request_id()}});
 }
 
 /// Somebody has to look at the key: nothing gets well by itself.
@@ -36,6 +37,15 @@ void log_refused_key(const call& of, unsigned status) {
       "the upstream refuses the gateway's key (status " + std::to_string(status) + ")",
       {{"request_id", of.request_id()}, {"group", facts.group}, {"deployment", facts.deployment}},
       log_level::error);
+}
+
+/// The attempt's own time was up; a request's deadline is no upstream's failure.
+void log_late(const call& of) {
+  const auto facts = of.facts();
+  log_bounded(
+      log_cause::upstream_late, facts.deployment,
+      "the upstream did not answer, or go on, in time (timeout, stream_timeout)",
+      {{"request_id", of.request_id()}, {"group", facts.group}, {"deployment", facts.deployment}});
 }
 
 void log_attempt(const call& of, const grant& given) {
@@ -364,6 +374,8 @@ awaitable<judgement> relay::carry(upstream_request request) {
 
 judgement relay::judge_failure(exchange& failed, bool until_is_the_deadline) {
   const transport_error what = named(failed.error(), until_is_the_deadline);
+  if (what == transport_error::timed_out)
+    log_late(call_);
   observers_.upstream_failed(what);
   return call_.judge(what, failed.what_came());
 }
@@ -409,6 +421,8 @@ awaitable<judgement> relay::relay_stream(exchange& from, const upstream_request&
     if (is_end)
       break;
   }
+  if (broken_ == transport_error::timed_out)
+    log_late(call_);
   if (broken_)
     observers_.upstream_failed(*broken_);
   co_return call_.judge_stream(broken_, is_cut_, std::move(what_came));

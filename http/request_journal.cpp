@@ -47,7 +47,10 @@ std::string route_of(const route_match& match) {
   return route;
 }
 
-/// All of them, in their order, as one list (W3C Trace Context, 3.3).
+/// What is longer goes on upstream, but each span of a batch would have it.
+constexpr std::size_t state_bytes_max = 4096;
+
+/// All of them, in their order, as one list (W3C Trace Context, 3.3); empty if it is too long.
 std::string tracestate_of(const head_fields& fields) {
   std::string state;
   for (std::size_t i = 0; i < fields.size(); ++i) {
@@ -57,6 +60,8 @@ std::string tracestate_of(const head_fields& fields) {
     if (!state.empty())
       state += ',';
     state += value;
+    if (state.size() > state_bytes_max)
+      return {};
   }
   return state;
 }

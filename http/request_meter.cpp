@@ -120,7 +120,8 @@ void request_meter::settled(const outcome& result, time_point now) noexcept {
 }
 
 void request_meter::answered(unsigned status) noexcept {
-  counts_.of(asked_).answers[status_place(status)].add();
+  if (has_ticket_)
+    counts_.of(asked_).answers[status_place(status)].add();
 }
 
 } // namespace vorrang::http

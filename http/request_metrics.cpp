@@ -21,7 +21,8 @@ public:
   void each_group(Visit visit) const {
     const auto& groups = facts_.plan->groups;
     for (std::size_t i = 0; i < groups.size(); ++i)
-      visit(groups[i], static_cast<group_index>(i));
+      if (is_told(groups[i].gone))
+        visit(groups[i], static_cast<group_index>(i));
   }
 
   /// `get` is called with the counts of each set that has them.
@@ -60,12 +61,17 @@ public:
   void each_deployment(Visit visit) const {
     each_group([&](const metrics_plan::group& group, group_index index) {
       for (std::size_t i = 0; i < group.deployments.size(); ++i)
-        visit(label_values{{"group", group.name}, {"deployment", group.deployments[i]}}, index,
-              static_cast<deployment_index>(i));
+        if (is_told(group.deployments_gone[i]))
+          visit(label_values{{"group", group.name}, {"deployment", group.deployments[i]}}, index,
+                static_cast<deployment_index>(i));
     });
   }
 
 private:
+  bool is_told(const std::optional<time_point>& gone) const {
+    return !gone || facts_.at - *gone < removed_told_for;
+  }
+
   const metrics_facts& facts_;
 };
 

@@ -230,7 +230,7 @@ function line.meaning_of(digest)
   return found
 end
 
--- The lowest limits of all who live.
+-- The lowest limits of all who live, and whether there are others.
 function line.merge_settings()
   local merged, limits = { [line.known.digest] = true }, {}
   for number, ours in pairs(line.limits) do
@@ -252,6 +252,7 @@ function line.merge_settings()
         if told[name] and ours[name] then
           lowest[name] = min(told[name], ours[name])
         end
+        line.mismatch = line.mismatch or limits[number] ~= nil and told[name] ~= ours[name]
       end
       limits[number] = lowest
     end
@@ -1731,8 +1732,8 @@ local function join(settings_text)
   end
   line.meaning = line.meaning_of(line.known.digest)
   line.limits = line.meaning.limits
-  line.mismatch = line.crowd.mixed
-  if line.mismatch then
+  line.mismatch = false
+  if line.crowd.mixed then
     line.merge_settings()
   end
 end
@@ -2064,8 +2065,8 @@ end
 
 -- now, epoch, seq, members, rank; results: one for each operation; grants: the caller's; refused: its tickets turned
 -- away, {ticket, why, retry_after (s)}; rooms; next: call again then, whatever happens; forgotten: the caller was given
--- up, it announces what it has; opening: a new line, nothing is granted yet; mismatch: others have other settings, the
--- lowest limits hold; overruns, inversions.
+-- up, it announces what it has; opening: a new line, nothing is granted yet; mismatch: others have other limits, the
+-- lowest hold; overruns, inversions.
 local function reply(answers, told_rooms, next_at)
   local state, grants = line.state, {}
   for i, record in ipairs(line.own_grants) do

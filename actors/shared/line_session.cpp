@@ -48,6 +48,7 @@ void line_session::up(time_point now) {
 std::optional<line_call> line_session::turn(time_point now) {
   if (failing_ && !down_ && now - away_since_ >= line_silence_max) {
     down_ = true;
+    ++outages_;
     queue_.set_mode(hold_ ? line_mode::held : line_mode::own);
   }
   line_.collect();

@@ -31,6 +31,8 @@ public:
   shared_line& line() noexcept { return line_; }
   /// The line has been away for 2 s.
   bool is_down() const noexcept { return down_; }
+  /// How often it has come to that.
+  std::uint64_t outages() const noexcept { return outages_; }
   /// Why the last call failed.
   const std::string& trouble() const noexcept { return trouble_; }
 
@@ -39,6 +41,7 @@ private:
   shared_line line_;
   bool hold_;
   bool down_ = false;
+  std::uint64_t outages_ = 0;
   bool failing_ = true;
   /// When the first of the calls that failed was made.
   time_point away_since_;

@@ -41,6 +41,34 @@ TEST_CASE("report: tickets in order, with all that is known of them") {
   CHECK(view.tickets[1].waited == seconds(5));
 }
 
+TEST_CASE("report: the longest wait of each class, however many pieces") {
+  desk d(plain_group(2));
+  const std::vector<std::int32_t> classes = {0, 10};
+  d.put(-1);
+  d.now = after(seconds(1));
+  for (std::size_t i = 0; i < 2 * piece_slots_max; ++i)
+    d.put(0);
+  d.now = after(seconds(3));
+  d.put(9);
+  d.now = after(seconds(4));
+  for (const auto limit : {std::size_t{0}, std::size_t{10}}) {
+    line_copy copy(0, limit, classes);
+    while (copy.add(copy_piece(d.queue, d.now, copy.next()))) {
+    }
+    const auto view = copy.take();
+    CHECK(view.oldest_wait == seconds(4));
+    CHECK(view.oldest_waits == std::vector<duration>{seconds(4), seconds(3), duration::zero()});
+  }
+  // The last slot alone has it.
+  d.put(10);
+  d.now = after(seconds(6));
+  line_copy copy(0, 0, classes);
+  while (copy.add(copy_piece(d.queue, d.now, copy.next()))) {
+  }
+  CHECK(copy.take().oldest_waits == std::vector<duration>{seconds(6), seconds(5), seconds(2)});
+  CHECK(d.view().oldest_waits == std::vector<duration>{seconds(6)}); // none asked for: all are one
+}
+
 TEST_CASE("report: why each waits") {
   SECTION("the head, because all are full; the rest, behind it") {
     report_desk d(plain_group(2));
@@ -302,7 +330,7 @@ TEST_CASE("report: a line of ten thousand is copied in small pieces") {
   // Places that nobody stands in any more are looked at, but not without end either.
   for (ticket_id each = 1; each <= 9'999; ++each)
     d.queue.cancel(each);
-  const auto piece = copy_piece(d.queue, d.now, {0, 0, 0, true});
+  const auto piece = copy_piece(d.queue, d.now, {0, 0, 0, true, true, {}});
   CHECK(piece.next_slot == piece_slots_max);
   CHECK_FALSE(piece.is_last);
   CHECK(d.view().tickets.size() == 1);

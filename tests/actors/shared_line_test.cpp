@@ -325,6 +325,7 @@ TEST_CASE("shared line: 2 s without it the queue grants by itself, and tells it 
   s.session.answered(s.now, {false, "away"});
   s.calls();
   CHECK(s.session.is_down());
+  CHECK(s.session.outages() == 1);
   REQUIRE(s.queue.mode() == line_mode::own);
   room empty;
   empty.slots = 1;
@@ -374,6 +375,7 @@ TEST_CASE("shared line: one that fails after a long silence is not away yet") {
   s.session.answered(s.now, {false, "the connection is gone"});
   s.calls();
   CHECK_FALSE(s.session.is_down());
+  CHECK(s.session.outages() == 0);
   s.now += 2s;
   s.session.answered(s.now, {false, "the connection is gone"});
   s.calls();

@@ -238,6 +238,12 @@ TEST_CASE("redis: what is no address is an error that never shows a password") {
     CHECK(join(errors(result)).find("hunter22") == std::string::npos);
   }
   CHECK(is_refused("router_settings:\n  redis_host: h:6379\n", "router_settings.redis_host"));
+  for (const std::string host : {"hunter22@h", ":hunter22@h:6379", "me:hunter22@h:6379"}) {
+    INFO(host);
+    const auto result = read(with_mock("router_settings:\n  redis_host: '" + host + "'\n"));
+    CHECK(has_line(errors(result), "config.yaml:8:3: router_settings.redis_host: expected"));
+    CHECK(join(errors(result)).find("hunter22") == std::string::npos);
+  }
   CHECK(is_refused("router_settings:\n  redis_host: redis://h\n", "router_settings.redis_host"));
   CHECK(is_refused("router_settings:\n  redis_host: ''\n", "router_settings.redis_host"));
   CHECK(is_refused("router_settings:\n  redis_port: 0\n", "router_settings.redis_port"));

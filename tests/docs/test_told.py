@@ -161,6 +161,7 @@ class Start(unittest.TestCase):
             for status, arguments in (
                 (2, []),
                 (2, ["good.yaml"]),
+                (2, [*good, "queue"]),
                 (2, ["--config", "bad.yaml"]),
                 (2, ["--config", "nowhere.yaml"]),
                 (2, ["--config", "open.yaml"]),

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -218,6 +219,45 @@ TEST_CASE(
   CHECK(line == "last");
 }
 
+TEST_CASE("line writer: after a disk that was full each line is a line again") {
+  folder in;
+  const auto name = in.file("log");
+  ::signal(SIGXFSZ, SIG_IGN);
+  line_writer writer(name, "%v");
+  writer.write(log_level::info, "first");
+  REQUIRE(writer.drain(5s));
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  auto full = before;
+  full.rlim_cur = 10;
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &full) == 0);
+  writer.write(log_level::info, "torn off");
+  const bool is_torn = writer.drain(5s);
+  writer.write(log_level::info, "not at all");
+  const bool is_lost = writer.drain(5s);
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+  REQUIRE(is_torn);
+  REQUIRE(is_lost);
+  CHECK(content(name) == "first\ntorn");
+  CHECK(writer.lost() == 2);
+  writer.write(log_level::info, "second");
+  writer.write(log_level::info, "third");
+  REQUIRE(writer.drain(5s));
+  CHECK(content(name) == "first\ntorn\nsecond\nthird\n");
+  // One that is new begins with a line of its own.
+  full.rlim_cur = 30;
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &full) == 0);
+  writer.write(log_level::info, "torn off as well");
+  const bool is_torn_again = writer.drain(5s);
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+  REQUIRE(is_torn_again);
+  std::filesystem::rename(name, name + ".1");
+  REQUIRE(writer.reopen().empty());
+  writer.write(log_level::info, "fresh");
+  REQUIRE(writer.drain(5s));
+  CHECK(content(name) == "fresh\n");
+}
+
 TEST_CASE("line writer: a file that cannot be opened says why") {
   const line_writer writer("/does/not/exist/access.log", "%v");
   CHECK(writer.trouble() == "cannot open /does/not/exist/access.log: No such file or directory");
@@ -266,6 +306,19 @@ TEST_CASE("log: of exceptions only the standard library's words are told") {
     CHECK(describe(thrown).find("secret") == std::string::npos);
     CHECK(describe(thrown).find("parse_error") != std::string::npos);
   }
+}
+
+TEST_CASE("deployment watch: instances that have different limits") {
+  deployment_watch watch;
+  using lines = std::vector<std::string>;
+  auto view = view_of({{false, 0}});
+  CHECK(told(watch, view).empty());
+  view.limits_differ = true;
+  CHECK(told(watch, view) ==
+        lines{": instances have different limits for the group: the lowest hold"});
+  CHECK(told(watch, view).empty());
+  view.limits_differ = false;
+  CHECK(told(watch, view) == lines{": instances have the same limits again"});
 }
 
 TEST_CASE("deployment watch: a cooldown's begin and end, and that of a whole group") {

@@ -260,6 +260,7 @@ TEST_CASE("metrics: what has no ticket is no request") {
   const auto page = all.page();
   CHECK(without_zeros(family(page, "vorrang_requests_total")).empty());
   CHECK(without_zeros(family(page, "vorrang_requests_ended_total")).empty());
+  CHECK(without_zeros(family(page, "vorrang_request_answers_total")).empty());
   CHECK(without_zeros(family(page, "vorrang_upstream_answers_total")).size() == 1);
 }
 
@@ -282,7 +283,7 @@ TEST_CASE("metrics: loops are summed, also while one of them has grown") {
   grown.groups[2].deployments.push_back(4);
   grown.deployments.emplace_back().id = "four";
   grown.deployments.emplace_back().id = "five";
-  REQUIRE(all.board.follow(grown));
+  REQUIRE(all.board.follow(grown, all.now));
   auto& kept = second->of(1);
   second->follow(all.board.plan());
   kept.retries.add(5);
@@ -316,13 +317,14 @@ TEST_CASE("metrics: a thousand reloads leave one set for each loop, and each cou
   const auto set = board.make_set(0);
   auto grown = small_settings();
   std::vector<const loop_metrics::by_deployment*> places;
+  const auto now = time_point() + 1000s;
   for (std::size_t i = 0; i < 1000; ++i) {
     auto& group = grown.groups.emplace_back();
     group.name = "late-" + std::to_string(i);
     group.deployments.push_back(grown.deployments.size());
     grown.deployments.emplace_back().id = "of-" + group.name;
-    REQUIRE(board.follow(grown));
-    REQUIRE_FALSE(board.follow(grown));
+    REQUIRE(board.follow(grown, now));
+    REQUIRE_FALSE(board.follow(grown, now + 1s));
     set->follow(board.plan());
     const auto index = static_cast<group_index>(grown.groups.size() - 1);
     set->of(index, 2).requests.add(i + 1);
@@ -336,6 +338,34 @@ TEST_CASE("metrics: a thousand reloads leave one set for each loop, and each cou
     REQUIRE(set->find_deployment(*board.plan(), index, 0) == places[i]);
     REQUIRE(places[i]->tokens.value() == i + 1);
   }
+}
+
+TEST_CASE("metrics: what was removed is told of for an hour, and goes on counting") {
+  counted all;
+  all.set->of(1).retries.add(2);
+  all.set->deployment(0, 1).tokens.add(3);
+  all.set->of(1, 2).waiting.change(1);
+  auto fewer = all.settings;
+  fewer.groups[1].retired = true;
+  fewer.deployments[2].retired = true;
+  fewer.deployments[1].retired = true;
+  REQUIRE(all.board.follow(fewer, all.now));
+  REQUIRE_FALSE(all.board.follow(fewer, all.now + 30min)); // another reload
+  all.set->follow(all.board.plan());
+  all.now += 1h - 1ns;
+  const auto told = all.page();
+  CHECK(told.find(R"(vorrang_retries_total{group="n"} 2)") != std::string::npos);
+  CHECK(told.find(R"(vorrang_tokens_total{group="m",deployment="two"} 3)") != std::string::npos);
+  all.now += 1ns;
+  const auto later = all.page();
+  CHECK(later.find(R"(group="n")") == std::string::npos);
+  CHECK(later.find(R"(deployment="two")") == std::string::npos);
+  CHECK(later.find(R"(vorrang_tokens_total{group="m",deployment="one"} 0)") != std::string::npos);
+  all.set->of(1).retries.add(5); // the last of its requests
+  REQUIRE(all.board.follow(all.settings, all.now));
+  const auto back = all.page();
+  CHECK(back.find(R"(vorrang_retries_total{group="n"} 7)") != std::string::npos);
+  CHECK(back.find(R"(vorrang_tokens_total{group="m",deployment="two"} 3)") != std::string::npos);
 }
 
 TEST_CASE("metrics: the exact text of a histogram") {
@@ -372,8 +402,10 @@ TEST_CASE("metrics: lines, limits, refusals and Redis") {
   queue_view view;
   view.group = 0;
   view.name = "m";
-  view.oldest_wait = 2500ms;
+  view.oldest_waits = {0ms, 2500ms, 1ms};
   view.overruns = 1;
+  view.limits_differ = true;
+  view.outages = 2;
   view.state = line_state::local;
   deployment_report full;
   full.id = "one";
@@ -404,8 +436,13 @@ TEST_CASE("metrics: lines, limits, refusals and Redis") {
     const auto type = lines.find("\n# TYPE");
     return lines.substr(lines.find('\n', type + 1) + 1);
   };
-  CHECK(all_of("vorrang_oldest_wait_seconds") == "vorrang_oldest_wait_seconds{group=\"m\"} 2.5\n");
-  CHECK(all_of("vorrang_overruns_total") == "vorrang_overruns_total{group=\"m\"} 1\n");
+  CHECK(without_zeros(all_of("vorrang_oldest_wait_seconds")) ==
+        std::vector<std::string>{
+            R"(vorrang_oldest_wait_seconds{group="m",priority_class="0-9"} 2.5)",
+            R"(vorrang_oldest_wait_seconds{group="m",priority_class="10 and above"} 0.001)"});
+  CHECK(all_of("vorrang_limits_differ") == "vorrang_limits_differ{group=\"m\"} 1\n");
+  CHECK(all_of("vorrang_queue_outages_total") == "vorrang_queue_outages_total{group=\"m\"} 2\n");
+  CHECK(all_of("vorrang_limit_overruns_total") == "vorrang_limit_overruns_total{group=\"m\"} 1\n");
   CHECK(all_of("vorrang_queue_state") == "vorrang_queue_state{group=\"m\",state=\"alone\"} 0\n"
                                          "vorrang_queue_state{group=\"m\",state=\"shared\"} 0\n"
                                          "vorrang_queue_state{group=\"m\",state=\"local\"} 1\n"
@@ -434,7 +471,7 @@ TEST_CASE("metrics: lines, limits, refusals and Redis") {
   CHECK(without_zeros(all_of("vorrang_redis_round_trip_seconds")).size() > 10);
   CHECK(all_of("vorrang_build_info").rfind("vorrang_build_info{version=\"1.2\",compiler=\"", 0) ==
         0);
-  CHECK(page.find("vorrang_oldest_wait_seconds{group=\"n\"}") == std::string::npos);
+  CHECK(page.find("vorrang_oldest_wait_seconds{group=\"n\"") == std::string::npos);
 }
 
 TEST_CASE("metrics: a page without Redis says nothing of it, and names escape what they must") {

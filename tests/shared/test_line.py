@@ -418,6 +418,18 @@ class Instances(LineTest):
         self.assertEqual([each["ticket"] for each in said["grants"]], ["x"])
         self.assertTrue(said["mismatch"])
 
+    def test_the_same_limits_told_otherwise(self):
+        a = self.line("a", {"id": "d1", "slots": 3}, {"id": "d2"})
+        b = self.line("b", {"id": "d2"}, {"id": "gone", "retired": True}, {"id": "d1", "slots": 3}, {"id": "d3", "rpm": 1})
+        b.call()
+        self.assertNotIn("mismatch", a.call())
+        self.assertNotIn("mismatch", b.call())
+        b.change(settings({"id": "d2"}, {"id": "d1"}))
+        self.assertTrue(b.call()["mismatch"])
+        self.assertTrue(a.call()["mismatch"])
+        a.change(settings({"id": "d1"}, {"id": "d2"}))
+        self.assertNotIn("mismatch", a.call())
+
     def test_settings_that_change(self):
         """A reload: one deployment is gone, one is new; what was used and what runs stay."""
         a, b = self.line("a", {"id": "d1", "slots": 1}), self.line("b", {"id": "d1", "slots": 2})

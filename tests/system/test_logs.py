@@ -368,6 +368,22 @@ class Levels(unittest.TestCase):
             output,
         )
 
+    def test_answers_that_break_off_or_do_not_come_are_told(self):
+        config = MODELS.replace("api_key: key-upstream", "api_key: key-upstream, timeout: 0.3, stream_timeout: 0.3")
+        told = {
+            Reply(then="cut", text="words that are cut"): r"127\.0\.0\.1:\d+ broke off its answer",
+            Reply(hold=True): r"the upstream did not answer, or go on, in time \(timeout, stream_timeout\)",
+        }
+        for reply, words in told.items():
+            for stream in (False, True):
+                with Provider(reply) as provider, Gateway(config.format(base=provider.base)) as gateway:
+                    response = gateway.chat(stream=stream, timeout=2)
+                    wait_until(lambda: re.search(words, gateway.output), what=lambda: gateway.output)
+                    line = re.search(f" warning {words} (.*)\n", gateway.output).group(1)
+                    provider.release()
+                self.assertIn(f"request_id={response.header('x-vorrang-request-id')} ", line)
+                self.assertIn("deployment=first", line)
+
     def test_the_same_failure_is_told_once(self):
         config = MODELS.format(base=f"http://127.0.0.1:{free_port()}/v1").replace("timeout: 5", "timeout: 1")
         with Gateway(config) as gateway:

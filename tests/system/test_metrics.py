@@ -3,6 +3,8 @@
 import json
 import pathlib
 import re
+import signal
+import time
 import unittest
 
 import client
@@ -37,7 +39,8 @@ vorrang_settings:
 
 # Of these histogram, the others have no suffix.
 SUFFIXES = re.compile(r"_(bucket|sum|count)$")
-OF_QUEUES = ("vorrang_inversions_total", "vorrang_overruns_total", "vorrang_cooldowns_total")
+OF_QUEUES = ("vorrang_inversions_total", "vorrang_limit_overruns_total", "vorrang_queue_outages_total",
+             "vorrang_cooldowns_total")  # fmt: skip
 NAME = re.compile(r"\b(?:vorrang|process)_[a-z_]+\b")
 
 
@@ -167,9 +170,11 @@ router_settings:"""
             self.assertEqual(told["vorrang_redis_up"], 1)
             self.assertGreater(told["vorrang_redis_round_trip_seconds_count"], 0)
             self.assertEqual(told["vorrang_redis_calls_failed_total"], 0)
+            self.assertEqual(told['vorrang_queue_outages_total{group="m"}'], 0)
             redis.kill()
             wait_until(lambda: samples(metrics_of(gateway))['vorrang_queue_state{group="m",state="local"}'] == 1)
             self.assertEqual(samples(metrics_of(gateway))["vorrang_redis_up"], 0)
+            self.assertEqual(samples(metrics_of(gateway))['vorrang_queue_outages_total{group="m"}'], 1)
         table = re.findall(
             r"^\| `([a-z_]+)` \| (counter|gauge|histogram) \|([^|]*)\|",
             (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8"),
@@ -182,6 +187,36 @@ router_settings:"""
             of = name if name in labels else SUFFIXES.sub("", name)
             found = set(re.findall(r'(\w+)="(?:[^"\\]|\\.)*"', inside)) - {"le"}
             self.assertEqual(found, labels[of], series)
+
+    def test_instances_with_other_limits(self):
+        """Spec §6: the lowest announced by a live one holds; the mismatch is logged and exported."""
+
+        def differ(gateway, group="m"):
+            return samples(metrics_of(gateway))[f'vorrang_limits_differ{{group="{group}"}}'] == 1
+
+        with RedisServer() as redis:
+            text = config(router=f'redis_url: "unix://{redis.path}"')
+            with Gateway(text) as first, Gateway(text.replace("rpm: 1000", "rpm: 500")) as second:
+                for gateway in (first, second):
+                    wait_until(lambda: differ(gateway))
+                    wait_until(lambda: "warning instances have different limits for the group" in gateway.output)
+                self.assertFalse(differ(first, "spare"))
+                self.assertIn("the lowest hold group=m\n", first.output)
+                second.reload(text)
+                wait_until(lambda: not differ(first))
+                wait_until(lambda: "info instances have the same limits again group=m" in first.output)
+
+    def test_a_redis_that_stands_still_is_not_waited_for(self):
+        with RedisServer() as redis, Gateway(config(router=f'redis_url: "unix://{redis.path}"')) as gateway:
+            wait_until(lambda: metrics_of(gateway).count('state="shared"} 1') == 3)
+            before = set(samples(metrics_of(gateway)))
+            redis.signal(signal.SIGSTOP)
+            begins = time.monotonic()
+            page = metrics_of(gateway)
+            took_s = time.monotonic() - begins
+            redis.signal(signal.SIGCONT)
+        self.assertLess(took_s, 1.0)
+        self.assertEqual(set(samples(page)), before)
 
     def test_a_key_is_asked_for_where_the_port_is_open(self):
         keyed = config().replace("vorrang_settings:", "vorrang_settings:\n  admin_host: 0.0.0.0")
@@ -236,6 +271,10 @@ class RealPrometheus(unittest.TestCase):
         self.assertEqual(told['vorrang_requests_waiting{group="m",priority_class="0-9"}'], 1)
         self.assertEqual(told['vorrang_requests_waiting{group="m",priority_class="below 0"}'], 1)
         self.assertEqual(told['vorrang_requests_waiting{group="m",priority_class="100-999"}'], 0)
+        oldest = 'vorrang_oldest_wait_seconds{group="m",priority_class="%s"}'
+        self.assertGreater(told[oldest % "0-9"], told[oldest % "below 0"])
+        self.assertGreater(told[oldest % "below 0"], 0)
+        self.assertEqual(told[oldest % "100-999"], 0)
         self.assertEqual(told['vorrang_parallel_requests{group="m",deployment="one"}'], 1)
         self.assertEqual(told['vorrang_deployment_full{group="m",deployment="one"}'], 1)
         provider.answer = Reply(body=completion("some words"))
@@ -305,7 +344,7 @@ class RealPrometheus(unittest.TestCase):
             'vorrang_window_requests_limit{deployment="one"}': 1000,
             'vorrang_window_requests{deployment="one"}': 7,
             'vorrang_tokens_total{deployment="one"} > bool 0': 1,
-            "sum(vorrang_inversions_total) + sum(vorrang_overruns_total)": 0,
+            "sum(vorrang_inversions_total) + sum(vorrang_limit_overruns_total)": 0,
             'sum(vorrang_queue_state{state="alone"})': 3,
             "min(vorrang_loop_lag_seconds_count) > bool 0": 1,
             "max(vorrang_loop_stalled_seconds) < bool 1": 1,

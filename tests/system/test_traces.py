@@ -89,6 +89,17 @@ class Context(unittest.TestCase):
         self.assertEqual([value for value in went_on if value], ["a=1,b=2", "c=3"])
 
 
+    def test_a_state_that_is_long_goes_on_but_into_no_span(self):
+        state = ",".join(f"v{number}={'x' * 250}" for number in range(20))
+        with Collector() as collector, Provider() as provider, Gateway(
+            MODELS.format(base=provider.base), environment=exporting(collector)
+        ) as gateway:
+            gateway.chat(headers={"traceparent": PARENT, "tracestate": state})
+            spans = collector.spans(4)
+        self.assertEqual([span.trace for span in spans if "traceState" in span.document], [])
+        self.assertEqual(provider.calls[0].header("tracestate"), state)
+
+
 class Spans(unittest.TestCase):
     def test_a_request_that_waits_and_is_tried_twice(self):
         with Collector() as collector, Provider() as provider, Gateway(
@@ -203,8 +214,11 @@ class Spans(unittest.TestCase):
             gateway.chat("m4rk-prompt", headers={"Authorization": "Bearer m4rk-client"})
             provider.answer = Reply(400, error("m4rk-error"))
             gateway.chat("m4rk-prompt", user="m4rk-user")
-            collector.spans(7)
+            gateway.post(client.chat_body("m4rk-prompt"), None, "/v1/chat/completions?key=m4rk-query")
+            collector.spans(10)
+            metrics = gateway.admin_get("/metrics").body.decode()
         self.assertNotIn("m4rk", "".join(body.decode() for _, _, body in collector.requests))
+        self.assertNotIn("m4rk", metrics)
 
 
 class Export(unittest.TestCase):

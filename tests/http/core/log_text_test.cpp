@@ -39,6 +39,7 @@ TEST_CASE("log text: what a terminal would act on is written as it is spelt") {
                  "31m") == "\\u{009b}31m"); // CSI as one character
   CHECK(harmless("\xE2\x80\xA8") == "\\u{2028}");
   CHECK(harmless("\xE2\x80\xAE") == "\\u{202e}");
+  CHECK(harmless("\xD8\x9C") == "\\u{061c}");
   CHECK(harmless("\xFF\xC3") == "\\xff\\xc3");
 }
 
