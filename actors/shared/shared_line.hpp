@@ -15,9 +15,9 @@ struct page_of_line {
   std::size_t limit = 0;
 };
 
-/// Who shares a line: what the last reply said.
+/// Who shares a line: what the last reply said; a count of 0: there was none yet.
 struct line_members {
-  std::uint32_t count = 1;
+  std::uint32_t count = 0;
   std::uint32_t rank = 0;
 };
 
