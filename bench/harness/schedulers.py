@@ -7,6 +7,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -49,8 +50,9 @@ class Process:
     """A program that is told what to do in lines, and answers in lines of JSON."""
 
     def __init__(self, command, **more):
-        self._process = subprocess.Popen([str(part) for part in command], stdin=subprocess.PIPE,
-                                         stdout=subprocess.PIPE, text=True, **more)  # fmt: skip
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")
+        self._process = subprocess.Popen([str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                         stderr=self._errors, text=True, **more)  # fmt: skip
 
     def say(self, line=""):
         self._process.stdin.write(line + "\n")
@@ -62,7 +64,10 @@ class Process:
         line = self._process.stdout.readline()
         timer.cancel()
         if not line:
-            raise RuntimeError("an instance ended before its answer")
+            status = self._process.wait()
+            self._errors.seek(0)
+            raise RuntimeError(f"an instance ended with {status} before its answer: {self._process.args[:2]}\n"
+                               + self._errors.read()[-2000:])
         return json.loads(line) if line != "ready\n" else "ready"
 
     def stop(self):
@@ -70,6 +75,7 @@ class Process:
         self._process.wait()
         self._process.stdin.close()
         self._process.stdout.close()
+        self._errors.close()
 
 
 class LiteLLM:
@@ -83,8 +89,8 @@ class LiteLLM:
         environment = {**os.environ, **sides.LITELLM_VARIABLES}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compiled once
         program = report.root / "bench" / "harness" / "litellm_instance.py"
-        self.processes = [Process([python, program, *self._slot], pass_fds=self._slot, env=environment,
-                                  stderr=subprocess.DEVNULL) for _ in range(instances_max)]  # fmt: skip
+        self.processes = [Process([python, program, *self._slot], pass_fds=self._slot, env=environment)
+                          for _ in range(instances_max)]  # fmt: skip
         for each in self.processes:
             each.hear()
         return self
