@@ -98,19 +98,16 @@ std::string_view methods_of(const std::string& path) {
   return path.rfind("/queue/", 0) == 0 ? "GET, HEAD, PATCH, DELETE" : "";
 }
 
-/// Where no route has answered.
-void answer_no_route(const httplib::Request& request, httplib::Response& answer) {
+/// False: the path is there, but does not take the method; `answer` says so. Asked before a route
+/// is looked for: httplib would first wait for a body.
+bool takes_method(const httplib::Request& request, httplib::Response& answer) {
   const auto methods = methods_of(request.path);
-  if (answer.status == 413)
-    return answer_error(answer, 413, "invalid_request_error", "The body is too large");
-  if (answer.status == 404 && !methods.empty() && methods.find(request.method) == methods.npos) {
-    answer.set_header("Allow", std::string(methods));
-    return answer_error(answer, 405, "invalid_request_error",
-                        "This path takes " + std::string(methods) + ", not " + request.method);
-  }
-  answer_error(answer, answer.status, "invalid_request_error",
-               answer.status == 404 ? "There is nothing at this path"
-                                    : "The request cannot be answered");
+  if (methods.empty() || methods.find(request.method) != methods.npos)
+    return true;
+  answer.set_header("Allow", std::string(methods));
+  answer_error(answer, 405, "invalid_request_error",
+               "This path takes " + std::string(methods) + ", not " + request.method);
+  return false;
 }
 
 /// Only one process may have the port: httplib's own options let several share it silently.
@@ -573,12 +570,16 @@ void admin_server::state::set_routes() {
     const_cast<Request&>(request).ranges.clear(); // NOLINT(cppcoreguidelines-pro-type-const-cast)
     answer.set_header("X-Content-Type-Options", "nosniff");
     answer.set_header("Cache-Control", "no-store");
-    return let_in(request, answer) ? httplib::Server::HandlerResponse::Unhandled
-                                   : httplib::Server::HandlerResponse::Handled;
+    return let_in(request, answer) && takes_method(request, answer)
+               ? httplib::Server::HandlerResponse::Unhandled
+               : httplib::Server::HandlerResponse::Handled;
   });
-  server.set_error_handler([](const Request& request, Response& answer) {
+  server.set_error_handler([](const Request&, Response& answer) {
     if (answer.body.empty())
-      answer_no_route(request, answer);
+      answer_error(answer, answer.status, "invalid_request_error",
+                   answer.status == 404   ? "There is nothing at this path"
+                   : answer.status == 413 ? "The body is too large"
+                                          : "The request cannot be answered");
   });
   server.set_exception_handler([](const Request&, Response& answer, auto&&) {
     answer_error(answer, 500, "server_error", "The gateway made a mistake; please report it");

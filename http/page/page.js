@@ -565,6 +565,7 @@ at("ask-form").addEventListener("submit", (event) => {
 });
 at("ask-no").addEventListener("click", () => at("ask").close());
 at("ask").addEventListener("close", () => {
+  if (at("ask").open) return; // it has been opened again since
   const from = asked?.from;
   asked = null;
   if (from) focusAt(from);

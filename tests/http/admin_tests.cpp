@@ -464,6 +464,9 @@ TEST_CASE("a method that a path does not take is told from a path that is not th
   REQUIRE(post);
   CHECK(post->status == 405);
   CHECK(post->get_header_value("Allow") == "GET, HEAD, PATCH, DELETE");
+  CHECK(answers_to(port.server.port(), {"POST /queue HTTP/1.1\r\nHost: localhost\r\n"
+                                        "Content-Type: application/json\r\n\r\n"})
+            .find("HTTP/1.1 405 ") == 0);
   CHECK(port.cancel("/nonsense") == 404);
   CHECK(port.desk.last().empty());
 }

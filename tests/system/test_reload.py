@@ -323,7 +323,7 @@ class Reload(unittest.TestCase):
         gateway = self.gateway(model(self.base))
         self.assertEqual(gateway.post_reload({"Content-Type": "text/plain"}).status, 403)
         self.assertEqual(gateway.post_reload({"Origin": "http://evil.example"}).status, 403)
-        self.assertEqual(gateway.admin_get("/reload").status, 404)
+        self.assertEqual(gateway.admin_get("/reload").status, 405)
         self.assertEqual(gateway.post_reload().json, {"status": "ok", "warnings": []})
         # As curl -X POST does it: no body, and no length of one.
         with client.Connection(gateway.admin_port) as connection:
