@@ -78,6 +78,7 @@ directory_ptr extend_engine(caf::actor_system& system, const directory_ptr& befo
   directory->link = before->link;
   directory->report = before->report;
   directory->lines_lost = before->lines_lost;
+  directory->members_seen = before->members_seen;
   // CAF 0.17 gives each thread that spawns a hold on the system's logger, and the end of the system
   // waits for all of them: this one may live on.
   std::thread([&] { spawn_missing(system, directory); }).join();
@@ -89,12 +90,11 @@ void begin_reload(const directory_ptr& before, const directory_ptr& now) {
     const bool was_there = i < before->queues.size();
     if (was_there)
       caf::anon_send(now->queues[i], reload_atom_v, reload_order{now});
-    const auto known = was_there ? before->deployments[i].size() : 0;
     for (std::size_t j = 0; j < now->deployments[i].size(); ++j)
-      if (j < known)
-        caf::anon_send(now->deployments[i][j], reload_atom_v, reload_order{now});
-      else
+      if (!was_there)
         caf::anon_send(now->deployments[i][j], start_atom_v);
+      else if (j < before->deployments[i].size()) // others are started by their queue
+        caf::anon_send(now->deployments[i][j], reload_atom_v, reload_order{now});
   }
 }
 

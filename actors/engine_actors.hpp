@@ -31,6 +31,11 @@ struct engine_directory {
   std::shared_ptr<std::atomic<std::uint32_t>> lines_lost =
       std::make_shared<std::atomic<std::uint32_t>>(0);
 
+  /// Who shared lines when one of them was heard of last, for queues that have heard nothing of
+  /// their own: the count, and above it in 32 bits the rank; 0: none was. Shared like lines_lost.
+  std::shared_ptr<std::atomic<std::uint64_t>> members_seen =
+      std::make_shared<std::atomic<std::uint64_t>>(0);
+
   /// Nothing: lines are not shared. False: Redis does not answer, or not well.
   std::optional<bool> shares_lines() const {
     return link ? std::optional(link->is_up() && *lines_lost == 0) : std::nullopt;

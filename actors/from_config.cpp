@@ -146,8 +146,7 @@ const config::deployment* find_deployment(const config::settings& in, group_inde
 
 std::vector<fallback_target> fallbacks_of(const std::vector<config::target>& targets,
                                           const config::settings& from, std::size_t self) {
-  // Five groups in all are visited (spec §3), the first of them being the group itself.
-  const std::size_t count_max = std::min<std::size_t>(4, from.router.max_fallbacks);
+  const std::size_t count_max = std::min(config::fallbacks_max, from.router.max_fallbacks);
   std::vector<fallback_target> to;
   for (const auto& target : targets) {
     if (to.size() >= count_max)

@@ -17,9 +17,10 @@ namespace vorrang {
 /// queue's memory looked at. About 20 us.
 inline constexpr std::size_t piece_tickets_max = 256;
 inline constexpr std::size_t piece_slots_max = 4096;
-/// Tickets in one piece of a line that instances share: each is parsed.
-inline constexpr std::size_t shared_piece_tickets_max = 100;
-/// Of such a line no more are read in one go: Redis counts from its head for each piece.
+/// Tickets in one piece of a line that instances share: for so many the script of Redis takes half
+/// a millisecond, and decides nothing meanwhile.
+inline constexpr std::size_t shared_piece_tickets_max = 25;
+/// Of such a line no more are read in one go: Redis, which decides for all, looks each of them up.
 inline constexpr std::size_t shared_tickets_max = 1000;
 
 /// Asks for the next piece.

@@ -67,6 +67,23 @@ void send_verdicts(pointer self, queue_output& output) {
   }
 }
 
+/// This instance's part of the limits, while the line it shares is away. A group that a reload has
+/// brought since goes by what was seen of other lines.
+limit_share own_part(const queue_state& state) {
+  const auto& members = state.session->line().members();
+  if (members.count > 0)
+    return {members.rank, members.count};
+  const std::uint64_t seen = *state.directory->members_seen;
+  return {static_cast<std::uint32_t>(seen >> 32), std::max(static_cast<std::uint32_t>(seen), 1u)};
+}
+
+void remember_members(const queue_state& state) {
+  const auto& members = state.session->line().members();
+  if (members.count > 0)
+    *state.directory->members_seen =
+        (static_cast<std::uint64_t>(members.rank) << 32) | members.count;
+}
+
 void tell_of_line(queue_state& state) {
   const auto& name = state.line->settings().name;
   if (!state.was_down) {
@@ -74,13 +91,25 @@ void tell_of_line(queue_state& state) {
     return state.directory->report(true, "the queue of " + name + " is shared again");
   }
   ++*state.directory->lines_lost;
-  const auto& members = state.session->line().members();
+  const auto part = own_part(state);
   state.directory->report(
       false, "the queue of " + name + " is not shared (" + state.session->trouble() + "): " +
                  (state.line->mode() == line_mode::own
-                      ? "it goes on by itself, with part " + std::to_string(members.rank + 1) +
-                            " of " + std::to_string(std::max(members.count, 1u)) + " of its limits"
+                      ? "it goes on by itself, with part " + std::to_string(part.rank + 1) +
+                            " of " + std::to_string(part.count) + " of its limits"
                       : "nothing is granted meanwhile"));
+}
+
+/// Lets the deployments that a reload has brought report: none may lend more than its part before
+/// it knows that there is one.
+void start_deployments(pointer self, std::size_t first) {
+  auto& state = self->state;
+  const auto& row = state.directory->deployments[state.line->settings_index()];
+  for (auto i = first; i < row.size(); ++i)
+    if (state.session && state.line->mode() == line_mode::own)
+      self->send(row[i], share_atom_v, own_part(state));
+    else
+      self->send(row[i], start_atom_v);
 }
 
 /// Tells the shared line what has changed. Where it has gone, or has come back, the deployments
@@ -89,11 +118,9 @@ void follow_line(pointer self, time_point now) {
   auto& state = self->state;
   const auto mode = state.line->mode();
   auto call = state.session->turn(now);
-  if (state.line->mode() != mode && state.line->mode() == line_mode::own) {
-    const auto& members = state.session->line().members();
+  if (state.line->mode() != mode && state.line->mode() == line_mode::own)
     for (const auto& each : state.directory->deployments[state.line->settings_index()])
-      self->send(each, share_atom_v, limit_share{members.rank, std::max(members.count, 1u)});
-  }
+      self->send(each, share_atom_v, own_part(state));
   if (state.session->is_down() != std::exchange(state.was_down, state.session->is_down()))
     tell_of_line(state);
   if (call)
@@ -267,6 +294,7 @@ queue_actor::behavior_type queue(pointer self, directory_ptr directory, group_in
       [=](line_atom, const line_answer& answer) {
         const auto now = self->clock().now();
         self->state.session->answered(now, answer);
+        remember_members(self->state);
         serve(self, now);
       },
       [=](note_atom, const std::string& text) {
@@ -335,6 +363,7 @@ queue_actor::behavior_type queue(pointer self, directory_ptr directory, group_in
                          order.now->number);
         if (own.session)
           own.session->line().settings_changed();
+        start_deployments(self, before->deployments[own.line->settings_index()].size());
         serve(self, now);
       },
       [=](drain_atom) {

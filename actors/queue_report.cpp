@@ -32,9 +32,53 @@ deployment_report report_deployment(const group_queue& queue, deployment_index w
   return result;
 }
 
-/// What a deployment lacks for such a ticket; bits of `missing`.
+/// Deployments that a better ticket waits for: those of each lane whose head is better.
+deployment_set ahead_of(const waiting_line& line, waiting_line::slot_index slot) {
+  deployment_set ahead;
+  for (waiting_line::lane_index lane = 0; lane < line.lanes(); ++lane)
+    if (!line.lane_empty(lane) && line.lane_head(lane) < line.rank_of(slot))
+      ahead |= line.lane_eligible(lane);
+  return ahead;
+}
+
+/// When windows alone give a deployment what it lacks; `never` if they do not.
+time_point next_unit(const room& figures, std::uint8_t lacks) {
+  auto at = time_point::min();
+  for (const auto& [what, returns] : {std::pair(missing::rpm, figures.requests_return),
+                                      std::pair(missing::tpm, figures.tokens_return)}) {
+    if (lacks & static_cast<std::uint8_t>(what))
+      at = std::max(at, returns);
+    lacks = static_cast<std::uint8_t>(lacks & ~static_cast<std::uint8_t>(what));
+  }
+  return lacks == 0 && at != time_point::min() ? at : never;
+}
+
+/// Puts it in if it is known.
+void put_end(ticket_report& told, time_point ends, time_point now) {
+  if (ends != never)
+    told.ready_in = std::max(ends - now, duration::zero());
+}
+
+void tell_reason(const group_queue& queue, time_point now, waiting_line::slot_index slot,
+                 const group_queue::waiting_ticket& ticket, ticket_report& told) {
+  const auto& line = queue.line();
+  if (queue.mode() == line_mode::held) {
+    told.why = wait_reason::held;
+  } else if (ticket.eligible.empty()) {
+    told.why = wait_reason::backing_off;
+    put_end(told, queue.back_off_ends(slot, now), now);
+  } else if (!line.heads_lane(slot) || ticket.eligible.within(ahead_of(line, slot))) {
+    // The head of its lane waits for the same deployments.
+    told.why = wait_reason::behind_others;
+  } else {
+    tell_why_it_heads(queue, now, ticket.eligible, ticket.token_estimate, told);
+  }
+}
+
+} // namespace
+
 std::uint8_t missing_at(const group_queue& queue, deployment_index which,
-                        const group_queue::waiting_ticket& ticket) {
+                        std::uint32_t token_estimate) {
   const auto& told = queue.settings().deployments[which];
   const auto& figures = queue.view(which).figures();
   std::uint8_t result = 0;
@@ -45,65 +89,32 @@ std::uint8_t missing_at(const group_queue& queue, deployment_index which,
     add(missing::slot);
   if (told.rpm && figures.window_requests >= static_cast<std::int64_t>(*told.rpm))
     add(missing::rpm);
-  if (told.tpm && figures.tokens < std::max<std::int64_t>(ticket.token_estimate, 1))
+  if (told.tpm && figures.tokens < std::max<std::int64_t>(token_estimate, 1))
     add(missing::tpm);
   if (result == 0 && figures.slots == 0)
     add(missing::opening);
   return result;
 }
 
-/// Deployments that a better ticket waits for: those of each lane whose head is better.
-deployment_set ahead_of(const waiting_line& line, waiting_line::slot_index slot) {
-  deployment_set ahead;
-  for (waiting_line::lane_index lane = 0; lane < line.lanes(); ++lane)
-    if (!line.lane_empty(lane) && line.lane_head(lane) < line.rank_of(slot))
-      ahead |= line.lane_eligible(lane);
-  return ahead;
+void tell_why_it_heads(const group_queue& queue, time_point now, const deployment_set& eligible,
+                       std::uint32_t token_estimate, ticket_report& told) {
+  bool all_cooling = true;
+  auto first_unit = never;
+  auto first_healed = never;
+  eligible.for_each([&](deployment_index i) {
+    const auto& figures = queue.view(i).figures();
+    if (figures.cooling) {
+      first_healed = std::min(first_healed, figures.cooling_until);
+      return;
+    }
+    all_cooling = false;
+    const auto lacks = missing_at(queue, i, token_estimate);
+    told.waits_for = static_cast<std::uint8_t>(told.waits_for | lacks);
+    first_unit = std::min(first_unit, next_unit(figures, lacks));
+  });
+  told.why = all_cooling ? wait_reason::all_cooling : wait_reason::all_full;
+  put_end(told, all_cooling ? first_healed : first_unit, now);
 }
-
-/// When a window gives something back to a deployment that lacks nothing else; `never` if that
-/// alone frees nothing.
-time_point next_unit(const room& figures, std::uint8_t lacks) {
-  const auto by_time = static_cast<std::uint8_t>(static_cast<std::uint8_t>(missing::rpm) |
-                                                 static_cast<std::uint8_t>(missing::tpm));
-  return lacks != 0 && (lacks & ~by_time) == 0 ? figures.window_return() : never;
-}
-
-void tell_reason(const group_queue& queue, time_point now, waiting_line::slot_index slot,
-                 const group_queue::waiting_ticket& ticket, ticket_report& told) {
-  const auto& line = queue.line();
-  auto ready = never;
-  if (queue.mode() == line_mode::held) {
-    told.why = wait_reason::held;
-  } else if (ticket.eligible.empty()) {
-    told.why = wait_reason::backing_off;
-    ready = queue.back_off_ends(slot, now);
-  } else if (!line.heads_lane(slot) || ticket.eligible.within(ahead_of(line, slot))) {
-    // The head of its lane waits for the same deployments.
-    told.why = wait_reason::behind_others;
-  } else {
-    bool all_cooling = true;
-    auto first_unit = never;
-    auto first_healed = never;
-    ticket.eligible.for_each([&](deployment_index i) {
-      const auto& figures = queue.view(i).figures();
-      if (figures.cooling) {
-        first_healed = std::min(first_healed, figures.cooling_until);
-        return;
-      }
-      all_cooling = false;
-      const auto lacks = missing_at(queue, i, ticket);
-      told.waits_for = static_cast<std::uint8_t>(told.waits_for | lacks);
-      first_unit = std::min(first_unit, next_unit(figures, lacks));
-    });
-    told.why = all_cooling ? wait_reason::all_cooling : wait_reason::all_full;
-    ready = all_cooling ? first_healed : first_unit;
-  }
-  if (ready != never)
-    told.ready_in = std::max(ready - now, duration::zero());
-}
-
-} // namespace
 
 ticket_report report_waiting(const group_queue& queue, time_point now,
                              waiting_line::slot_index slot) {

@@ -16,6 +16,15 @@ queue_view report_deployments(const group_queue& queue, time_point now);
 ticket_report report_waiting(const group_queue& queue, time_point now,
                              waiting_line::slot_index slot);
 
+/// What a deployment that does not cool lacks for a ticket of so many tokens; bits of `missing`.
+std::uint8_t missing_at(const group_queue& queue, deployment_index which,
+                        std::uint32_t token_estimate);
+
+/// Tells why a ticket waits before which nobody waits for these deployments: their cooldowns, or
+/// what they lack, and when that ends. O(deployments).
+void tell_why_it_heads(const group_queue& queue, time_point now, const deployment_set& eligible,
+                       std::uint32_t token_estimate, ticket_report& told);
+
 /// The next piece of the queue's own line; see line_copy.hpp for what it costs.
 queue_piece copy_piece(const group_queue& queue, time_point now, const piece_request& wanted);
 

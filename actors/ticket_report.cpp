@@ -30,24 +30,25 @@ obstacle obstacle_at(const group_queue& queue, deployment_index which, std::uint
     found.until = time_until(figures.cooling_until, now);
     return found;
   }
-  const auto lacks = [&](obstacle_kind kind, std::uint64_t used, std::uint64_t limit) {
+  const auto lacks = missing_at(queue, which, tokens);
+  const auto misses = [lacks](missing what) {
+    return (lacks & static_cast<std::uint8_t>(what)) != 0;
+  };
+  const auto tell = [&](obstacle_kind kind, std::uint64_t used, std::uint64_t limit) {
     found.kind = kind;
     found.used = used;
     found.limit = limit;
   };
-  const auto requests = not_negative(figures.window_requests);
-  const bool has_tokens = figures.tokens == room::unlimited_tokens ||
-                          figures.tokens >= std::max<std::int64_t>(1, tokens);
-  if (told.rpm && requests >= *told.rpm) {
-    lacks(obstacle_kind::rpm, requests, *told.rpm);
+  if (misses(missing::rpm)) {
+    tell(obstacle_kind::rpm, not_negative(figures.window_requests), *told.rpm);
     found.until = time_until(figures.requests_return, now);
-  } else if (told.max_parallel_requests && figures.in_flight >= *told.max_parallel_requests) {
-    lacks(obstacle_kind::slots, figures.in_flight, *told.max_parallel_requests);
-  } else if (told.tpm && !has_tokens) {
-    lacks(obstacle_kind::tpm, not_negative(figures.window_tokens), *told.tpm);
+  } else if (misses(missing::slot)) {
+    tell(obstacle_kind::slots, figures.in_flight, *told.max_parallel_requests);
+  } else if (misses(missing::tpm)) {
+    tell(obstacle_kind::tpm, not_negative(figures.window_tokens), *told.tpm);
     found.needed = tokens;
     found.until = time_until(figures.tokens_return, now);
-  } else if (figures.slots == 0) {
+  } else if (misses(missing::opening)) {
     found.kind = obstacle_kind::opening;
   }
   return found;

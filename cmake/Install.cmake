@@ -48,6 +48,9 @@ if(TARGET vorrang)
   install(TARGETS vorrang RUNTIME COMPONENT gateway)
   install(FILES ${PROJECT_SOURCE_DIR}/deploy/man/vorrang.1
           DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT gateway)
+  # For editors; docs/configuration.md tells the place.
+  install(FILES ${PROJECT_SOURCE_DIR}/deploy/schema/vorrang.schema.json
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/vorrang COMPONENT gateway)
   # Where each shell looks for those of packages.
   set(vorrang_completion ${PROJECT_SOURCE_DIR}/deploy/completion)
   install(FILES ${vorrang_completion}/vorrang.bash RENAME vorrang

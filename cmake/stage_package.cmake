@@ -60,9 +60,10 @@ put(${gateway}/usr/lib/systemd/system ${source}/deploy/systemd/vorrang.service)
 put(${gateway}/etc/vorrang ${source}/deploy/debian/config.yaml)
 put(${gateway}/etc/default ${source}/deploy/debian/default RENAME vorrang)
 set(documents ${gateway}/usr/share/doc/vorrang)
-put(${documents} ${source}/README.md ${source}/CHANGELOG.md)
+put(${documents} ${source}/CHANGELOG.md)
 pack(${documents}/CHANGELOG.md)
-file(GLOB pages ${source}/docs/*.md ${source}/docs/*.json)
+# With the list of them all, docs/README.md.
+file(GLOB pages ${source}/docs/*.md)
 put(${documents} ${pages})
 file(GLOB configurations ${source}/examples/*.yaml ${source}/examples/*.json)
 put(${documents}/examples ${configurations} ${source}/deploy/prometheus ${source}/deploy/grafana

@@ -117,7 +117,8 @@ struct target {
 struct group {
   std::string name;                     ///< may be a pattern with `*`
   std::vector<std::size_t> deployments; ///< indices into `settings::deployments`, as written
-  /// Its own, else those of `*`, else `default_fallbacks`; never the group itself, at most 5.
+  /// Its own, else those of `*`, else `default_fallbacks`; never the group itself, at most
+  /// `fallbacks_max`.
   std::vector<target> fallbacks;
   std::vector<target> context_window_fallbacks; ///< its own, else those of `*`
   std::vector<target> content_policy_fallbacks; ///< its own, else those of `*`

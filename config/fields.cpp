@@ -27,6 +27,12 @@ std::string_view trim(std::string_view text) {
              : text.substr(start, text.find_last_not_of(" \t\r\n") - start + 1);
 }
 
+std::optional<double> number_of(const node& value) {
+  const bool may_be_one = value.type == node_type::integer || value.type == node_type::text ||
+                          value.type == node_type::real;
+  return may_be_one ? parse_real(trim(value.text)) : std::nullopt;
+}
+
 } // namespace
 
 fields::fields(const node* map, section where, std::string path, diagnostics& out)
@@ -152,11 +158,7 @@ std::optional<double> fields::real(std::string_view key, double least, double mo
   if (entry == nullptr) {
     return std::nullopt;
   }
-  std::optional<double> value;
-  const auto type = entry->value->type;
-  if (type == node_type::integer || type == node_type::text || type == node_type::real) {
-    value = parse_real(trim(entry->value->text));
-  }
+  const auto value = number_of(*entry->value);
   if (value && *value >= least && *value <= most) {
     return value;
   }
@@ -165,12 +167,15 @@ std::optional<double> fields::real(std::string_view key, double least, double mo
 }
 
 std::optional<milliseconds> fields::seconds(std::string_view key, bool zero_is_allowed) {
-  const auto value = real(key, 0, seconds_max);
-  if (!value) {
+  const auto* entry = take(key);
+  if (entry == nullptr) {
     return std::nullopt;
   }
-  if (*value == 0 && !zero_is_allowed) {
-    error(key, "expected a number of seconds above 0, found 0");
+  const auto value = number_of(*entry->value);
+  const bool fits = value && *value >= 0 && *value <= seconds_max; // .nan does not
+  if (!fits || (*value == 0 && !zero_is_allowed)) {
+    wrong(*entry, std::string("a number of seconds ") +
+                      (zero_is_allowed ? "from 0 to " : "above 0, up to ") + show(seconds_max));
     return std::nullopt;
   }
   const auto rounded = static_cast<std::int64_t>(std::llround(*value * 1000));

@@ -223,6 +223,11 @@ private:
       result_.errors.push_back(
           "general_settings.master_key, vorrang_settings.keys: the last key cannot be taken away "
           "without a restart, since everybody who reaches the port would be let in");
+    if (!old.has_keys() && now.has_keys())
+      result_.warnings.push_back(
+          "general_settings.master_key, vorrang_settings.keys: asked for from now on; where the "
+          "gateway listens was chosen without a key (127.0.0.1, unless --host or HOST says "
+          "otherwise), and stays so until a restart");
   }
 
   const settings& before_;

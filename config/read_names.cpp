@@ -101,21 +101,24 @@ std::vector<target> targets_of(const fallback_rule& rule, std::optional<std::siz
              return other.group == group;
            });
   };
-  for (const auto& name : rule.to) {
+  for (std::size_t i = 0; i < rule.to.size(); ++i) {
+    const auto& name = rule.to[i];
+    // Of each path and place one error is told.
+    const auto path = rule.to.size() > 1 ? rule.path + "[" + std::to_string(i) + "]" : rule.path;
     auto meaning = resolve(to.all, name);
     if (!meaning) {
-      to.found.error(rule.at, rule.path, unknown_name(name, to.all));
+      to.found.error(rule.at, path, unknown_name(name, to.all));
       continue;
     }
     if (to.all.groups[meaning->group].unservable) {
-      to.found.warning(rule.at, rule.path,
+      to.found.warning(rule.at, path,
                        "the fallback `" + excerpt(name, 60) +
                            "` has no deployment that can be "
                            "served, and is passed over");
       continue;
     }
     if (meaning->deployment && visited(meaning->group)) {
-      to.found.warning(rule.at, rule.path,
+      to.found.warning(rule.at, path,
                        "the fallback `" + excerpt(name, 60) +
                            "` has no effect: each group is visited once, and `" +
                            excerpt(to.all.groups[meaning->group].name, 60) + "` was before it");

@@ -122,7 +122,8 @@ void read_redis(fields& from, reading& to) {
     }
     made.host = std::move(*host);
   } else {
-    for (const char* key : {"redis_port", "redis_password", "redis_db", "redis_username"}) {
+    for (const char* key :
+         {"redis_port", "redis_password", "redis_db", "redis_username", "redis_ssl"}) {
       if (from.take(key) != nullptr && !from.names_unset_variable("redis_host") &&
           !from.names_unset_variable("redis_url")) {
         from.warning(key, "has no effect without `redis_host` or `redis_url`");
@@ -199,10 +200,10 @@ void read_fallbacks(fields& router, fields& lite, reading& to) {
     }
   }
   if (const auto most = router.count("max_fallbacks")) {
-    if (*most > 5) {
-      router.warning("max_fallbacks", "at most 5 groups are visited");
+    if (*most > fallbacks_max) {
+      router.warning("max_fallbacks", "at most 5 groups are visited, the first one included");
     }
-    to.max_fallbacks = std::min<std::uint32_t>(*most, 5);
+    to.max_fallbacks = std::min(*most, fallbacks_max);
   }
   to.all.router.max_fallbacks = to.max_fallbacks;
 }

@@ -38,7 +38,7 @@ struct reading {
   bool ssl_verify = true;
   std::string ssl_ca_file;
   std::string ssl_certificate;
-  std::uint32_t max_fallbacks = 5;
+  std::uint32_t max_fallbacks = fallbacks_max;
   std::vector<fallback_rule> fallbacks;
   std::vector<fallback_rule> context_window_fallbacks;
   std::vector<fallback_rule> content_policy_fallbacks;

@@ -41,6 +41,10 @@ struct redis_settings {
   secret sentinel_password;
 };
 
+/// Groups that a request may fall back to: five are visited (spec, "Fallbacks"), the first
+/// included.
+inline constexpr std::uint32_t fallbacks_max = 4;
+
 /// `router_settings`, with the keys that `litellm_settings` may hold too already merged.
 struct router_settings {
   config::routing_strategy routing_strategy = config::routing_strategy::simple_shuffle;
@@ -51,7 +55,7 @@ struct router_settings {
   milliseconds polling_interval{30};          ///< first spacing of probes; fallback for Redis
   std::int32_t default_priority = 255;
   std::uint32_t num_retries = 2;
-  std::uint32_t max_fallbacks = 5;
+  std::uint32_t max_fallbacks = fallbacks_max;
   std::uint32_t allowed_fails = 3; ///< failures in a sliding minute before a cooldown
   milliseconds cooldown_time{5'000};
   bool disable_cooldowns = false;

@@ -123,8 +123,8 @@ void add_choice(rows& to) {
       .limit("tpm", "see `tpm` [above](#model_list)")
       .count("max_parallel_requests", "see `max_parallel_requests` [above](#model_list)")
       .add("weight", type::number,
-           "share of `simple-shuffle`; if any deployment of the group has "
-           "one, a missing one is 0")
+           "[share](#which-deployment) of `simple-shuffle`; beside a deployment that has one, a "
+           "missing one is 0")
       .from_to(0, 1e9)
       .priority("order", "only deployments with the lowest healthy one are candidates; none comes "
                          "last")
@@ -263,9 +263,11 @@ void add_redis(rows& to) {
 
 void add_router(std::vector<setting>& into) {
   rows to(into, section::router_settings, true);
-  to.add("routing_strategy", type::word,
-         "how one of several free deployments is chosen; `usage-based-routing` means v2 and "
-         "`cost-based-routing` means `simple-shuffle`, each with a warning")
+  to.add(
+        "routing_strategy", type::word,
+        "[how](#which-deployment) one of several free deployments is chosen; "
+        "`usage-based-routing` means v2 and `cost-based-routing` means `simple-shuffle`, each with "
+        "a warning")
       .one_of("simple-shuffle usage-based-routing-v2 least-busy latency-based-routing "
               "usage-based-routing cost-based-routing")
       .by_default("simple-shuffle")
@@ -276,8 +278,9 @@ void add_router(std::vector<setting>& into) {
       .priority("default_priority", "of requests without `priority`; lower goes first")
       .by_default("255");
   add_shared(to);
-  to.count("max_fallbacks", "groups to fall back to; more than 5 are 5")
-      .by_default("5")
+  to.count("max_fallbacks", "groups to fall back to; more than 4 are 4: with the first one, five "
+                            "groups are visited")
+      .by_default("4")
       .add("model_group_retry_policy", type::policies,
            "`retry_policy` of a group, which then takes nothing from the general one")
       .of(section::retry_policy)

@@ -153,9 +153,6 @@ constexpr refusal refusals[] = {
     {section::router_settings, "`redis_host` may be any server of a cluster",
      "redis_cluster redis_startup_nodes"},
     {section::router_settings, "it is about how LiteLLM itself runs", "client_ttl"},
-    {section::general_settings, "write it into `router_settings`, for the group",
-     ""
-     ""},
     {section::general_settings, "virtual keys do not work; list keys under `vorrang_settings.keys`",
      "database_url store_model_in_db database_connection_pool_limit "
      "database_connection_timeout database_type database_args "
@@ -176,7 +173,7 @@ constexpr refusal refusals[] = {
      "oauth2_config_mappings enable_oauth2_proxy_auth custom_sso "
      "service_account_settings use_client_credentials_pass_through_routes "
      "dangerously_permit_weak_or_unset_master_key disable_master_key_return"},
-    {section::general_settings, "see docs/clients.md for the headers that a key may come in",
+    {section::general_settings, "see docs/security.md for the headers that a key may come in",
      "litellm_key_header_name"},
     {section::general_settings, "a request with a key or an address of its own is refused",
      "allow_client_side_credentials"},

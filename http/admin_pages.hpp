@@ -14,7 +14,7 @@ namespace vorrang::http {
 
 /// What is asked of `/queue/...`, from a path and a query.
 struct page_request {
-  std::uint64_t offset = 0;
+  std::uint32_t offset = 0;
   std::uint32_t limit = 100;
 };
 

@@ -2,6 +2,7 @@
 
 #include "http/admin_live.hpp"
 #include "http/admin_pages.hpp"
+#include "http/admin_pool.hpp"
 #include "http/key_ring.hpp"
 #include "http/metrics_page.hpp"
 #include "http/models_page.hpp"
@@ -13,9 +14,11 @@
 #include <charconv>
 #include <condition_variable>
 #include <cstring>
+#include <deque>
 #include <httplib.h>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <sys/socket.h>
 #include <thread>
 
 namespace vorrang::http {
@@ -23,7 +26,6 @@ namespace vorrang::http {
 namespace {
 
 constexpr std::size_t threads_count = 4;
-constexpr std::size_t waiting_connections_max = 64;
 constexpr std::size_t body_bytes_max = 64 * 1024;
 /// For the stories of the tickets that operators have changed.
 constexpr std::size_t notes_max = 1000;
@@ -32,61 +34,6 @@ constexpr std::uint64_t searched_tickets_max = 10'000;
 constexpr auto desk_patience = std::chrono::seconds(2);
 /// A little more than all upstreams are given.
 constexpr auto probe_patience = std::chrono::seconds(12);
-
-/// Like httplib's own pool, but it does not let connections pile up without end: those beyond the
-/// limit are not taken from the kernel's queue until there is room.
-class bounded_pool : public httplib::TaskQueue {
-public:
-  explicit bounded_pool(std::size_t threads) {
-    for (std::size_t i = 0; i < threads; ++i)
-      threads_.emplace_back([this] { work(); });
-  }
-
-  // void in cpp-httplib 0.11, bool since 0.15: both are what the base class says.
-  using enqueue_result =
-      decltype(std::declval<httplib::TaskQueue&>().enqueue(std::function<void()>()));
-
-  enqueue_result enqueue(std::function<void()> task) override {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return tasks_.size() < waiting_connections_max || ended_; });
-    tasks_.push_back(std::move(task));
-    changed_.notify_all();
-    return enqueue_result(true);
-  }
-
-  void shutdown() override {
-    {
-      const std::lock_guard lock(mutex_);
-      ended_ = true;
-    }
-    changed_.notify_all();
-    for (auto& thread : threads_)
-      thread.join();
-  }
-
-private:
-  void work() {
-    for (;;) {
-      std::function<void()> task;
-      {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [&] { return !tasks_.empty() || ended_; });
-        if (tasks_.empty())
-          return;
-        task = std::move(tasks_.front());
-        tasks_.pop_front();
-        changed_.notify_all();
-      }
-      task();
-    }
-  }
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::function<void()>> tasks_;
-  std::vector<std::thread> threads_;
-  bool ended_ = false;
-};
 
 template <class Number>
 std::optional<Number> to_number(const std::string& text) {
@@ -124,6 +71,43 @@ void answer_unknown(httplib::Response& answer, std::string_view message) {
 void answer_late(httplib::Response& answer) {
   answer.set_header("Retry-After", "1");
   answer_error(answer, 503, "server_error", "The queue did not answer in time; try again");
+}
+
+/// At most body_bytes_max; nothing if there is more, or it did not come whole. httplib would wait
+/// for the end of the connection where no length is said (there is no body then), and bounds none
+/// that comes in chunks.
+std::optional<std::string> read_body(const httplib::Request& request,
+                                     const httplib::ContentReader& read) {
+  std::string body;
+  if (!request.has_header("Content-Length") && !request.has_header("Transfer-Encoding"))
+    return body;
+  const bool is_whole = read([&body](const char* data, std::size_t size) {
+    body.append(data, std::min(size, body_bytes_max + 1 - body.size()));
+    return body.size() <= body_bytes_max;
+  });
+  return is_whole ? std::optional(std::move(body)) : std::nullopt;
+}
+
+/// The methods that a path takes where others do not, for `Allow`; empty: no such path.
+std::string_view methods_of(const std::string& path) {
+  if (path == "/reload")
+    return "POST";
+  if (path == "/" || path == "/queue" || path == "/events" || path == "/metrics" ||
+      path.rfind("/health", 0) == 0 || path.rfind("/requests/", 0) == 0 || is_page_path(path))
+    return "GET, HEAD";
+  return path.rfind("/queue/", 0) == 0 ? "GET, HEAD, PATCH, DELETE" : "";
+}
+
+/// False: the path is there, but does not take the method; `answer` says so. Asked before a route
+/// is looked for: httplib would first wait for a body.
+bool takes_method(const httplib::Request& request, httplib::Response& answer) {
+  const auto methods = methods_of(request.path);
+  if (methods.empty() || methods.find(request.method) != methods.npos)
+    return true;
+  answer.set_header("Allow", std::string(methods));
+  answer_error(answer, 405, "invalid_request_error",
+               "This path takes " + std::string(methods) + ", not " + request.method);
+  return false;
 }
 
 /// Only one process may have the port: httplib's own options let several share it silently.
@@ -177,6 +161,7 @@ struct admin_server::state {
   std::condition_variable changed;
   bool ended = false;              ///< listen_after_bind() has returned
   std::deque<operator_note> notes; ///< the last ones, guarded by `mutex`
+  int socket = -1;                 ///< that listens; the server's
   std::uint16_t bound = 0;
 
   state(std::shared_ptr<const config::settings> from, operator_desk& at, admin_options how)
@@ -203,7 +188,8 @@ struct admin_server::state {
   void set_routes();
   void all_queues(const httplib::Request& request, httplib::Response& answer);
   void one_queue(const httplib::Request& request, httplib::Response& answer);
-  void change(const httplib::Request& request, httplib::Response& answer, bool cancels);
+  /// Moves a ticket as `text` says; null: cancels it.
+  void change(const httplib::Request& request, httplib::Response& answer, const std::string* text);
   void one_story(const httplib::Request& request, httplib::Response& answer);
   std::optional<ticket_view> what_it_waits_for(const found_story& story,
                                                const story_findings& findings, time_point until);
@@ -253,7 +239,8 @@ bool admin_server::state::let_in(const httplib::Request& request, httplib::Respo
   if (reads && (keyed || open))
     return true;
   if (!is_own_host(request)) {
-    answer_error(answer, 403, "permission_error", "This Host is no name of this machine");
+    answer_error(answer, 403, "permission_error",
+                 "This Host is no name of this machine: use its host name or one of its addresses");
     return false;
   }
   if (request.has_header("Origin") && (request.get_header_value_count("Origin") != 1 ||
@@ -296,9 +283,9 @@ std::optional<page_request> admin_server::state::page_of(const httplib::Request&
                                                          httplib::Response& answer) const {
   page_request page;
   if (request.has_param("offset")) {
-    const auto offset = to_number<std::uint64_t>(request.get_param_value("offset"));
+    const auto offset = to_number<std::uint32_t>(request.get_param_value("offset"));
     if (!offset) {
-      answer_bad(answer, "offset must be a whole number");
+      answer_bad(answer, "offset must be a whole number up to 4294967295");
       return std::nullopt;
     }
     page.offset = *offset;
@@ -347,7 +334,7 @@ void admin_server::state::one_queue(const httplib::Request& request, httplib::Re
 }
 
 void admin_server::state::change(const httplib::Request& request, httplib::Response& answer,
-                                 bool cancels) {
+                                 const std::string* text) {
   const auto parts = split(request.path, true);
   if (!parts.ticket)
     return answer_unknown(answer, "The path is /queue/{model}/{id}, with an id from GET /queue");
@@ -357,10 +344,10 @@ void admin_server::state::change(const httplib::Request& request, httplib::Respo
   std::optional<change_result> result;
   std::optional<std::int32_t> wanted;
   const auto asked_at = std::chrono::steady_clock::now(); // a grant may come before the answer
-  if (cancels) {
+  if (text == nullptr) {
     result = desk.cancel(*group, *parts.ticket, patience());
   } else {
-    const auto body = nlohmann::json::parse(request.body, nullptr, false);
+    const auto body = nlohmann::json::parse(*text, nullptr, false);
     const auto priority = body.is_object() ? body.find("priority") : body.end();
     // Read as text, so that 1.0, true and numbers beyond 32 bits are refused alike.
     wanted = body.is_object() && priority != body.end() && priority->is_number_integer()
@@ -559,16 +546,22 @@ void admin_server::state::events(const httplib::Request& request, httplib::Respo
 }
 
 void admin_server::state::set_routes() {
+  using httplib::ContentReader;
   using httplib::Request;
   using httplib::Response;
   server.new_task_queue = [] {
-    return new bounded_pool(threads_count + live_feed::viewers_max);
+    return new admin_pool(threads_count + live_feed::viewers_max);
   };
-  server.set_socket_options([](auto socket) { set_socket_options(socket); });
+  server.set_socket_options([this](auto made) {
+    set_socket_options(made);
+    socket = made;
+  });
   server.set_payload_max_length(body_bytes_max);
-  server.set_keep_alive_max_count(100);
-  // Each kept connection holds one of the few threads.
-  server.set_keep_alive_timeout(1);
+  // One request for each connection: httplib would read what a refused request leaves behind as
+  // the next one, and a page of another site could write into its body a request of its own, with
+  // whatever `Host` it likes and without an `Origin`. Nor does an idle client hold a thread.
+  server.set_keep_alive_max_count(1);
+  server.set_keep_alive_timeout(1); // for the first byte
   server.set_read_timeout(5, 0);
   server.set_write_timeout(5, 0);
   server.set_pre_routing_handler([this](const Request& request, Response& answer) {
@@ -577,28 +570,33 @@ void admin_server::state::set_routes() {
     const_cast<Request&>(request).ranges.clear(); // NOLINT(cppcoreguidelines-pro-type-const-cast)
     answer.set_header("X-Content-Type-Options", "nosniff");
     answer.set_header("Cache-Control", "no-store");
-    return let_in(request, answer) ? httplib::Server::HandlerResponse::Unhandled
-                                   : httplib::Server::HandlerResponse::Handled;
+    return let_in(request, answer) && takes_method(request, answer)
+               ? httplib::Server::HandlerResponse::Unhandled
+               : httplib::Server::HandlerResponse::Handled;
   });
   server.set_error_handler([](const Request&, Response& answer) {
     if (answer.body.empty())
       answer_error(answer, answer.status, "invalid_request_error",
-                   answer.status == 404 ? "There is nothing at this path"
-                                        : "The request cannot be answered");
+                   answer.status == 404   ? "There is nothing at this path"
+                   : answer.status == 413 ? "The body is too large"
+                                          : "The request cannot be answered");
   });
   server.set_exception_handler([](const Request&, Response& answer, auto&&) {
     answer_error(answer, 500, "server_error", "The gateway made a mistake; please report it");
   });
   server.Get("/queue/?", [this](const Request& q, Response& a) { all_queues(q, a); });
   server.Get("/queue/.+", [this](const Request& q, Response& a) { one_queue(q, a); });
-  server.Patch("/queue/.+", [this](const Request& q, Response& a) { change(q, a, false); });
-  server.Delete("/queue/.+", [this](const Request& q, Response& a) { change(q, a, true); });
+  server.Patch("/queue/.+", [this](const Request& q, Response& a, const ContentReader& read) {
+    if (const auto body = read_body(q, read))
+      change(q, a, &*body);
+    else
+      answer_error(a, 413, "invalid_request_error", "The body is too large, or did not come whole");
+  });
+  server.Delete("/queue/.+", [this](const Request& q, Response& a) { change(q, a, nullptr); });
   if (options.story)
     server.Get("/requests/.+", [this](const Request& q, Response& a) { one_story(q, a); });
-  server.Post("/reload", [this](const Request& q, Response& a, const httplib::ContentReader& body) {
-    // httplib waits for the end of the connection where no length is said; there is no body then.
-    if (q.has_header("Content-Length") || q.has_header("Transfer-Encoding"))
-      body([](const char*, std::size_t) { return true; });
+  server.Post("/reload", [this](const Request& q, Response& a, const ContentReader& read) {
+    read_body(q, read); // whatever it says
     reload(a);
   });
   add_page_routes(server);
@@ -643,6 +641,7 @@ std::string admin_server::start() {
            std::to_string(gateway.admin_port) + ": " +
            (errno != 0 ? std::strerror(errno) : "no such address") +
            "; set vorrang_settings.admin_port to another, or to 0 for none";
+  ::listen(own.socket, SOMAXCONN); // httplib lets 5 clients wait to be accepted
   own.bound = static_cast<std::uint16_t>(port);
   own.listener = std::thread([&own] {
     own.server.listen_after_bind();

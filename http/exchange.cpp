@@ -197,7 +197,7 @@ awaitable<bool> exchange::secure() {
   std::string trouble;
   auto context = pool_.tls_for(to, trouble);
   if (!context) {
-    log_once(name_of(to) + ": " + trouble);
+    log_once("no TLS with " + name_of(to) + ": " + trouble);
     co_return false;
   }
   wire_->secure(std::move(context), to.host, pool_.tls_memory_of(to));

@@ -118,9 +118,13 @@ std::vector<std::shared_ptr<tls_context>> prepare_tls(config::read_result& read)
     std::string trouble;
     const tls_rules rules{each.ssl_verify, each.ssl_ca_file, each.ssl_certificate};
     made.push_back(tls_context_for(rules, trouble));
-    if (!made.back())
-      read.diagnostics.push_back({config::severity::error, each.where, "ssl_verify",
+    if (!made.back()) {
+      const bool is_ours = !each.ssl_certificate.empty() &&
+                           trouble.find("in " + each.ssl_certificate) != std::string::npos;
+      read.diagnostics.push_back({config::severity::error, each.where,
+                                  is_ours ? "ssl_certificate" : "ssl_verify",
                                   trouble + "; expected a PEM file that can be read"});
+    }
   }
   return made;
 }
@@ -153,6 +157,12 @@ private:
   /// All that were ever asked for; one for each way of judging certificates.
   std::set<std::shared_ptr<tls_context>> tls_;
 };
+
+/// In one write: the log's thread writes to stderr too.
+int fail(const std::string& why) {
+  std::cerr << "vorrang: " + why + "\n" << std::flush;
+  return status_failed;
+}
 
 /// Names come from whoever wrote the file: without what a terminal obeys or nobody sees.
 void print_diagnostics(const config::read_result& read) {
@@ -234,20 +244,16 @@ int serve(const command_line& asked, configuration& from, config::read_result re
     for (const auto& each : read.diagnostics)
       log_line(log_level::warning, config::to_text(each));
   tell.status = status_failed;
-  if (!tell.trouble().empty()) {
-    std::cerr << "vorrang: --access-log: " << tell.trouble() << std::endl;
-    return status_failed;
-  }
+  if (!tell.trouble().empty())
+    return fail("--access-log: " + tell.trouble());
 
   const bool has_keys = settings->gateway.has_keys();
   gateway_options options;
   if (!asked.tls_certificate.empty()) {
     std::string trouble;
     options.tls = tls_context_for_clients(asked.tls_certificate, asked.tls_key, trouble);
-    if (!options.tls) {
-      std::cerr << "vorrang: " << trouble << "; expected PEM files that can be read" << std::endl;
-      return status_failed;
-    }
+    if (!options.tls)
+      return fail(trouble + "; expected PEM files that can be read");
   }
   options.host = asked.host.value_or(has_keys ? "0.0.0.0" : "127.0.0.1");
   options.port = asked.port;
@@ -266,10 +272,8 @@ int serve(const command_line& asked, configuration& from, config::read_result re
 
   gateway serves(settings, options, actors_engine());
   const std::string trouble = serves.start();
-  if (!trouble.empty()) {
-    std::cerr << "vorrang: " << trouble << std::endl;
-    return status_failed;
-  }
+  if (!trouble.empty())
+    return fail(trouble);
   const signal_thread signals(serves);
   const bool is_ipv6 = options.host.find(':') != std::string::npos && options.host.front() != '[';
   std::cout << "RUNNING on " << (options.tls ? "https://" : "http://")
@@ -321,7 +325,6 @@ int main(int argc, char* argv[]) {
     raise_file_limit();
     return run(arguments);
   } catch (const std::exception& error) {
-    std::cerr << "vorrang: " << error.what() << std::endl;
-    return status_failed;
+    return fail(error.what());
   }
 }

@@ -101,7 +101,7 @@ def take(driver, gateway, client, folder):
         driver.execute_cdp_cmd(
             "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
         )
-        size = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 600}
+        size = {"width": width, "height": height or 600, "deviceScaleFactor": scale, "mobile": width < 600}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         driver.get("about:blank")
         driver.get(f"http://127.0.0.1:{gateway.admin_port}/#model=chat-large")
@@ -109,13 +109,17 @@ def take(driver, gateway, client, folder):
             send(gateway, client, "chat-large", priority)
         time.sleep(2.5)
         driver.execute_script("document.activeElement.blur()")
+        if not height:  # all of it
+            size["height"] = driver.execute_script("return document.documentElement.scrollHeight")
+            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+            time.sleep(0.3)
         path = folder / f"admin-{name}.png"
         driver.save_screenshot(str(path))
         if Image:  # a third of the size
             Image.open(path).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, 0, None, 0).save(path, optimize=True)
 
-    look("light", 1280, 1640, 1, "light")
-    look("dark", 1280, 1240, 1, "dark")
+    look("light", 1280, None, 1, "light")
+    look("dark", 1280, None, 1, "dark")
     look("light", 390, 844, 1.5, "phone")
 
 

@@ -1532,19 +1532,32 @@ function operations.show(op)
     return { total = line.waiting_count(), tickets = page }
   end
   local all = {}
-  for _, name in ipairs({ "line", "resting" }) do
-    local found = call_redis("ZRANGE", line.key[name], 0, to, "WITHSCORES")
+  local function read(name, first)
+    local found = call_redis("ZRANGE", line.key[name], first, to, "WITHSCORES")
     for i = 1, #found, 2 do
       all[#all + 1] = { member = found[i], priority = tonumber(found[i + 1]), rests = name == "resting" }
     end
   end
+  -- Few rest. Whoever stands in the line more places before the page than there are of them is before it in any case.
+  read("resting", 0)
+  local passed = max(from - #all, 0)
+  read("line", passed)
   table.sort(all, function(a, b)
     if a.priority ~= b.priority then
       return a.priority < b.priority
     end
     return a.member < b.member
   end)
-  for i = from + 1, min(to + 1, #all) do
+  local first, last, wanted = from - passed + 1, min(to - passed + 1, #all), {}
+  for i = first, last do
+    local owner, id = line.owner_and_id(all[i].member)
+    wanted[owner] = wanted[owner] or {}
+    wanted[owner][#wanted[owner] + 1] = id
+  end
+  for owner, ids in pairs(wanted) do
+    line.fetch(owner, ids)
+  end
+  for i = first, last do
     local owner, id = line.owner_and_id(all[i].member)
     local record = line.ticket_of(owner, id)
     page[#page + 1] = { instance = owner, ticket = id, priority = all[i].priority,

@@ -1,4 +1,5 @@
 #include "actors/shared/shared_line.hpp"
+#include "actors/queue_report.hpp"
 #include "actors/shared/line_json.hpp"
 #include "actors/windows.hpp"
 
@@ -171,19 +172,31 @@ void shared_line::put_page(const json& page, queue_view& view) const {
     line.waited = std::chrono::microseconds(
         std::max<std::int64_t>(server_time(view.at) - number_in(each, "arrival"), 0));
     line.why = each.value("rests", false) ? wait_reason::backing_off : wait_reason::behind_others;
-    if (line.position == 1 && line.why == wait_reason::behind_others) {
-      const bool all_cool = std::all_of(view.deployments.begin(), view.deployments.end(),
-                                        [](const auto& one) { return one.cooling; });
-      line.why = all_cool ? wait_reason::all_cooling : wait_reason::all_full;
-    }
-    if (const auto own = queue_.find_waiting(line.id); own && line.instance == instance_) {
+    const auto own = line.instance == instance_ ? queue_.find_waiting(line.id) : std::nullopt;
+    if (own) {
       line.deadline = own->deadline;
       line.waited = view.at - own->since;
       line.bytes = own->bytes;
     }
+    if (line.position == 1 && line.why == wait_reason::behind_others)
+      tell_head(line, own, view.at);
     view.oldest_wait = std::max(view.oldest_wait, line.waited);
     view.tickets.push_back(std::move(line));
   }
+}
+
+/// Of another instance's it is not known where it may go: as if everywhere, with any size.
+void shared_line::tell_head(ticket_report& head,
+                            const std::optional<group_queue::waiting_ticket>& own,
+                            time_point now) const {
+  if (own && !own->eligible.empty())
+    return tell_why_it_heads(queue_, now, own->eligible, own->token_estimate, head);
+  const auto& deployments = queue_.settings().deployments;
+  auto everywhere = deployment_set::all(deployments.size());
+  for (std::size_t i = 0; i < deployments.size(); ++i)
+    if (deployments[i].retired)
+      everywhere.erase(static_cast<deployment_index>(i));
+  tell_why_it_heads(queue_, now, everywhere, 1, head);
 }
 
 void shared_line::put_eligible(json& into, const deployment_set& eligible) const {

@@ -15,9 +15,9 @@ struct page_of_line {
   std::size_t limit = 0;
 };
 
-/// Who shares a line: what the last reply said.
+/// Who shares a line: what the last reply said; a count of 0: there was none yet.
 struct line_members {
-  std::uint32_t count = 1;
+  std::uint32_t count = 0;
   std::uint32_t rank = 0;
 };
 
@@ -132,6 +132,8 @@ private:
   void give_back(const std::string& grant);
   void put_eligible(nlohmann::json& into, const deployment_set& eligible) const;
   void put_page(const nlohmann::json& page, queue_view& view) const;
+  void tell_head(ticket_report& head, const std::optional<group_queue::waiting_ticket>& own,
+                 time_point now) const;
   void take_reply(time_point now, const nlohmann::json& said);
   void take_note(time_point now, const nlohmann::json& said);
   void granted(time_point now, const nlohmann::json& what);

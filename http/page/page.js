@@ -4,23 +4,35 @@ import { EventReader, colours, count, make, makeGauge, reconcile, setAttribute, 
 
 const at = (id) => document.getElementById(id);
 const SILENCE_MS = 5000; // states come once a second
+const PATIENCE_MS = 10000; // for a change by hand; the gateway gives itself 2 s
 const RETRY_MS = [1000, 2000, 4000, 8000];
 const LANE_ROWS = 10; // as many as a state has of each lane
 const MODELS_SHOWN = 60;
 
+/** The one that the address names, null: it names none. Anybody can write anything there. */
+function modelOfAddress() {
+  const named = location.hash.match(/^#model=(.*)$/);
+  try {
+    return named && decodeURIComponent(named[1]);
+  } catch {
+    return null;
+  }
+}
+
 const page = {
   key: null, // of the admin port; never stored
-  model: decodeURIComponent(location.hash.replace(/^#model=/, "")),
+  model: modelOfAddress() ?? "",
+  shown_model: "", // whose line is shown: another one until the chosen one is heard of
   state: null,
   heard_at: 0, // performance.now() of the last state
   stream: null, // AbortController
   failures: 0,
   lost_since: null,
+  needs_key: false,
   retry_at: null,
   retry_timer: null,
   lane_offsets: new Map(), // priority → first row shown, where it is not the lane's first
   lane_pages: new Map(), // priority → tickets of that page, as they were read last
-  pending: new Set(), // ids that something was asked for
   cooldowns: new Map(), // deployment → the longest rest of its cooldown seen
 };
 
@@ -85,11 +97,12 @@ function lose(why) {
 function hear(state) {
   page.failures = 0;
   page.lost_since = null;
+  page.needs_key = false;
   page.state = state;
   page.heard_at = performance.now();
-  page.pending.clear();
   setHidden(at("key"), true);
-  if (state.queues.length > 0 && !state.queues.some((queue) => queue.model === page.model)) {
+  const is_there = state.queues.some((queue) => queue.model === page.model) || state.late.includes(page.model);
+  if (state.queues.length > 0 && !is_there) {
     const busiest = state.queues.reduce((a, b) => (b.waiting > a.waiting ? b : a));
     choose(busiest.model);
   }
@@ -112,29 +125,27 @@ function askForKey() {
   const was_wrong = page.key !== null;
   page.key = null;
   page.stream = null;
+  page.lost_since = null;
+  page.needs_key = true;
   setText(at("key-wrong"), was_wrong ? "That is not the master key." : "");
   setHidden(at("key"), false);
   setHidden(at("main"), true);
-  setText(at("connection"), "the master key is needed");
-  at("connection").dataset.state = "connecting";
+  showConnection();
   at("key-field").value = "";
   at("key-field").focus();
 }
 
 function showConnection() {
   const is_lost = page.lost_since !== null;
-  const connection = at("connection");
-  connection.dataset.state = is_lost ? "lost" : page.state ? "live" : "connecting";
+  at("connection").dataset.state = is_lost ? "lost" : page.state && !page.needs_key ? "live" : "connecting";
   document.body.classList.toggle("stale", is_lost);
   setHidden(at("retry"), !is_lost);
-  if (!is_lost) {
-    setText(connection, page.state ? "live" : "connecting");
-    return;
-  }
-  const since = Math.round((Date.now() - page.lost_since) / 1000);
-  const next = page.retry_at === null ? "trying now"
-    : `next try in ${Math.max(Math.ceil((page.retry_at - Date.now()) / 1000), 0)} s`;
-  setText(connection, `connection lost ${since} s ago (${page.lost_why}); ${next}`);
+  setText(at("connection-state"), is_lost ? `connection lost (${page.lost_why})`
+    : page.needs_key ? "the master key is needed" : page.state ? "live" : "connecting");
+  // What counts is no news to whoever has the page read out.
+  const seconds = (ms) => Math.max(Math.ceil(ms / 1000), 0);
+  setText(at("connection-since"), !is_lost ? "" : ` ${seconds(Date.now() - page.lost_since)} s ago; `
+    + (page.retry_at === null ? "trying now" : `next try in ${seconds(page.retry_at - Date.now())} s`));
 }
 
 // --- What is shown --------------------------------------------------------------------------
@@ -195,6 +206,7 @@ function showModels() {
 }
 
 function showLine(queue, line) {
+  page.shown_model = queue.model;
   setText(at("model"), queue.model);
   const figures = [["waiting", count(queue.waiting)], ["running", count(queue.in_flight)],
     ["longest wait", queue.waiting > 0 ? span(queue.oldest_wait_ms) : "–"],
@@ -204,7 +216,7 @@ function showLine(queue, line) {
     group.append(make("dt", "", name), make("dd"));
     return group;
   }, (group, [, value]) => setText(group.lastChild, value));
-  setText(at("blocked"), queue.blocked ? `The head of the line ${queue.blocked}.` : "Nobody waits.");
+  setText(at("blocked"), queue.blocked ? `The head of the line ${queue.blocked}.` : queue.waiting > 0 ? "" : "Nobody waits.");
   setClass(at("blocked"), "is-blocked", Boolean(queue.blocked));
   for (const priority of page.lane_offsets.keys())
     if (!line.lanes.some((lane) => lane.priority === priority)) forgetPage(priority);
@@ -276,7 +288,6 @@ function showTicket(row, ticket) {
   setAttribute(waited, "title", "has waited so long");
   setText(deadline, ticket.deadline_in_ms === null ? "" : `ends in ${span(ticket.deadline_in_ms)}`);
   setClass(row, "head", ticket.position === 1);
-  setClass(row, "pending", page.pending.has(ticket.id));
   const [up, down] = marks.children;
   setText(up, ticket.overtook > 0 ? `▲${count(ticket.overtook)}` : "");
   setText(down, ticket.overtaken > 0 ? `▼${count(ticket.overtaken)}` : "");
@@ -410,15 +421,15 @@ const CLASS_COLOURS = ["#d1495b", "#e08a1e", "#2a9d6f", "#3a7bd5", "#8e5cc4", "#
 const charts = {};
 
 function chartOptions(unit, stacked) {
-  const colour = colours();
-  const axis = { ticks: { color: colour("quiet"), maxRotation: 0, autoSkip: true, maxTicksLimit: 6 },
-    grid: { color: colour("grid") }, stacked };
+  const [text, quiet, grid] = colours("text", "quiet", "grid");
+  const axis = { ticks: { color: quiet, maxRotation: 0, autoSkip: true, maxTicksLimit: 6 },
+    grid: { color: grid }, stacked };
   return {
     animation: false, responsive: true, maintainAspectRatio: false, interaction: { mode: "index", intersect: false },
     scales: { x: { ...axis, grid: { display: false } },
-      y: { ...axis, beginAtZero: true, title: { display: true, text: unit, color: colour("quiet") } } },
+      y: { ...axis, beginAtZero: true, title: { display: true, text: unit, color: quiet } } },
     plugins: { legend: { position: "bottom",
-      labels: { color: colour("text"), boxWidth: 12, filter: (item) => !item.text.endsWith("(median)") } } },
+      labels: { color: text, boxWidth: 12, filter: (item) => !item.text.endsWith("(median)") } } },
   };
 }
 
@@ -469,7 +480,7 @@ function tellHistory(past, used) {
   setText(at("grants-text"), "Grants per second, by priority. In the last minute: " + (by_class.length === 0 ? "none."
     : `${by_class.map((i) => `${past.classes[i]}: ${count(total(i))}`).join("; ")}.`));
   setText(at("waits-text"), "Waits, by priority: 9 of 10 are shorter (dashed: half). " + (by_class.length === 0 ? ""
-    : `Longest of the last minute: ${by_class.map((i) => `${past.classes[i]}: ${span(worst(i))}`).join("; ")}.`));
+    : `The most of the last minute: ${by_class.map((i) => `${past.classes[i]}: ${span(worst(i))}`).join("; ")}.`));
 }
 
 function redrawCharts() {
@@ -482,13 +493,14 @@ function redrawCharts() {
 
 // --- Changes by hand ------------------------------------------------------------------------
 
-let asked = null; // {what, ticket, model}
+let asked = null; // {what, ticket, model, from}, while the dialog is open
 
 function ask(what, ticket) {
-  asked = { what, ticket, model: page.model, from: placeInLanes(document.activeElement) };
+  const model = page.shown_model;
+  asked = { what, ticket, model, from: placeInLanes(document.activeElement) };
   const is_move = what === "move";
   setText(at("ask-title"), is_move ? "Move this ticket?" : "Cancel this ticket?");
-  setText(at("ask-text"), `Ticket ${ticket.id}, place ${ticket.position}, priority ${ticket.priority}, waits for ${page.model}. ` +
+  setText(at("ask-text"), `Ticket ${ticket.id}, place ${ticket.position}, priority ${ticket.priority}, waits for ${model}. ` +
     (is_move ? "With another priority it keeps its arrival number: among equals it goes before those that came later."
       : "Its client gets status 503, “Cancelled by the operator”."));
   setHidden(at("ask-priority"), !is_move);
@@ -496,13 +508,15 @@ function ask(what, ticket) {
   setText(at("ask-yes"), is_move ? "Move it" : "Cancel it");
   setClass(at("ask-yes"), "harmful", !is_move);
   setText(at("ask-wrong"), "");
+  at("ask-yes").disabled = false;
   at("ask").showModal();
   (is_move ? at("priority") : at("ask-no")).focus();
   if (is_move) at("priority").select();
 }
 
 async function carryOut() {
-  const { what, ticket, model } = asked;
+  const mine = asked;
+  const { what, ticket, model } = mine;
   const path = `/queue/${encodeURIComponent(model)}/${ticket.id}`;
   const request = { method: "DELETE", headers: headers({ "Content-Type": "application/json" }) };
   let words = `Ticket ${ticket.id} was cancelled.`;
@@ -515,17 +529,19 @@ async function carryOut() {
     words = `Ticket ${ticket.id} now has priority ${Number(field.value)}.`;
   }
   at("ask-yes").disabled = true;
+  let wrong = "";
   try {
-    const response = await fetch(path, request);
-    if (!response.ok) return setText(at("ask-wrong"), await messageOf(response));
-    page.pending.add(ticket.id);
-    at("ask").close();
-    tell(words);
+    const response = await fetch(path, { ...request, signal: AbortSignal.timeout(PATIENCE_MS) });
+    if (!response.ok) wrong = await messageOf(response);
   } catch {
-    setText(at("ask-wrong"), "The gateway does not answer; nothing is known of what became of it.");
-  } finally {
-    at("ask-yes").disabled = false;
+    wrong = "The gateway does not answer; nothing is known of what became of it.";
   }
+  if (asked !== mine) return tell(wrong || words); // the dialog was left; another may be open
+  at("ask-yes").disabled = false;
+  setText(at("ask-wrong"), wrong);
+  if (wrong) return;
+  at("ask").close();
+  tell(words);
 }
 
 let toast_timer = null;
@@ -549,7 +565,10 @@ at("ask-form").addEventListener("submit", (event) => {
 });
 at("ask-no").addEventListener("click", () => at("ask").close());
 at("ask").addEventListener("close", () => {
-  if (asked?.from) focusAt(asked.from);
+  if (at("ask").open) return; // it has been opened again since
+  const from = asked?.from;
+  asked = null;
+  if (from) focusAt(from);
   else at("line").focus();
 });
 at("retry").addEventListener("click", listen);
@@ -583,6 +602,11 @@ theme.value = ["light", "dark"].includes(localStorage.getItem("theme")) ? localS
 setTheme(theme.value);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawCharts);
 
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address keeps the model
+  at("line").focus();
+});
+window.addEventListener("hashchange", () => choose(modelOfAddress() ?? page.model));
 setInterval(() => {
   if (page.lost_since !== null) showConnection();
   else if (page.state) runDown();

@@ -89,10 +89,15 @@ export function setGauge(gauge, label, words, value, max) {
   bar.firstChild.style.width = `${(100 * part).toFixed(1)}%`;
 }
 
-/** The colours of the page as they are now, for the canvases. */
-export function colours() {
-  const style = getComputedStyle(document.documentElement);
-  return (name) => style.getPropertyValue(`--${name}`).trim();
+/** Colours of the page as they are now, for the canvases: `colours("text", "grid")`. */
+export function colours(...names) {
+  const probe = document.body.appendChild(make("span"));
+  const found = names.map((name) => {
+    probe.style.color = `var(--${name})`;
+    return getComputedStyle(probe).color;
+  });
+  probe.remove();
+  return found;
 }
 
 /** Events of one stream: `text/event-stream`, of which `data:` and comments are what comes here. */

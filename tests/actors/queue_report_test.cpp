@@ -1,7 +1,6 @@
 // The queue as an operator sees it: pages, places, and why each waits.
-#include "actors/queue_report.hpp"
 #include "catch.hpp"
-#include "passive.hpp"
+#include "report_desk.hpp"
 
 #include <algorithm>
 #include <map>
@@ -10,61 +9,8 @@
 using namespace vorrang;
 using namespace vorrang::test;
 
-namespace {
-
-struct desk {
-  group_settings settings;
-  group_board board{1};
-  group_queue queue{settings, 0, 1, board};
-  time_point now = start;
-  ticket_id next = 1;
-
-  explicit desk(group_settings told) : settings(std::move(told)) {}
-  desk(const desk&) = delete;
-  desk& operator=(const desk&) = delete;
-
-  void room_of(deployment_index which, const room& figures,
-               const std::vector<attempt_result>& results = {}) {
-    queue.room_changed(now, which, figures, results);
-  }
-  void free(deployment_index which, std::uint32_t slots) {
-    room figures;
-    figures.slots = slots;
-    room_of(which, figures);
-  }
-  void cools(deployment_index which, duration length) {
-    room figures;
-    figures.cooling = true;
-    figures.cooling_until = now + length;
-    figures.last_failure_status = 429;
-    room_of(which, figures);
-  }
-  ticket_id put(std::int32_t priority, deployment_index pinned = no_index,
-                std::uint32_t tokens = 0) {
-    ticket_offer offer;
-    offer.id = next++;
-    offer.since = now;
-    offer.wanted.priority = priority;
-    offer.wanted.pinned = pinned;
-    offer.wanted.bytes = 100 * offer.id;
-    offer.wanted.token_estimate = tokens;
-    const auto id = offer.id;
-    queue.offer(now, 0, std::move(offer));
-    queue.serve(now);
-    return id;
-  }
-  queue_view view(std::size_t offset = 0, std::size_t limit = 100) const {
-    line_copy copy(offset, limit);
-    while (copy.add(copy_piece(queue, now, copy.next()))) {
-    }
-    return copy.take();
-  }
-};
-
-} // namespace
-
 TEST_CASE("report: an empty queue") {
-  desk d(plain_group(1));
+  report_desk d(plain_group(1));
   const auto view = d.view();
   CHECK(view.name == "group");
   CHECK(view.group == 0);
@@ -76,7 +22,7 @@ TEST_CASE("report: an empty queue") {
 }
 
 TEST_CASE("report: tickets in order, with all that is known of them") {
-  desk d(plain_group(1));
+  report_desk d(plain_group(1));
   const auto late = d.put(9);
   d.now = after(seconds(2));
   const auto first = d.put(-1);
@@ -125,7 +71,7 @@ TEST_CASE("report: the longest wait of each class, however many pieces") {
 
 TEST_CASE("report: why each waits") {
   SECTION("the head, because all are full; the rest, behind it") {
-    desk d(plain_group(2));
+    report_desk d(plain_group(2));
     d.put(5);
     d.put(5);
     const auto view = d.view();
@@ -133,21 +79,21 @@ TEST_CASE("report: why each waits") {
     CHECK(view.tickets[1].why == wait_reason::behind_others);
   }
   SECTION("all cooling") {
-    desk d(plain_group(2));
+    report_desk d(plain_group(2));
     d.cools(0, seconds(4));
     d.cools(1, seconds(4));
     d.put(5);
     CHECK(d.view().tickets[0].why == wait_reason::all_cooling);
   }
   SECTION("behind others goes before all cooling") {
-    desk d(plain_group(1));
+    report_desk d(plain_group(1));
     d.cools(0, seconds(4));
     d.put(5);
     d.put(5);
     CHECK(d.view().tickets[1].why == wait_reason::behind_others);
   }
   SECTION("one that waits for another deployment is not behind") {
-    desk d(plain_group(2));
+    report_desk d(plain_group(2));
     d.put(5, 0);
     d.put(6, 1);
     d.put(7); // both of its deployments have a better one
@@ -156,7 +102,7 @@ TEST_CASE("report: why each waits") {
     CHECK(view.tickets[2].why == wait_reason::behind_others);
   }
   SECTION("its own back-off") {
-    desk d(plain_group(1));
+    report_desk d(plain_group(1));
     d.free(0, 1);
     const auto id = d.put(5);
     const auto& given = std::get<grant>(d.queue.output().verdicts.at(0).what);
@@ -180,7 +126,7 @@ TEST_CASE("report: why each waits") {
 }
 
 TEST_CASE("report: pages say the same as the whole") {
-  desk d(plain_group(3));
+  report_desk d(plain_group(3));
   for (int i = 0; i < 30; ++i)
     d.put(i % 4, i % 5 < 3 ? static_cast<deployment_index>(i % 3) : no_index);
   const auto whole = d.view();
@@ -203,7 +149,7 @@ TEST_CASE("report: the state of each deployment") {
   told.deployments[0].rpm = 10;
   told.deployments[0].tpm = 1000;
   told.deployments[0].max_parallel_requests = 4;
-  desk d(told);
+  report_desk d(told);
   room used;
   used.slots = 1;
   used.tokens = 400;
@@ -240,7 +186,7 @@ TEST_CASE("report: the state of each deployment") {
 TEST_CASE("report: without tokens left a deployment is full") {
   auto told = plain_group(1);
   told.deployments[0].tpm = 1000;
-  desk d(told);
+  report_desk d(told);
   room used;
   used.slots = 5;
   used.tokens = 0;
@@ -251,7 +197,7 @@ TEST_CASE("report: without tokens left a deployment is full") {
 }
 
 TEST_CASE("report: cooldowns are counted where they begin") {
-  desk d(plain_group(2));
+  report_desk d(plain_group(2));
   d.free(0, 1);
   d.free(1, 1);
   CHECK(d.view().deployments[0].cooldowns == 0);
@@ -268,7 +214,7 @@ TEST_CASE("report: what the head lacks, and when the first of it comes back") {
   auto told = plain_group(2);
   told.deployments[0].rpm = 1;
   told.deployments[1].max_parallel_requests = 1;
-  desk d(told);
+  report_desk d(told);
   room used;
   used.window_requests = 1;
   used.requests_return = after(seconds(12));
@@ -310,12 +256,12 @@ TEST_CASE("report: what the head lacks, and when the first of it comes back") {
 TEST_CASE("report: tokens that are left but do not do are missing") {
   auto told = plain_group(1);
   told.deployments[0].tpm = 1000;
-  desk d(told);
+  report_desk d(told);
   room used;
   used.slots = 5;
   used.tokens = 100;
   used.window_tokens = 900;
-  used.requests_return = after(seconds(7));
+  used.tokens_return = after(seconds(7));
   d.room_of(0, used);
   d.put(5, no_index, 200);
   const auto view = d.view();
@@ -323,8 +269,37 @@ TEST_CASE("report: tokens that are left but do not do are missing") {
   CHECK(view.tickets[0].ready_in == seconds(7));
 }
 
+TEST_CASE("report: of two windows the one that is lacking counts, or the later of both") {
+  auto told = plain_group(1);
+  told.deployments[0].rpm = 2;
+  told.deployments[0].tpm = 1000;
+  report_desk d(told);
+  room used;
+  used.window_requests = 1;
+  used.requests_return = after(seconds(3));
+  used.tokens = 100;
+  used.window_tokens = 900;
+  used.tokens_return = after(seconds(7));
+  d.room_of(0, used);
+  d.put(5, no_index, 200);
+  CHECK(d.view().tickets[0].ready_in == seconds(7)); // not when rpm gets something back
+  used.window_requests = 2;
+  d.room_of(0, used);
+  CHECK(d.view().tickets[0].ready_in == seconds(7));
+  used.requests_return = after(seconds(9));
+  d.room_of(0, used);
+  CHECK(d.view().tickets[0].ready_in == seconds(9));
+  used.tokens = 500;
+  used.tokens_return = after(seconds(20));
+  d.room_of(0, used);
+  CHECK(d.view().tickets[0].ready_in == seconds(9));
+  used.requests_return = never; // nobody counts there
+  d.room_of(0, used);
+  CHECK_FALSE(d.view().tickets[0].ready_in);
+}
+
 TEST_CASE("report: a line of ten thousand is copied in small pieces") {
-  desk d(plain_group(2));
+  report_desk d(plain_group(2));
   for (int i = 0; i < 10'000; ++i)
     d.put((i * 7919) % 31, i % 3 == 0 ? deployment_index{0} : no_index);
   d.now = after(seconds(3));
@@ -366,7 +341,7 @@ TEST_CASE("report: whoever waits all the while is there once, whatever happens b
   for (std::uint32_t seed = 1; seed <= 30; ++seed) {
     INFO("seed " << seed);
     std::mt19937 random(seed);
-    desk d(plain_group(2));
+    report_desk d(plain_group(2));
     std::map<ticket_id, bool> stays; // false: moved meanwhile
     std::vector<ticket_id> all;
     for (int i = 0; i < 2'000; ++i)

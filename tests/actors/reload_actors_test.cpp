@@ -1,4 +1,5 @@
 // Reloads of the engine's actors in virtual time: one stimulus, one expectation.
+#include "actors/shared/line_link.hpp"
 #include "catch.hpp"
 #include "virtual_engine.hpp"
 
@@ -40,6 +41,31 @@ outcome answered() {
   result.status = 200;
   return result;
 }
+
+/// A server that keeps a line for this instance, the first of two, and agrees to everything.
+struct agreeing_server final : line_link {
+  void call(line_call what, std::function<void(line_answer)> then) override {
+    if (is_away)
+      return then({false, "it is away"});
+    std::string results;
+    for (auto i = 7u; i < what.arguments.size(); ++i) { // of each operation
+      const auto is = [&](const char* verb) {
+        return what.arguments[i].find("\"op\":\"" + std::string(verb)) != std::string::npos;
+      };
+      results += results.empty() ? "" : ",";
+      results += is("mine") ? "[]" : is("show") ? R"({"total":0,"tickets":[]})" : "true";
+    }
+    then({true, R"({"now":"1700000000000000","epoch":"e1","members":2,"rank":0,"next":"0",)"
+                R"("grants":[],"refused":[],"rooms":[],"overruns":0,"inversions":0,"seq":)" +
+                    std::to_string(++calls) + ",\"results\":[" + results + "]}"});
+  }
+  void listen(const std::string&, std::function<void(std::string)>) override {}
+  bool is_up() const override { return !is_away; }
+  void on_up(std::function<void()>) override {}
+
+  bool is_away = false;
+  std::uint64_t calls = 0;
+};
 
 struct fixture {
   explicit fixture(std::vector<group_settings> groups) : engine(settings_of(std::move(groups))) {}
@@ -203,4 +229,42 @@ TEST_CASE("reload: an engine of which nothing is left leaves no timer") {
   REQUIRE(second.end);
   f.engine.advance(600s); // the window's end, and the deadline that was waited for
   CHECK(f.engine.time().pending() == 0);
+}
+
+TEST_CASE("reload: what is new while the shared line is away is lent this instance's part of it") {
+  const auto server = std::make_shared<agreeing_server>();
+  auto shared = settings_of({group_of("a", 0)});
+  shared.shared.emplace().instance = "first";
+  test::virtual_engine engine(shared, duration::max(), server);
+  engine.advance(1s);
+  REQUIRE(engine.view(0, 0, 0).state == line_state::shared);
+  server->is_away = true;
+  engine.advance(10s);
+  REQUIRE(engine.view(0, 0, 0).state == line_state::local);
+
+  const auto open = [&](listener(&all)[5], group_index where) {
+    for (auto& each : all) {
+      ask wanted;
+      wanted.group = where;
+      wanted.deadline = engine.now() + 600s;
+      engine.book().open(engine.now(), wanted, each);
+    }
+  };
+  const auto granted = [](const listener(&all)[5]) {
+    return std::count_if(std::begin(all), std::end(all),
+                         [](const auto& each) { return !each.grants.empty(); });
+  };
+  listener heard[5];
+  open(heard, 0);
+  auto& group = shared.groups[0];
+  group.deployments.push_back(group.deployments[0]);
+  group.deployments[1].id = "a-2";
+  group.deployments[1].max_parallel_requests = 4;
+  shared.groups.push_back(group_of("b", 4));
+  engine.reload(shared);
+  listener of_new_group[5];
+  open(of_new_group, 1);
+  engine.advance(10s);
+  CHECK(granted(heard) == 2);
+  CHECK(granted(of_new_group) == 2);
 }

@@ -1,4 +1,5 @@
 // What an instance tells a shared line, and what it makes of replies written by hand.
+#include "actors/queue_report.hpp"
 #include "actors/shared/line_session.hpp"
 #include "catch.hpp"
 #include "passive.hpp"
@@ -457,6 +458,55 @@ TEST_CASE("shared line: a reload is told under a new name, and who waits is told
   REQUIRE(s.calls());
   CHECK(s.said[0]["kind"] == "not_sent");
   CHECK(s.queue.find_waiting(ticket));
+}
+
+TEST_CASE("shared line: what its head waits for, whoever holds it") {
+  scene s;
+  s.settings.deployments[1].rpm.reset();
+  s.settings.deployments[1].max_parallel_requests = 2;
+  s.settle_in();
+  const auto mine = s.offer();
+  REQUIRE(s.calls());
+  const json one{{"id", "one"}, {"slots", 0}, {"n", 1}, {"requests", 5}, {"tokens", 0}};
+  json two{{"id", "two"}, {"slots", 0}, {"n", 2}, {"requests", 9}, {"tokens", 0}};
+  s.answer({{"rooms", {one, two}}}, s.results_for_all());
+  const auto look = [&](const std::string& holder) {
+    queue_view seen;
+    s.session.line().show({0, 2}, report_deployments(s.queue, s.now),
+                          [&](bool, queue_view& view) { seen = view; });
+    REQUIRE(s.calls());
+    REQUIRE(s.verbs() == words{"show"});
+    const auto ticket = [&](const std::string& id, const std::string& instance) {
+      return json{{"ticket", id},
+                  {"instance", instance},
+                  {"priority", 255},
+                  {"arrival", "1700000000000000"},
+                  {"attempts", 0}};
+    };
+    const json page{{"total", 2}, {"tickets", {ticket("1", holder), ticket("2", "other")}}};
+    s.answer(json::object(), json::array({page}));
+    REQUIRE(seen.tickets.size() == 2);
+    CHECK(seen.tickets[0].id == mine);
+    CHECK(seen.tickets[1].why == wait_reason::behind_others);
+    return seen.tickets[0];
+  };
+  const auto both = static_cast<int>(missing::rpm) | static_cast<int>(missing::slot);
+  for (const char* holder : {"me", "other"}) {
+    const auto head = look(holder);
+    CHECK(head.why == wait_reason::all_full);
+    CHECK(head.waits_for == both);
+  }
+  two["cooling"] = true;
+  two["ends"] = "1700000004000000";
+  json cooling = one;
+  cooling["cooling"] = true;
+  cooling["ends"] = "1700000009000000";
+  s.session.line().renew();
+  REQUIRE(s.calls());
+  s.answer({{"rooms", {cooling, two}}}, s.results_for_all());
+  const auto head = look("other");
+  CHECK(head.why == wait_reason::all_cooling);
+  CHECK(head.ready_in == 4s);
 }
 
 TEST_CASE("shared line: nonsense on the wire changes nothing") {

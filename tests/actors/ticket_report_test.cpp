@@ -1,70 +1,38 @@
 // One waiting ticket as an operator sees it, and what each deployment lacks for it.
-#include "actors/ticket_report.hpp"
 #include "catch.hpp"
-#include "passive.hpp"
+#include "report_desk.hpp"
 
 using namespace vorrang;
 using namespace vorrang::test;
-
-namespace {
-
-struct desk {
-  group_settings settings;
-  group_board board{1};
-  group_queue queue{settings, 0, 1, board};
-  ticket_id next = 1;
-
-  explicit desk(group_settings told) : settings(std::move(told)) {}
-  desk(const desk&) = delete;
-  desk& operator=(const desk&) = delete;
-
-  ticket_id put(std::int32_t priority, deployment_index pinned = no_index,
-                std::uint32_t tokens = 0) {
-    ticket_offer offer;
-    offer.id = next++;
-    offer.since = start;
-    offer.wanted.priority = priority;
-    offer.wanted.pinned = pinned;
-    offer.wanted.token_estimate = tokens;
-    const auto id = offer.id;
-    queue.offer(start, 0, std::move(offer));
-    queue.serve(start);
-    return id;
-  }
-  ticket_view look_at(ticket_id ticket) const {
-    return report_ticket(queue, after(seconds(1)), ticket);
-  }
-};
-
-} // namespace
 
 TEST_CASE("ticket report: what each deployment lacks") {
   auto settings = plain_group(6);
   settings.deployments[0].rpm = 2;
   settings.deployments[1].max_parallel_requests = 1;
   settings.deployments[2].tpm = 100;
-  desk d(settings);
+  report_desk d(settings);
   room used;
   used.window_requests = 2;
   used.requests_return = after(seconds(13));
-  d.queue.room_changed(start, 0, used, {});
+  d.room_of(0, used);
   room busy;
   busy.in_flight = 1;
-  d.queue.room_changed(start, 1, busy, {});
+  d.room_of(1, busy);
   room spent;
   spent.slots = room::unlimited_slots;
   spent.tokens = 10;
   spent.window_tokens = 90;
   spent.tokens_return = after(seconds(3));
-  d.queue.room_changed(start, 2, spent, {});
+  d.room_of(2, spent);
   room cools;
   cools.cooling = true;
   cools.cooling_until = after(seconds(5));
-  d.queue.room_changed(start, 3, cools, {});
-  d.queue.room_changed(start, 4, room(), {}); // re-opens
-  d.queue.room_changed(start, 5, room(), {});
+  d.room_of(3, cools);
+  d.room_of(4, room()); // re-opens
+  d.room_of(5, room());
 
   const auto ticket = d.put(5, no_index, 20);
+  d.now = after(seconds(1));
   const auto view = d.look_at(ticket);
   CHECK(view.waits);
   CHECK((view.ticket.id == ticket && view.ticket.position == 1 && view.waiting == 1));
@@ -85,11 +53,11 @@ TEST_CASE("ticket report: what each deployment lacks") {
 TEST_CASE("ticket report: its place, and that a better one waits for the same") {
   auto settings = plain_group(2);
   settings.deployments[0].max_parallel_requests = 1;
-  desk d(settings);
+  report_desk d(settings);
   room busy;
   busy.in_flight = 1;
-  d.queue.room_changed(start, 0, busy, {});
-  d.queue.room_changed(start, 1, busy, {});
+  d.room_of(0, busy);
+  d.room_of(1, busy);
   const auto late = d.put(9);
   const auto first = d.put(1);
   const auto pinned = d.put(5, 0);
@@ -103,11 +71,11 @@ TEST_CASE("ticket report: its place, and that a better one waits for the same") 
 }
 
 TEST_CASE("ticket report: one that does not wait here") {
-  desk d(plain_group(1));
+  report_desk d(plain_group(1));
   CHECK_FALSE(d.look_at(77).waits);
   room free;
   free.slots = 1;
-  d.queue.room_changed(start, 0, free, {});
+  d.room_of(0, free);
   const auto granted = d.put(1);
   const auto view = d.look_at(granted);
   CHECK_FALSE(view.waits);

@@ -15,8 +15,9 @@ namespace vorrang::test {
 /// has become quiet. Call quiet() after anything was put in.
 class virtual_engine {
 public:
-  explicit virtual_engine(engine_settings settings, duration unsent_max = duration::max())
-      : directory_(spawn_engine(time_.system(), std::move(settings))),
+  explicit virtual_engine(engine_settings settings, duration unsent_max = duration::max(),
+                          std::shared_ptr<line_link> link = nullptr)
+      : directory_(spawn_engine(time_.system(), std::move(settings), std::move(link))),
         book_(directory_->settings, 1, unsent_max), inbox_(std::make_shared<verdict_batch>()),
         owner_(time_.system().spawn([inbox = inbox_](request_actor::pointer) {
           return request_actor::behavior_type{[inbox](verdict_atom, verdict_batch& batch) {

@@ -153,7 +153,12 @@ TEST_CASE("reload: keys may change, but the last one does not go") {
   const auto open = merge_reload(before, models({mocked("a")}));
   REQUIRE(open.errors.size() == 1);
   CHECK(has_line(open.errors, "general_settings.master_key", {"without a restart"}));
-  CHECK(merge_reload(models({mocked("a")}), models({mocked("a")}, key)).errors.empty());
+  // The first one holds, but the port stays where it is.
+  const auto first = merge_reload(models({mocked("a")}), models({mocked("a")}, key));
+  CHECK(first.errors.empty());
+  CHECK(first.settings.gateway.master_key);
+  REQUIRE(first.warnings.size() == 1);
+  CHECK(has_line(first.warnings, "general_settings.master_key", {"until a restart"}));
 }
 
 TEST_CASE("reload: a group that can no longer be served says why, and keeps its place") {

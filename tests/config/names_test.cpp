@@ -172,7 +172,7 @@ TEST_CASE("fallbacks: each group once, never itself, as many as max_fallbacks") 
     models += item(std::string(1, c), "openai/x");
   }
   auto all = load(models + "router_settings: {fallbacks: [{a: [a, b, b, c, d, e, f, g, h]}]}\n");
-  CHECK(names(all.groups[0].fallbacks) == list{"b", "c", "d", "e", "f"});
+  CHECK(names(all.groups[0].fallbacks) == list{"b", "c", "d", "e"}); // with `a`, five are visited
   all = load(models + "router_settings: {fallbacks: [{a: [b, c, d]}], max_fallbacks: 2}\n");
   CHECK(names(all.groups[0].fallbacks) == list{"b", "c"});
 }
@@ -209,6 +209,15 @@ TEST_CASE("fallbacks: a deployment of a group that is visited before") {
   CHECK(warnings(result).size() == 2);
   CHECK(has_line(warnings(result), "config.yaml:16:7: ", {"`b1`", "visited once", "`b`"}));
   CHECK(has_line(warnings(result), "config.yaml:17:7: ", {"`b1`", "visited once", "`b`"}));
+}
+
+TEST_CASE("fallbacks: each unknown name of a list is told") {
+  const auto result = read(with_mock("router_settings:\n  fallbacks: [{fake: [fakee, nobody]}]\n"));
+  const auto found = errors(result);
+  INFO(join(found));
+  CHECK(found.size() == 2);
+  CHECK(has_line(found, "config.yaml:8:16: router_settings.fallbacks[0].fake[0]: ", {"`fake`?"}));
+  CHECK(has_line(found, "config.yaml:8:16: router_settings.fallbacks[0].fake[1]: ", {"nobody"}));
 }
 
 TEST_CASE("fallbacks: unknown names") {

@@ -37,7 +37,7 @@ TEST_CASE("defaults") {
   CHECK(all.router.num_retries == 2);
   CHECK(all.router.allowed_fails == 3);
   CHECK(all.router.cooldown_time == milliseconds(5'000));
-  CHECK(all.router.max_fallbacks == 5);
+  CHECK(all.router.max_fallbacks == 4);
   CHECK(all.gateway.max_queue_size == 10'000);
   CHECK(all.gateway.max_queue_bytes == 1'073'741'824);
   CHECK(all.gateway.max_request_size_bytes == 64ULL * 1024 * 1024);
@@ -179,6 +179,28 @@ TEST_CASE("redis: host or URL share the queue") {
   CHECK(redis("redis_url: 'redis://[::1]'")->host == "::1");
   CHECK(redis("redis_url: 'redis://:pw@h'")->password.reveal() == "pw");
   CHECK(redis("redis_url: 'redis://h', redis_password: pw")->password.reveal() == "pw");
+}
+
+TEST_CASE("seconds: what is none says that seconds are wanted") {
+  for (const std::string value : {"10m", "-1", "0", "2592001"}) {
+    INFO(value);
+    const auto result = read(with_mock("router_settings:\n  timeout: " + value + "\n"));
+    CHECK(has_line(errors(result),
+                   "config.yaml:8:3: router_settings.timeout: expected a number of seconds above "
+                   "0, up to 2592000, found "));
+  }
+}
+
+TEST_CASE("redis: what has no effect without a host is a warning") {
+  for (const std::string key : {"redis_port", "redis_password", "redis_db", "redis_username",
+                                "redis_ssl", "service_name", "sentinel_password"}) {
+    INFO(key);
+    const auto value = key == "redis_ssl" ? "true" : key == "redis_port" ? "7000" : "'5'";
+    const auto result = read(with_mock("router_settings:\n  " + key + ": " + value + "\n"));
+    CHECK(errors(result).empty());
+    CHECK(
+        has_line(warnings(result), "config.yaml:8:3: router_settings." + key + ": has no effect"));
+  }
 }
 
 TEST_CASE("redis: a socket, and sentinels") {

@@ -12,8 +12,6 @@ RUN_AS_SHELL = ("bash", "sh")
 LANGUAGES = (*RUN_AS_SHELL, "console", "yaml", "python", "cpp", "cmake", "ini", "js", "json", "text")
 FENCE = re.compile(r"^(\s*)(`{3,})\s*(\S*)")
 NOT_RUN = re.compile(r"<!-- not run: (.+?) -->")
-# Of a whole page, such as one whose commands need another machine, or that a test of its own writes.
-NONE_RUN = re.compile(r"^<!-- no block of this page is run: (.+?) -->$", re.MULTILINE)
 
 
 @dataclasses.dataclass
@@ -24,7 +22,6 @@ class Block:
     text: str
     not_run: str | None = None  # why
     output: "Block | None" = None  # what stands right behind it as its output
-    is_of_a_page_apart: bool = False  # no block of it is run
 
     @property
     def place(self):
@@ -42,6 +39,12 @@ def names():
     return ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 
 
+def all_markdown():
+    """Those, and whatever else is written in Markdown beside code that is ours."""
+    others = [*ROOT.glob("*.md"), *ROOT.glob("tests/**/*.md"), *ROOT.glob("deploy/**/*.md"), *ROOT.glob("examples/**/*.md")]
+    return sorted({*names(), *(str(path.relative_to(ROOT)) for path in others if "node_modules" not in path.parts)})
+
+
 def text_of(page):
     return (ROOT / page).read_text(encoding="utf-8")
 
@@ -49,7 +52,6 @@ def text_of(page):
 def blocks_of(page, text=None):
     """All fenced blocks in order; the comment about one stands before it, with blank lines at most."""
     text = text_of(page) if text is None else text
-    none_run = NONE_RUN.search(text)
     blocks, said, last, inside = [], None, None, None
     for number, line in enumerate(text.splitlines(), 1):
         fence = FENCE.match(line)
@@ -64,8 +66,7 @@ def blocks_of(page, text=None):
             else:
                 block.text += (line[len(indent) :] if line.startswith(indent) else line) + "\n"
         elif fence:
-            block = Block(page, number, fence.group(3), "", said or (none_run and none_run.group(1)))
-            block.is_of_a_page_apart = none_run is not None
+            block = Block(page, number, fence.group(3), "", said)
             inside = block, fence.group(1), fence.group(2)
         elif line.strip():
             match = NOT_RUN.fullmatch(line.strip())

@@ -34,7 +34,7 @@ def main():
     loader = unittest.TestLoader()
     if options.patterns:
         loader.testNamePatterns = [p if "*" in p else f"*{p}*" for p in options.patterns]
-    suite = loader.loadTestsFromName("test_docs")
+    suite = loader.loadTestsFromNames(["test_docs", "test_told"])
     result = unittest.TextTestRunner(verbosity=1 if options.quiet else 2).run(suite)
     for test, reason in result.skipped:
         print(f"SKIP {test}: {reason}", flush=True)

@@ -24,7 +24,7 @@ ENDED_IN_S = 20.0
 COMMAND_IN_S = 180.0  # some import large libraries, on machines with much else to do
 # Written on the pages. 4001 is the admin port, 4010 the provider to play with.
 PORTS = (4000, 4001, 4002, 4003, 4010, 6379, 26379)
-IN_BACKGROUND = re.compile(r"^(\./dev run|(build/release/)?vorrang --config (?!.*--check-config)|redis-server)\b")
+IN_BACKGROUND = re.compile(r"^(\./dev run|(build/release/)?vorrang --config (?!.*(?:--check-config|\|\|))|redis-server)\b")
 
 
 class Scene:
@@ -138,7 +138,8 @@ class Scene:
 
     def _environment(self):
         path = f"{self.folder}/bin:{os.environ['PATH']}"
-        return clean_environment(PATH=path, HOME=str(self.folder), **self.variables)
+        admin = f"http://127.0.0.1:{self._ports['4001']}"
+        return clean_environment(PATH=path, HOME=str(self.folder), VORRANG_ADMIN_URL=admin, **self.variables)
 
     def _tools(self):
         """The programs that pages call, on this scene's ports."""
@@ -146,7 +147,8 @@ class Scene:
             f'for each in "$@"; do case $each in --port | --port=*) exec {self._binary} "$@" ;; esac; done\n'
             f'exec {self._binary} "$@" --port {self._ports["4000"]}\n'
         )
-        self._script("bin/vorrang", gateway)
+        commands = "top | queue | bump | cancel | why | reload | check | init"
+        self._script("bin/vorrang", f'case "$1" in {commands}) exec {self._binary} "$@" ;; esac\n{gateway}')
         self._script("build/release/vorrang", gateway)
         self._script(
             "dev",

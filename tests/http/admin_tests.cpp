@@ -13,6 +13,10 @@
 #include <random>
 #include <thread>
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 namespace vorrang::http::tests {
 
 namespace {
@@ -190,7 +194,6 @@ TEST_CASE("a reload says what came of it", "[admin]") {
   CHECK(asked()->status == 503);
   CHECK(asked({{"Origin", "http://elsewhere"}})->status == 403);
   CHECK(port.client->Post("/reload", "{}", "text/plain")->status == 403);
-  CHECK(port.status("/reload") == 404);
 }
 
 TEST_CASE("the queue of a model, ticket by ticket", "[admin]") {
@@ -246,7 +249,8 @@ TEST_CASE("queues are paged", "[admin]") {
   CHECK(page["tickets"][0]["position"] == 2);
   page = port.page("/queue/m?offset=3&limit=2");
   CHECK(page["next_offset"].is_null());
-  for (const auto* wrong : {"offset=-1", "offset=x", "limit=1001", "limit=1x", "limit="}) {
+  for (const auto* wrong :
+       {"offset=-1", "offset=x", "offset=4294967296", "limit=1001", "limit=1x", "limit="}) {
     INFO(wrong);
     CHECK(port.status("/queue/m?" + std::string(wrong)) == 400);
     CHECK(port.status("/queue?" + std::string(wrong)) == 400);
@@ -368,6 +372,103 @@ TEST_CASE("a page of another site cannot have upstreams probed", "[admin]") {
   for (const char* site : {"none", "same-origin"})
     CHECK(port.status("/health?probe=true", {{"Sec-Fetch-Site", site}}) != 403);
   CHECK(port.status("/health", {{"Sec-Fetch-Site", "cross-site"}}) == 200);
+}
+
+namespace {
+
+/// All that the port answers to these pieces, of which each further one is sent when it has said
+/// something.
+std::string answers_to(std::uint16_t port, const std::vector<std::string>& pieces) {
+  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(::connect(socket, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0);
+  std::string all;
+  char buffer[4096];
+  const auto hear = [&] {
+    const auto size = ::recv(socket, buffer, sizeof buffer, 0);
+    all.append(buffer, static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+    return size > 0;
+  };
+  for (const auto& piece : pieces) {
+    ::send(socket, piece.data(), piece.size(), MSG_NOSIGNAL); // it may have been closed
+    if (&piece != &pieces.back())
+      hear();
+  }
+  while (hear()) {
+  }
+  ::close(socket);
+  return all;
+}
+
+std::size_t count_of(std::string_view what, std::string_view all) {
+  std::size_t count = 0;
+  for (auto at = all.find(what); at != all.npos; at = all.find(what, at + 1))
+    ++count;
+  return count;
+}
+
+} // namespace
+
+TEST_CASE("what is left of a refused request is no request", "[admin]") {
+  admin_port port;
+  const auto own = "127.0.0.1:" + std::to_string(port.server.port());
+  const std::string smuggled =
+      "DELETE /queue/m/1 HTTP/1.1\r\nHost: " + own + "\r\nContent-Type: application/json\r\n\r\n";
+  // What a page of another site may send without being asked for leave.
+  const std::string head = "POST /queue HTTP/1.1\r\nHost: " + own +
+                           "\r\nOrigin: http://evil.example\r\nContent-Type: text/plain\r\n"
+                           "Content-Length: " +
+                           std::to_string(smuggled.size()) + "\r\n\r\n";
+  for (const auto& pieces : {std::vector{head, smuggled}, std::vector{head + smuggled}}) {
+    const auto answers = answers_to(port.server.port(), pieces);
+    CHECK(answers.find("HTTP/1.1 403 ") == 0);
+    CHECK(count_of("HTTP/1.1 ", answers) == 1);
+    CHECK(port.desk.last().empty());
+  }
+}
+
+TEST_CASE("a body is bounded, and not waited for where there is none", "[admin]") {
+  admin_port port;
+  const std::string head = "PATCH /queue/m/1 HTTP/1.1\r\nHost: localhost\r\n"
+                           "Content-Type: application/json\r\n";
+  const auto status_of = [&](const std::string& rest) {
+    const auto answer = answers_to(port.server.port(), {head + rest});
+    REQUIRE(answer.size() > 12);
+    return answer.substr(9, 3);
+  };
+  const auto began = std::chrono::steady_clock::now();
+  CHECK(status_of("\r\n") == "400");
+  CHECK(std::chrono::steady_clock::now() - began < 4s); // its client leaves the connection open
+  CHECK(status_of("Transfer-Encoding: chunked\r\n\r\nf\r\n{\"priority\": 7}\r\n0\r\n\r\n") ==
+        "200");
+  CHECK(port.desk.last() == "move m 1 7");
+  CHECK(status_of("Transfer-Encoding: chunked\r\n\r\n10001\r\n" + std::string(0x10001, ' ')) ==
+        "413");
+  CHECK(status_of("Content-Length: 65537\r\n\r\n" + std::string(65'537, ' ')) == "413");
+  CHECK(port.desk.last().empty());
+}
+
+TEST_CASE("a method that a path does not take is told from a path that is not there", "[admin]") {
+  admin_port port;
+  const auto get = port.client->Get("/reload");
+  REQUIRE(get);
+  CHECK(get->status == 405);
+  CHECK(get->get_header_value("Allow") == "POST");
+  CHECK(json::parse(get->body)["error"]["message"] == "This path takes POST, not GET");
+  for (const auto* path : {"/", "/page.js", "/queue", "/events", "/metrics", "/health"})
+    CHECK(port.cancel(path) == 405);
+  const auto post = port.client->Post("/queue/m/1", "{}", "application/json");
+  REQUIRE(post);
+  CHECK(post->status == 405);
+  CHECK(post->get_header_value("Allow") == "GET, HEAD, PATCH, DELETE");
+  CHECK(answers_to(port.server.port(), {"POST /queue HTTP/1.1\r\nHost: localhost\r\n"
+                                        "Content-Type: application/json\r\n\r\n"})
+            .find("HTTP/1.1 405 ") == 0);
+  CHECK(port.cancel("/nonsense") == 404);
+  CHECK(port.desk.last().empty());
 }
 
 TEST_CASE("no answer is told in pieces", "[admin]") {
@@ -514,10 +615,13 @@ TEST_CASE("the stream of the live page", "[admin]") {
 
 TEST_CASE("a queue that is late is named to the live page's viewers", "[admin]") {
   admin_port port;
+  port.desk.now_ready = {true, false};
   port.desk.late = true;
   const auto told = listen(port.server.port(), "/events?model=m", 1);
   CHECK(told.states.at(0)["late"] == json({"m", "family/*"}));
   CHECK(told.states.at(0)["queues"].empty());
+  CHECK(told.states[0]["draining"] == true);
+  CHECK(told.states[0]["redis_reachable"] == false);
 }
 
 TEST_CASE("pages of other sites may not hold streams", "[admin]") {

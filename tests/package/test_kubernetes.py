@@ -85,6 +85,12 @@ class Manifests(unittest.TestCase):
         self.assertIn(f"--uid {user} ", image)
         self.assertIn(f"\nUSER {user}:{user}\n", image)
 
+    def test_the_image_is_of_this_version(self):
+        version = expect(os.environ["VORRANG_BINARY"], "--version").split()[1]
+        for name in ("base", "several"):
+            pod = objects(rendered(FOLDER / name))["Deployment", "vorrang"]["spec"]["template"]["spec"]
+            self.assertEqual(pod["containers"][0]["image"], f"registry.example.com/vorrang:{version}")
+
     def test_the_gateway_takes_the_configuration(self):
         secret = objects((FOLDER / "base" / "secret.example.yaml").read_text())["Secret", "vorrang"]["stringData"]
         for name in ("base", "several"):

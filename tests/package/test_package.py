@@ -75,7 +75,14 @@ class Contents(unittest.TestCase):
         files = contents(gateway)
         for path in ("/usr/bin/vorrang", "/" + UNIT, "/etc/vorrang/config.yaml", "/etc/default/vorrang",
                      "/usr/share/doc/vorrang/copyright", "/usr/share/doc/vorrang/changelog.gz",
-                     "/usr/share/doc/vorrang/installing.md"):  # fmt: skip
+                     "/usr/share/doc/vorrang/installing.md", "/usr/share/doc/vorrang/CHANGELOG.md.gz",
+                     "/usr/share/doc/vorrang/examples/prometheus/vorrang.rules.yml",
+                     "/usr/share/doc/vorrang/examples/grafana/vorrang.json",
+                     "/usr/share/doc/vorrang/examples/kubernetes/base/deployment.yaml",
+                     "/usr/share/vorrang/vorrang.schema.json",
+                     "/usr/share/man/man1/vorrang.1.gz", "/usr/share/bash-completion/completions/vorrang",
+                     "/usr/share/zsh/vendor-completions/_vorrang",
+                     "/usr/share/fish/vendor_completions.d/vorrang.fish"):  # fmt: skip
             self.assertIn(path, files)
         for path, (mode, owner) in files.items():
             self.assertTrue(re.match(r"/(usr|etc)?(/|$)", path), path)
@@ -84,6 +91,18 @@ class Contents(unittest.TestCase):
             self.assertEqual(mode, wanted, path)
         self.assertEqual((folder / "control" / "conffiles").read_text(),
                          "/etc/default/vorrang\n/etc/vorrang/config.yaml\n")  # fmt: skip
+
+    def test_its_readme_is_the_list_of_the_pages_beside_it(self):
+        pages = folder / "root" / "usr" / "share" / "doc" / "vorrang"
+        named = re.findall(r"\]\(([^)#]+)", (pages / "README.md").read_text())
+        self.assertGreater(len(named), 10)
+        self.assertEqual([name for name in named if not (pages / name).is_file()], [])
+
+    def test_who_else_has_a_right_in_it_is_named(self):
+        # What is compiled in of others, where their licences ask for it.
+        text = (folder / "root" / "usr" / "share" / "doc" / "vorrang" / "copyright").read_text()
+        for name in ("CLI11", "Chart.js", "nlohmann-json"):
+            self.assertRegex(text, rf"(?m)^Files: {re.escape(name)}\nCopyright: ")
 
     def test_files_for_development(self):
         files = contents(development)

@@ -130,6 +130,24 @@ class Order(LineTest):
         self.assertEqual(said["total"], 2)
         self.assertFalse(said["tickets"])
 
+    def test_pages_are_parts_of_the_whole(self):
+        line = self.line("a")
+        line.call(offer("held", -9))
+        names = [f"{i:02}" for i in range(40)]
+        for number, name in enumerate(names):
+            line.call(offer(name, number * 7 % 5, eligible=[] if number % 4 == 0 else [1]))
+        whole = sorted(names, key=lambda name: (int(name) * 7 % 5, name))
+
+        def page(offset, limit):
+            said = line.call({"op": "show", "offset": offset, "limit": limit})["results"][0]
+            self.assertEqual(said["total"], 40)
+            return [(each["ticket"], each["rests"]) for each in said["tickets"] or []]
+
+        for limit in (1, 7, 40):
+            for offset in (*range(42), 4_294_967_295):
+                wanted = [(name, int(name) % 4 == 0) for name in whole[offset : offset + limit]]
+                self.assertEqual(page(offset, limit), wanted, f"{limit} from {offset} on")
+
     def test_who_was_granted_is_not_in_the_line(self):
         line = self.line("a", max_waiting=1)
         grant = line.call(offer("held"))["grants"][0]["grant"]

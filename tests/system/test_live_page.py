@@ -6,6 +6,7 @@ set that is a failure). VORRANG_SCREENSHOTS=FOLDER keeps pictures of what was se
 """
 
 import contextlib
+import http.server
 import json
 import os
 import pathlib
@@ -13,6 +14,8 @@ import resource
 import shutil
 import signal
 import sys
+import threading
+import time
 import unittest
 import urllib.parse
 from unittest import mock
@@ -302,7 +305,7 @@ router_settings:""",
         """Of one request with priority 0 and one with 50."""
         # The gateway counts in steps of 5 s, whether somebody looks or not.
         self.until(lambda: "0-9: 1; 10-99: 1" in self.text("#grants-text"), "no grants", 15)
-        self.assertRegex(self.text("#waits-text"), r"Longest of the last minute: 0-9: \d+\.\d s; 10-99: ")
+        self.assertRegex(self.text("#waits-text"), r"The most of the last minute: 0-9: \d+\.\d s; 10-99: ")
         for canvas in ("grants", "waits"):
             coloured = self.driver.execute_script(
                 """const c = document.getElementById(arguments[0]);
@@ -547,6 +550,17 @@ vorrang_settings:
         self.assertNotIn("sk-", stored)
         self.assertEqual([r["url"] for r in Page.asked_addresses() if "sk-" in r["url"]], [])
 
+    def test_the_address_names_the_model(self):
+        gateway = self.serve(MODELS)
+        self.open(gateway, "%")  # is none
+        self.until_live()
+        self.until(lambda: self.text("#model") == "slow")
+        self.driver.execute_script("location.hash = '#model=counted'")
+        self.until(lambda: self.text("#model") == "counted")
+        self.keys(Keys.TAB, Keys.ENTER)  # skips to the line
+        self.assertEqual(self.focused().get_attribute("id"), "line")
+        self.assertTrue(self.driver.current_url.endswith("#model=counted"))
+
     def test_light_dark_and_small(self):
         gateway = self.serve(MODELS)
         self.hold(gateway, "slow")
@@ -604,4 +618,182 @@ vorrang_settings:
                 pairs.push([ground, ink, (a + 0.05) / (b + 0.05)]);
               }
             return pairs;"""
+        )
+
+
+class MadeUpGateway(http.server.ThreadingHTTPServer):
+    """The page's own files from a gateway, and a stream of states that a test makes up."""
+
+    daemon_threads = True
+
+    def __init__(self, gateway, state_for):
+        self.gateway = gateway
+        self.state_for = state_for  # of a model
+        self.refusal = None  # a status and an error, in place of the stream
+        super().__init__(("127.0.0.1", 0), MadeUpAnswer)
+        self.admin_port = self.server_address[1]
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.refusal = 503, "over"
+        self.shutdown()
+        self.server_close()
+
+
+class MadeUpAnswer(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        if self.path.startswith("/events"):
+            return self.events(urllib.parse.parse_qs(self.path.partition("?")[2]).get("model", [""])[0])
+        response = self.server.gateway.admin_get(self.path)
+        self.answer(response.status, response.header("content-type"), response.body)
+
+    def answer(self, status, kind, body):
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", len(body))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def events(self, model):
+        if self.server.refusal:
+            status, message = self.server.refusal
+            return self.answer(status, "application/json", json.dumps({"error": {"message": message}}).encode())
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while not self.server.refusal:
+                state = json.dumps(self.server.state_for(model))
+                self.wfile.write(f"event: state\ndata: {state}\n\n".encode())
+                time.sleep(0.1)
+
+
+def made_queue(model, waiting=0, **more):
+    return {"model": model, "waiting": waiting, "in_flight": 0, "oldest_wait_ms": 0, "state": "alone", "inversions": 0,
+            "cooling": 0, "deployments": 1, "retired": False, "blocked": None, **more}  # fmt: skip
+
+
+def made_ticket(position, **more):
+    return {"id": str(2**64 - position), "priority": 5, "position": position, "arrival": position, "waited_ms": 1,
+            "deadline": None, "deadline_in_ms": None, "instance": None, "why": "behind-others", "reason": "waits",
+            "ready_in_ms": None, "attempts": 0, "bytes": 1, "overtook": 0, "overtaken": 0, **more}  # fmt: skip
+
+
+def made_lane(priority, tickets, count=None):
+    return {"priority": priority, "count": count or len(tickets), "first_position": tickets[0]["position"],
+            "oldest_wait_ms": 1, "tickets": tickets}  # fmt: skip
+
+
+def made_state(queues, model, lanes=(), late=(), **more):
+    found = [queue for queue in queues if queue["model"] == model]
+    line = {"model": model, "lanes": list(lanes), "deployments": []}
+    line["in_lanes"] = sum(lane["count"] for lane in lanes)
+    return {"at": "2026-01-31T12:00:00.125Z", "version": "1", "draining": False, "redis_reachable": None,
+            "queues": queues, "late": list(late), "line": line if found else None, "history": None, **more}  # fmt: skip
+
+
+class MadeUpStates(Case):
+    """What a real gateway shows too seldom, or too late."""
+
+    def show(self, state_for):
+        made = MadeUpGateway(self.serve(MODELS), state_for)
+        self.stack.callback(made.close)
+        return made
+
+    def test_a_group_that_is_late_stays_the_chosen_one(self):
+        both = [made_queue("a", 9), made_queue("b", 1)]
+        states = {"b is there": lambda model: made_state(both, model, [made_lane(5, [made_ticket(1)])]),
+                  "b is late": lambda model: made_state(both[:1], model, late=["b"])}  # fmt: skip
+        made = self.show(states["b is there"])
+        self.open(made, "b")
+        self.until(lambda: self.text("#model") == "b")
+        made.state_for = states["b is late"]
+        self.until(lambda: self.text("#notice") == "No answer in time from: b.")
+        time.sleep(0.5)  # some states later
+        self.assertEqual(self.text("#model"), "b")
+        self.assertTrue(self.driver.current_url.endswith("#model=b"))
+        self.assertEqual(self.texts("#models .name"), ["a"])
+
+    def test_notices(self):
+        queues = [made_queue("a", 1, state="held", blocked="nothing is granted while Redis is away"),
+                  made_queue("gone", retired=True)]  # fmt: skip
+        made = self.show(lambda model: made_state(queues, model, draining=True, redis_reachable=False))
+        self.open(made, "a")
+        self.until(lambda: self.one("#notice").is_displayed())
+        self.assertEqual(
+            self.text("#notice"),
+            "The gateway is draining: it takes no new requests. Redis does not answer: the lines are not shared. "
+            "1 held: nothing is granted there until Redis is back.",
+        )
+        self.assertEqual(self.texts("#models .about"), ["0 running · held", "0 running · removed"])
+        self.picture("notices")
+
+    def test_many_models_and_priorities(self):
+        lanes = [made_lane(n, [made_ticket(n + 1, priority=n)]) for n in range(24)]
+        queues = [made_queue("a0", 84)] + [made_queue(f"a{n}") for n in range(1, 70)]
+        made = self.show(lambda model: made_state(queues, model, lanes))
+        self.open(made)
+        self.until_shown(24)
+        self.assertEqual(self.text("#left-out"), "60 more stand behind these.")
+        self.assertEqual(self.text("#models-more"), "10 more: narrow the search")
+        self.assertEqual(len(self.all("#models li")), 60)
+        self.one("#filter").send_keys("A69")
+        self.until(lambda: self.texts("#models .name") == ["a69"])
+        self.assertFalse(self.one("#models-more").is_displayed())
+
+    def test_a_key_that_is_asked_for_after_a_loss(self):
+        self.may_fail = ("503", "401", "ERR_")
+        made = self.show(lambda model: made_state([made_queue("a")], model))
+        self.open(made, "a")
+        self.until_live()
+        made.refusal = 503, "not now"
+        self.until(lambda: "connection lost (not now)" in self.text("#connection"))
+        self.assertEqual(self.text("[role=status]#connection-state"), "connection lost (not now)")  # what is read out
+        made.refusal = 401, "with a key"
+        self.one("#retry").click()
+        self.until(lambda: self.one("#key").is_displayed())
+        time.sleep(0.6)  # the clock of a lost connection does not go on
+        self.assertEqual(self.text("#connection"), "the master key is needed")
+        self.assertEqual(self.one("body").get_attribute("class"), "")
+        made.refusal = None
+        self.keys("sk", Keys.ENTER)
+        self.until_live()
+        self.assertTrue(self.one("#main").is_displayed())
+
+    def test_nothing_is_cut_off(self):
+        long = {"waited_ms": 599_000, "deadline_in_ms": 83_000_000, "overtook": 9_998, "overtaken": 9_998,
+                "reason": "waits for a free slot or rpm or tpm: next unit in 12.4 s", "attempts": 12}  # fmt: skip
+        tickets = [made_ticket(1, **long), made_ticket(9_998, **long), made_ticket(10_000)]
+        state = [made_queue("a", 3)]
+        made = self.show(lambda model: made_state(state, model, [made_lane(5, tickets)]))
+        self.open(made, "a")
+        self.until_shown(3)
+        self.assertEqual(self.cut_off(), [])
+        # In columns, though the head is bold.
+        lefts = "return [...document.querySelectorAll('.ticket .move')].map((e) => e.getBoundingClientRect().left)"
+        self.assertEqual(len(set(self.driver.execute_script(lefts))), 1)
+        self.picture("long")
+        phone = {"width": 360, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+        self.until(lambda: self.driver.execute_script("return window.innerWidth") == 360)
+        self.assertEqual(self.cut_off(), [])
+        self.picture("long-phone")
+
+    def cut_off(self):
+        """Cells of tickets whose words do not fit, and those that lie over another."""
+        return self.driver.execute_script(
+            """const found = [];
+            for (const row of document.querySelectorAll(".ticket")) {
+              const boxes = [...row.children].map((cell) => [cell, cell.getBoundingClientRect()]);
+              for (const [cell, box] of boxes) {
+                if (cell.scrollWidth > cell.clientWidth) found.push([cell.className, cell.textContent]);
+                for (const [other, its] of boxes)
+                  if (cell !== other && box.left < its.right - 1 && its.left < box.right - 1 &&
+                      box.top < its.bottom - 1 && its.top < box.bottom - 1) found.push([cell.className, other.className]);
+              }
+            }
+            return found;"""
         )

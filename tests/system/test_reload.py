@@ -234,6 +234,17 @@ class Reload(unittest.TestCase):
         self.assertIn("without a restart", refused.error["message"])
         self.assertEqual([gateway.chat().status, status("b")], [401, 200])
 
+    def test_the_first_key_holds_at_once_where_it_listens(self):
+        gateway = self.gateway(model(self.base))
+        self.assertEqual(gateway.chat().status, 200)
+        warnings = gateway.reload(config(model(self.base), rest="general_settings: {master_key: sk-first}\n"))
+        self.assertEqual(len(warnings), 1)
+        self.assertIn("stays so until a restart", warnings[0])
+        self.assertEqual(gateway.chat().status, 401)
+        self.assertEqual(gateway.chat(headers={"Authorization": "Bearer sk-first"}).status, 200)
+        # It is no news any more.
+        self.assertEqual(gateway.reload(gateway.config), [])
+
     def test_who_comes_back_from_an_attempt_to_a_group_that_is_gone(self):
         gateway = self.gateway(model(self.base, id="one"), model(self.base, name="stays"))
         self.provider.script = [Reply(status=429, headers={"Retry-After": "30"}, body=error())]
@@ -312,7 +323,7 @@ class Reload(unittest.TestCase):
         gateway = self.gateway(model(self.base))
         self.assertEqual(gateway.post_reload({"Content-Type": "text/plain"}).status, 403)
         self.assertEqual(gateway.post_reload({"Origin": "http://evil.example"}).status, 403)
-        self.assertEqual(gateway.admin_get("/reload").status, 404)
+        self.assertEqual(gateway.admin_get("/reload").status, 405)
         self.assertEqual(gateway.post_reload().json, {"status": "ok", "warnings": []})
         # As curl -X POST does it: no body, and no length of one.
         with client.Connection(gateway.admin_port) as connection:
