@@ -12,6 +12,7 @@
 #include <caf/typed_event_based_actor.hpp>
 
 #include <atomic>
+#include <functional>
 #include <future>
 #include <random>
 
@@ -236,6 +237,33 @@ void loops_actors(benchmark::State& state) {
     caf::anon_send_exit(each, caf::exit_reason::user_shutdown);
   state.SetItemsProcessed(state.iterations() * grants_per_iteration);
 }
+
+/// One word that goes from loop to loop and does nothing: what a chain of grants that alternate
+/// between two loops cannot be faster than. Argument: loops.
+void loops_in_turns(benchmark::State& state) {
+  loop_pool pool(static_cast<std::size_t>(state.range(0)));
+  std::int64_t left = 0;
+  finish_line done;
+  std::function<void(std::size_t)> pass = [&](std::size_t index) {
+    if (--left <= 0)
+      return done.cross();
+    const auto next = (index + 1) % pool.size();
+    pool.at(next).post([&pass, next] { pass(next); });
+  };
+  for (auto _ : state) {
+    left = grants_per_iteration;
+    pool.at(0).post([&pass] { pass(0); });
+    done.await();
+  }
+  state.SetItemsProcessed(state.iterations() * grants_per_iteration);
+}
+BENCHMARK(loops_in_turns)
+    ->ArgName("loops")
+    ->Arg(1)
+    ->Arg(2)
+    ->UseRealTime()
+    ->MeasureProcessCPUTime()
+    ->Unit(benchmark::kMillisecond);
 
 void loops_and_slots(benchmark::internal::Benchmark* bench) {
   bench->ArgNames({"loops", "slots"})->ArgsProduct({{1, 2}, {1, 2, 4, 64}});

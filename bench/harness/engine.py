@@ -76,6 +76,10 @@ def rows_of_loops(gathered):
                          f"{two:,.0f} ± {of_two:,.0f}", f"{processor(gathered, on_one)}, {processor(gathered, on_two)}",
                          f"{two / one:.2f}", f"≥ {times_with_two_loops_min:.1f}",
                          report.reached(two / one, times_with_two_loops_min)])  # fmt: skip
+    (one, of_one), (two, of_two) = (rate(gathered, f"loops_in_turns/loops:{loops}") for loops in (1, 2))
+    took = ", ".join(processor(gathered, f"loops_in_turns/loops:{loops}") for loops in (1, 2))
+    rows.append(["a word from loop to loop, and nothing done", f"{one:,.0f} ± {of_one:,.0f}", f"{two:,.0f} ± {of_two:,.0f}", took,
+                 f"{two / one:.2f}", "", ""])  # fmt: skip
     return rows
 
 
