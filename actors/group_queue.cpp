@@ -216,6 +216,11 @@ bool group_queue::cancel_by_operator(time_point now, ticket_id ticket) {
   return true;
 }
 
+bool group_queue::holds_grant(ticket_id ticket) const {
+  const auto found = slots_.find(ticket);
+  return found != slots_.end() && !line_.waiting(found->second);
+}
+
 void group_queue::ask_position(ticket_id ticket) {
   const auto found = slots_.find(ticket);
   if (found != slots_.end() && line_.waiting(found->second))

@@ -135,6 +135,8 @@ public:
   /// The operator's hand. False if the ticket does not wait here.
   bool move(ticket_id ticket, std::int32_t priority);
   bool cancel_by_operator(time_point now, ticket_id ticket);
+  /// It is away on an attempt, and back in line if that fails.
+  bool holds_grant(ticket_id ticket) const;
 
   /// Tells the owner its place, if the ticket waits.
   void ask_position(ticket_id ticket);

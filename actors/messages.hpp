@@ -95,6 +95,7 @@ CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::settle_batch))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::room_report))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::verdict_batch))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::move_ticket))
+CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::change_result))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::piece_request))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::queue_counters))
 CAF_ADD_TYPE_ID(vorrang_engine, (vorrang::queue_piece))
@@ -137,6 +138,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::settle_batch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::room_report)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::verdict_batch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::move_ticket)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::change_result)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::piece_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::queue_counters)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(vorrang::queue_piece)
@@ -200,10 +202,10 @@ using queue_actor = caf::typed_actor<
     caf::reacts_to<healthy_atom>,
     // An owner asks for a ticket's place in line; answered by a verdict.
     caf::reacts_to<place_atom, ticket_id>,
-    // The operator moves a ticket; false if it does not wait here.
-    caf::replies_to<move_atom, move_ticket>::with<bool>,
-    // The operator ends a ticket; false if it does not wait here.
-    caf::replies_to<end_atom, ticket_id>::with<bool>,
+    // The operator moves a waiting ticket.
+    caf::replies_to<move_atom, move_ticket>::with<change_result>,
+    // The operator ends a waiting ticket.
+    caf::replies_to<end_atom, ticket_id>::with<change_result>,
     // A piece of the line, and what the deployments look like; line_copy puts pieces together.
     caf::replies_to<show_atom, piece_request>::with<queue_piece>,
     // What one ticket waits for.

@@ -147,15 +147,24 @@ line_state state_of(const queue_state& state) {
   return line_state::held;
 }
 
-/// A ticket that does not wait here may wait at another instance.
-void change_elsewhere(pointer self, ticket_id ticket, std::optional<std::int32_t> priority,
-                      caf::typed_response_promise<bool> told) {
-  if (!is_shared(self->state)) {
-    told.deliver(false);
-    return;
-  }
-  self->state.session->line().change_other(ticket, priority,
-                                           [told](bool done) mutable { told.deliver(done); });
+/// The operator's hand: another priority, or, without one, the end. A ticket that this queue does
+/// not know may wait at another instance.
+caf::typed_response_promise<change_result> change(pointer self, ticket_id ticket,
+                                                  std::optional<std::int32_t> priority) {
+  auto told = self->make_response_promise<change_result>();
+  auto& line = *self->state.line;
+  if (line.holds_grant(ticket))
+    told.deliver(change_result::not_waiting);
+  else if (priority ? line.move(ticket, *priority)
+                    : line.cancel_by_operator(self->clock().now(), ticket))
+    told.deliver(change_result::done);
+  else if (is_shared(self->state))
+    self->state.session->line().change_other(ticket, priority, [told](bool done) mutable {
+      told.deliver(done ? change_result::done : change_result::unknown_ticket);
+    });
+  else
+    told.deliver(change_result::unknown_ticket);
+  return told;
 }
 
 /// What the line adds to what this instance knows by itself.
@@ -322,20 +331,12 @@ queue_actor::behavior_type queue(pointer self, directory_ptr directory, group_in
         serve(self);
       },
       [=](move_atom, const move_ticket& wanted) {
-        auto told = self->make_response_promise<bool>();
-        if (self->state.line->move(wanted.ticket, wanted.priority))
-          told.deliver(true);
-        else
-          change_elsewhere(self, wanted.ticket, wanted.priority, told);
+        auto told = change(self, wanted.ticket, wanted.priority);
         serve(self);
         return told;
       },
       [=](end_atom, ticket_id ticket) {
-        auto told = self->make_response_promise<bool>();
-        if (self->state.line->cancel_by_operator(self->clock().now(), ticket))
-          told.deliver(true);
-        else
-          change_elsewhere(self, ticket, std::nullopt, told);
+        auto told = change(self, ticket, std::nullopt);
         serve(self);
         return told;
       },

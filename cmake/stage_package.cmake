@@ -62,9 +62,8 @@ put(${gateway}/etc/default ${source}/deploy/debian/default RENAME vorrang)
 set(documents ${gateway}/usr/share/doc/vorrang)
 put(${documents} ${source}/CHANGELOG.md)
 pack(${documents}/CHANGELOG.md)
-# With the list of them all, docs/README.md.
-file(GLOB pages ${source}/docs/*.md)
-put(${documents} ${pages})
+# With the list of them all, docs/README.md, and their pictures.
+put(${documents} ${source}/docs/)
 file(GLOB configurations ${source}/examples/*.yaml ${source}/examples/*.json)
 put(${documents}/examples ${configurations} ${source}/deploy/prometheus ${source}/deploy/grafana
     ${source}/deploy/kubernetes)

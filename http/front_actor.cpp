@@ -21,8 +21,8 @@ struct asked {
 };
 using asked_piece = asked<piece_request, queue_piece>;
 using asked_why = asked<ticket_id, ticket_view>;
-using asked_end = asked<ticket_id, bool>;
-using asked_move = asked<move_ticket, bool>;
+using asked_end = asked<ticket_id, change_result>;
+using asked_move = asked<move_ticket, change_result>;
 
 } // namespace
 } // namespace vorrang::http
@@ -183,10 +183,7 @@ std::optional<change_result> front_desk::cancel(const std::string& group, ticket
   const auto found = parts_->find(group);
   if (!found)
     return change_result::unknown_ticket;
-  const auto done = parts_->ask<bool>(end_atom_v, found, ticket, deadline);
-  if (!done)
-    return std::nullopt;
-  return *done ? change_result::done : change_result::unknown_ticket;
+  return parts_->ask<change_result>(end_atom_v, found, ticket, deadline);
 }
 
 std::optional<change_result> front_desk::move(const std::string& group, ticket_id ticket,
@@ -194,10 +191,7 @@ std::optional<change_result> front_desk::move(const std::string& group, ticket_i
   const auto found = parts_->find(group);
   if (!found)
     return change_result::unknown_ticket;
-  const auto done = parts_->ask<bool>(move_atom_v, found, move_ticket{ticket, priority}, deadline);
-  if (!done)
-    return std::nullopt;
-  return *done ? change_result::done : change_result::unknown_ticket;
+  return parts_->ask<change_result>(move_atom_v, found, move_ticket{ticket, priority}, deadline);
 }
 
 operator_desk::readiness front_desk::ready() {

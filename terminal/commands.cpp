@@ -133,11 +133,7 @@ private:
       ticket_ = printable(found);
       answer = act(ticket_);
     }
-    const auto state = text_of(told, "state");
-    if (answer.status == not_found && state == "granted")
-      answer.trouble = trouble_of(answer, client_.where()) +
-                       ". Its request is being answered, and neither moves nor ends";
-    else if (answer.status == not_found && state == "over")
+    if (answer.status == not_found && text_of(told, "state") == "over")
       answer.trouble =
           trouble_of(answer, client_.where()) + ". Its request is over: `vorrang why` tells how";
     return answer;

@@ -42,7 +42,7 @@ TEST_CASE("report: tickets in order, with all that is known of them") {
 }
 
 TEST_CASE("report: the longest wait of each class, however many pieces") {
-  desk d(plain_group(2));
+  report_desk d(plain_group(2));
   const std::vector<std::int32_t> classes = {0, 10};
   d.put(-1);
   d.now = after(seconds(1));

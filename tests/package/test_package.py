@@ -75,7 +75,8 @@ class Contents(unittest.TestCase):
         files = contents(gateway)
         for path in ("/usr/bin/vorrang", "/" + UNIT, "/etc/vorrang/config.yaml", "/etc/default/vorrang",
                      "/usr/share/doc/vorrang/copyright", "/usr/share/doc/vorrang/changelog.gz",
-                     "/usr/share/doc/vorrang/installing.md", "/usr/share/doc/vorrang/CHANGELOG.md.gz",
+                     "/usr/share/doc/vorrang/installing.md", "/usr/share/doc/vorrang/admin-light.png",
+                     "/usr/share/doc/vorrang/CHANGELOG.md.gz",
                      "/usr/share/doc/vorrang/examples/prometheus/vorrang.rules.yml",
                      "/usr/share/doc/vorrang/examples/grafana/vorrang.json",
                      "/usr/share/doc/vorrang/examples/kubernetes/base/deployment.yaml",

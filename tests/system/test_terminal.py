@@ -20,6 +20,7 @@ import termios
 import time
 import unittest
 
+import client
 from gateway import Gateway, binary_path, clean_environment, run_binary, wait_until
 from provider import Provider, Reply
 
@@ -207,8 +208,14 @@ class Commands(unittest.TestCase):
             self.assertEqual(line.tickets, [second])
             for ended in (first, "waiter/0"):
                 self.assertRegex(self.ask(line.gateway, "cancel", "m", ended, status=1), "No ticket .*is over")
-            for command in (["bump", "m", "the-first", "1"], ["cancel", "m", "the-first"]):
-                self.assertRegex(self.ask(line.gateway, *command, status=1), "No ticket .*is being answered, and neither")
+            granted = json.loads(self.ask(line.gateway, "why", "the-first", "--json"))["ticket"]
+            for command in (["bump", "m", "the-first", "1"], ["cancel", "m", "the-first"],
+                            ["bump", "m", str(granted), "1"], ["cancel", "m", str(granted)]):
+                self.assertIn("holds a grant: it is being answered", self.ask(line.gateway, *command, status=1))
+            for method, body in (("PATCH", {"priority": 1}), ("DELETE", None)):
+                answer = client.call(line.gateway.admin_port, method, f"/queue/m/{granted}", body,
+                                     headers={"Content-Type": "application/json"})
+                self.assertEqual(answer.status, 409)
             story = json.loads(self.ask(line.gateway, "why", "waiter/1", "--json"))
             self.assertEqual([(event["what"], event["priority"]) for event in story["events"]],
                              [("arrived", 10), ("moved", -9)])

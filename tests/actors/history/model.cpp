@@ -94,7 +94,7 @@ void model::cancelled(ticket_id id) {
 }
 
 void model::moved(ticket_id id, std::int32_t priority) {
-  if (auto* t = find(id))
+  if (auto* t = find(id); t && t->now == phase::waiting)
     t->priority = priority;
 }
 

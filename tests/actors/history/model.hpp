@@ -41,6 +41,7 @@ public:
   // What was put in, all at the model's time.
   void offered(ticket_id id, const ask& what);
   void cancelled(ticket_id id);
+  /// By the operator; who holds a grant is not.
   void moved(ticket_id id, std::int32_t priority);
   void began_sending(grant_id id);
   void head_arrived(grant_id id);

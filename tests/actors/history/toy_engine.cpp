@@ -170,7 +170,7 @@ public:
   }
 
   void move(ticket_id id, std::int32_t priority) override {
-    if (auto* t = find(id); t && fault_ != fault::move_ignored) {
+    if (auto* t = find(id); t && t->waiting && fault_ != fault::move_ignored) {
       t->priority = priority;
       if (fault_ == fault::move_renews_arrival)
         t->arrival = ++arrivals_;
