@@ -681,7 +681,7 @@ class FileLimit(unittest.TestCase):
                     for connection in opened:
                         connection.chat(client.chat_body(model=model))
                     self.assertEqual([connection.read_response(20).status for connection in opened], [200] * 30)
-                self.assertIn("no descriptor left", gateway.output)
+                self.assertIn("no file descriptor left for a connection to", gateway.output)
                 for connection in opened:
                     connection.close()
 
