@@ -1,5 +1,7 @@
 #include "actors/deployment.hpp"
 
+#include "actors/growth.hpp"
+
 #include <algorithm>
 
 namespace vorrang {
@@ -49,6 +51,7 @@ void deployment::take_grant(const take& granted) {
     made.token_entry = tokens_.add(granted.at, granted.token_estimate);
   if (!count_requests_ || !count_tokens_)
     recent_.add(granted.at, 1, granted.token_estimate);
+  make_room_in(in_flight_);
   in_flight_.emplace(granted.id, made);
 }
 

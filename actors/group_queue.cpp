@@ -24,7 +24,14 @@ group_queue::group_queue(const group_settings& settings, group_index self, std::
 // --- What happens to it ---------------------------------------------------------------------
 
 void group_queue::offer(time_point now, owner_index owner, ticket_offer&& offered) {
-  record fresh;
+  bool oversize = false;
+  const auto base = base_for(offered.wanted, oversize);
+  const auto slot = line_.add(offered.wanted.priority, offered.wanted.deadline, bases_[base]);
+  if (records_.size() <= slot) {
+    make_room(records_);
+    records_.resize(line_.slots());
+  }
+  auto& fresh = records_[slot] = record{};
   fresh.id = offered.id;
   fresh.since = offered.since;
   fresh.owner = owner;
@@ -34,7 +41,8 @@ void group_queue::offer(time_point now, owner_index owner, ticket_offer&& offere
   if (offered.wanted.num_retries)
     fresh.own_retries = static_cast<std::uint8_t>(
         std::min<std::uint32_t>(*offered.wanted.num_retries, own_retries_max));
-  fresh.base = base_for(offered.wanted, fresh.oversize);
+  fresh.base = base;
+  fresh.oversize = oversize;
   fresh.api = offered.wanted.api;
   fresh.prompt_estimate = offered.wanted.prompt_estimate;
   fresh.now_or_never = offered.wanted.now_or_never;
@@ -44,13 +52,7 @@ void group_queue::offer(time_point now, owner_index owner, ticket_offer&& offere
     fresh.rare = std::make_unique<const rare_facts>(
         rare_facts{std::move(offered.next_groups), std::move(offered.wanted.tags),
                    offered.wanted.pinned, offered.attempts, offered.retries});
-
-  const auto slot = line_.add(offered.wanted.priority, offered.wanted.deadline, bases_[fresh.base]);
-  if (records_.size() <= slot) {
-    make_room(records_);
-    records_.resize(line_.slots());
-  }
-  records_[slot] = std::move(fresh);
+  make_room_in(slots_);
   if (!slots_.emplace(offered.id, slot).second) {
     // The same id twice is its owner's mistake: the newcomer ends, the first keeps its place.
     const auto kept = slots_[offered.id];
@@ -445,12 +447,19 @@ void group_queue::come_back(time_point now, slot_index slot, bool attempted) {
 // --- Eligibility ----------------------------------------------------------------------------
 
 std::uint32_t group_queue::base_for(const ask& wanted, bool& oversize) {
+  const bool is_usual = wanted.tags.empty() && wanted.pinned == no_index;
+  if (is_usual && usual_ && usual_->is_for(wanted)) {
+    oversize = usual_->oversize;
+    return usual_->base;
+  }
   auto base = eligible_deployments(*settings_, wanted, oversize);
   const auto found = std::find(bases_.begin(), bases_.end(), base);
-  if (found != bases_.end())
-    return static_cast<std::uint32_t>(found - bases_.begin());
-  bases_.push_back(std::move(base));
-  return static_cast<std::uint32_t>(bases_.size() - 1);
+  const auto place = static_cast<std::uint32_t>(found - bases_.begin());
+  if (found == bases_.end())
+    bases_.push_back(std::move(base));
+  if (is_usual)
+    usual_ = {wanted.api, wanted.token_estimate, wanted.prompt_estimate, place, oversize};
+  return place;
 }
 
 deployment_set group_queue::reachable(slot_index slot) const {
@@ -514,7 +523,10 @@ void group_queue::forget(slot_index slot) {
   touch(ticket);
   with_fallback_ -= ticket.facts().next_groups.empty() ? 0 : 1;
   slots_.erase(ticket.id);
-  ticket = record{};
+  ticket.id = 0;
+  ticket.granted = 0;
+  ticket.history.reset();
+  ticket.rare.reset();
   line_.remove(slot);
 }
 
@@ -599,8 +611,11 @@ void group_queue::refuse_newcomers(time_point now) {
     const auto found = slots_.find(one.ticket);
     return found != slots_.end() && line_.waiting(found->second);
   };
-  auto standing = std::count_if(newcomers_.begin(), newcomers_.end(), waits);
-  for (; standing > 0 && line_.size() > settings_->max_queue_size; --standing) {
+  const auto overfull = [&] {
+    return line_.size() > settings_->max_queue_size;
+  };
+  auto standing = overfull() ? std::count_if(newcomers_.begin(), newcomers_.end(), waits) : 0;
+  for (; standing > 0 && overfull(); --standing) {
     const auto worst = line_.worst_unattempted();
     if (worst == waiting_line::no_slot)
       break;

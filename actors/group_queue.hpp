@@ -330,6 +330,19 @@ private:
   deployment_set may_open_;
   /// Sets of deployments as settings allow them to tickets; few.
   std::vector<deployment_set> bases_;
+  /// What the last ask without a wish of its own came to; the next is mostly like it.
+  struct usual_ask {
+    bool is_for(const ask& wanted) const noexcept {
+      return api == wanted.api && token_estimate == wanted.token_estimate &&
+             prompt_estimate == wanted.prompt_estimate;
+    }
+    endpoint api;
+    std::uint32_t token_estimate;
+    std::uint32_t prompt_estimate;
+    std::uint32_t base;
+    bool oversize;
+  };
+  std::optional<usual_ask> usual_;
   std::priority_queue<back_off_end> back_offs_;
   std::vector<candidate> candidates_;
   std::vector<bool> lane_done_;

@@ -41,6 +41,7 @@ void group_queue::follow(time_point now, const group_settings& settings, std::ui
   }
 
   bases_.clear();
+  usual_.reset();
   std::vector<slot_index> waiting;
   for (const auto& [id, slot] : slots_) {
     find_base_anew(records_[slot]);

@@ -1,6 +1,7 @@
-// Vectors that hold one entry for each waiting ticket.
+// How what holds one entry for each ticket or grant grows.
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 namespace vorrang {
@@ -11,6 +12,16 @@ template <class T>
 void make_room(std::vector<T>& entries) {
   if (entries.size() == entries.capacity())
     entries.reserve(entries.size() + entries.size() / 4 + 16);
+}
+
+/// Keeps a small table of Boost's at most a third full: as entries come and go, a fuller one is
+/// rehashed time and again (a fifth of what an entry costs). Beyond that it grows by itself.
+template <class Table>
+void make_room_in(Table& table) {
+  constexpr std::size_t small = 1024;
+  const auto places = table.bucket_count();
+  if (places < small && 3 * table.size() >= places)
+    table.reserve(2 * places);
 }
 
 } // namespace vorrang

@@ -88,8 +88,7 @@ private:
       const auto end = first + 4 < size ? first + 4 : size;
       auto best = first;
       for (auto child = first + 1; child < end; ++child)
-        if (less_(entries_[child], entries_[best]))
-          best = child;
+        best = less_(entries_[child], entries_[best]) ? child : best;
       if (!less_(entries_[best], entry))
         break;
       place(index, entries_[best]);

@@ -269,6 +269,58 @@ BENCHMARK(messages_of_a_grant)
     ->MeasureProcessCPUTime()
     ->Unit(benchmark::kMillisecond);
 
+/// What is decided for each grant, without an actor or a message: the line, the books of the
+/// deployment, and who goes next. Argument: batch (= slots).
+void decisions_of_a_grant(benchmark::State& state) {
+  const auto batch = static_cast<std::size_t>(state.range(0));
+  group_settings settings;
+  settings.max_queue_size = 10'000'000;
+  settings.deployments.emplace_back().max_parallel_requests = static_cast<std::uint32_t>(batch);
+  group_board board(1);
+  group_queue queue(settings, 0, 1, board);
+  deployment books(settings, settings.deployments[0], false);
+  outcome success;
+  success.kind = outcome_kind::success;
+  ticket_id next = 1;
+  std::vector<grant_id> held;
+  std::vector<attempt_result> over;
+  const auto round = [&] {
+    const auto now = std::chrono::steady_clock::now();
+    for (std::size_t i = 0; i < batch; ++i) {
+      ticket_offer offer;
+      offer.id = next++;
+      offer.since = now;
+      offer.wanted.priority = static_cast<std::int32_t>(offer.id % 8);
+      offer.wanted.deadline = now + std::chrono::hours(1);
+      queue.offer(now, 0, std::move(offer));
+    }
+    queue.serve(now);
+    over.clear();
+    for (const auto grant : held)
+      over.push_back(*books.settle(now, grant, success));
+    held.clear();
+    queue.room_changed(now, 0, books.current(now), over);
+    queue.serve(now);
+    for (const auto& made : queue.output().takes)
+      books.take_grant(made.what);
+    for (const auto& told : queue.output().verdicts)
+      held.push_back(std::get<grant>(told.what).id);
+    queue.output().clear();
+  };
+  round();
+  for (auto _ : state)
+    for (std::int64_t made = 0; made < grants_per_iteration; made += state.range(0))
+      round();
+  state.SetItemsProcessed(static_cast<std::int64_t>(queue.grants() - batch));
+}
+BENCHMARK(decisions_of_a_grant)
+    ->ArgName("batch")
+    ->Arg(1)
+    ->Arg(64)
+    ->UseRealTime()
+    ->MeasureProcessCPUTime()
+    ->Unit(benchmark::kMillisecond);
+
 /// Bytes that a waiting ticket adds to the process' heap.
 void memory_of_a_waiting_ticket(benchmark::State& state) {
   const auto count = static_cast<std::size_t>(state.range(0));

@@ -45,6 +45,11 @@ def rows_of_grants(gathered):
         name = f"messages_of_a_grant/on:{which}"
         middle, spread = rate(gathered, name)
         rows.append([how, f"{middle:,.0f}", f"{spread:,.0f}", processor(gathered, name), "", ""])
+    for batch, how in ((1, "one by one"), (64, "in batches of 64")):
+        name = f"decisions_of_a_grant/batch:{batch}"
+        middle, spread = rate(gathered, name)
+        rows.append([f"{how}: what is decided, without a message", f"{middle:,.0f}", f"{spread:,.0f}",
+                     processor(gathered, name), "", ""])  # fmt: skip
     return rows
 
 
@@ -90,7 +95,7 @@ def rows_of_others(gathered):
         what, _, count = name.partition("/")
         return what, int(count.partition("/")[0])
 
-    for name in sorted((name for name in gathered if not name.startswith(("grants", "loops_", "messages_"))), key=place):
+    for name in sorted((name for name in gathered if not name.startswith(("decisions_", "grants", "loops_", "messages_"))), key=place):
         figures = gathered[name]
         if "bytes_per_ticket" in figures:
             bytes_, spread = report.median_and_mad(figures["bytes_per_ticket"])
