@@ -242,6 +242,7 @@ void loops_actors(benchmark::State& state) {
 /// between two loops cannot be faster than. Argument: loops.
 void loops_in_turns(benchmark::State& state) {
   loop_pool pool(static_cast<std::size_t>(state.range(0)));
+  pool.start();
   std::int64_t left = 0;
   finish_line done;
   std::function<void(std::size_t)> pass = [&](std::size_t index) {
