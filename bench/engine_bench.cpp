@@ -222,12 +222,12 @@ void spawn_mute(caf::actor_system& system, const std::shared_ptr<mute_engine>& a
   all->queue = system.spawn([all](caf::event_based_actor* self) {
     return caf::behavior{[](offer_atom, offer_batch&) {},
                          [=](room_atom, const room_report&) {
-                           take_batch takes;
-                           takes.takes.resize(1);
-                           self->send(all->deployment, take_atom_v, std::move(takes));
                            verdict_batch verdicts;
                            verdicts.verdicts.emplace_back(grant{});
                            self->send(all->requester, verdict_atom_v, std::move(verdicts));
+                           take_batch takes;
+                           takes.takes.resize(1);
+                           self->send(all->deployment, take_atom_v, std::move(takes));
                          }};
   });
   all->deployment = system.spawn([all](caf::event_based_actor* self) {
