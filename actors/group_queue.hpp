@@ -132,7 +132,8 @@ public:
   /// One of the watched groups became healthy.
   void fallback_healthy();
 
-  /// The operator's hand. False if the ticket does not wait here.
+  /// The operator's hand. False if the ticket does not wait here. One that holds a grant has the
+  /// new priority if it comes back: a shared line's word may arrive after the grant it came before.
   bool move(ticket_id ticket, std::int32_t priority);
   bool cancel_by_operator(time_point now, ticket_id ticket);
   /// It is away on an attempt, and back in line if that fails.

@@ -56,8 +56,8 @@ def processor_ticks():
 
 
 class StolenTime:
-    """What the host of a virtual machine gave to others, though this one had work: cores on average. It is what
-    the late ones of a quiet machine are late by (a hundredth of a core takes a p99 from 0.4 ms to 1.2)."""
+    """What the host of a virtual machine gave to others, though this one had work: cores on average. One or two
+    hundredths are enough to make the late ones of a quiet machine later (docs/performance.md)."""
 
     def __init__(self):
         self.begin()
